@@ -1,0 +1,213 @@
+"""The words of the bot as frozen values. Read this file first.
+
+Prices are USD per coin, notionals USD, quantities coins, ratios plain numbers (0.015 is 1.5 %).
+Instants are aware UTC and arrive with the event. Symbols are written `BTC/USD`.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from enum import Enum
+
+from dcabot.core.money import ONE, ZERO, text
+
+ID_PREFIX = "dcabot-"
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class Side(Enum):
+    BUY = "buy"
+    SELL = "sell"
+
+
+class Purpose(Enum):
+    BASE = "base"
+    SAFETY = "safety"
+    TAKE_PROFIT = "take_profit"
+
+
+class OrderStatus(Enum):
+    """Where an order stands. The allowed steps are a table in `states.py`."""
+
+    INTENDED = "intended"  # the row exists; whether the exchange has the order is not known
+    VOID = "void"  # the exchange denied it long after it was intended; if it surfaces, it is cancelled
+    ACCEPTED = "accepted"
+    PARTIALLY_FILLED = "partially_filled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    CANCELED = "canceled"
+    FILLED = "filled"
+
+
+class CycleStatus(Enum):
+    """What `dca_cycles.status` says; the words are the brief's."""
+
+    WATCHING = "watching"
+    BUYING = "buying"
+    SELLING = "selling"
+    COOLDOWN = "cooldown"
+    COMPLETE = "complete"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """What the exchange allows for one symbol. Source: GET /v2/assets."""
+
+    symbol: str
+    price_step: Decimal
+    quantity_step: Decimal
+    quantity_min: Decimal
+    tradable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """One row of `dca_assets` as the strategy reads it: percentages are ratios, seconds are ints."""
+
+    base_notional: Decimal
+    safety_notional: Decimal
+    safety_count_max: int
+    safety_drop_ratio: Decimal
+    take_profit_ratio: Decimal
+    cooldown_seconds: int
+    restart_drop_ratio: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """What we trade and how. `held_back` is a sentence when the asset must not trade, else empty."""
+
+    id: int
+    symbol: str
+    enabled: bool
+    rules: Rules
+    last_sell_price: Decimal | None = None
+    held_back: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The best prices at an instant: we buy at the ask and sell at the bid."""
+
+    symbol: str
+    bid: Decimal
+    ask: Decimal
+    at: datetime
+
+    def __repr__(self) -> str:
+        return f"<Quote {self.symbol} {text(self.bid)}/{text(self.ask)} {self.at:%H:%M:%S}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One row of `dca_orders`: written and committed before the request is sent.
+
+    `filled_quantity` and `filled_price` are cumulative, gross and as the exchange reports them.
+    `fee_quantity` is what of a buy did not arrive in the position; None until the position was read.
+    """
+
+    client_order_id: str
+    purpose: Purpose
+    side: Side
+    quantity: Decimal
+    limit_price: Decimal | None
+    created_at: datetime
+    status: OrderStatus = OrderStatus.INTENDED
+    order_id: str | None = None
+    filled_quantity: Decimal = ZERO
+    filled_price: Decimal | None = None
+    fee_quantity: Decimal | None = None
+    cancel_requested_at: datetime | None = None
+    closed_at: datetime | None = None
+    note: str = ""
+
+    @property
+    def notional(self) -> Decimal:
+        """USD this order asks for; a market order is priced by its fill and counts zero here."""
+        return self.quantity * (self.limit_price or ZERO)
+
+    def __repr__(self) -> str:
+        at = f" @ {text(self.limit_price)}" if self.limit_price is not None else ""
+        filled = f" filled {text(self.filled_quantity)}" if self.filled_quantity else ""
+        return f"<Order {self.client_order_id} {self.status.value} {self.side.value} {text(self.quantity)}{at}{filled}>"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReport:
+    """The cumulative state of an order, as the stream or REST tells it. Both make this one type."""
+
+    client_order_id: str
+    order_id: str
+    symbol: str
+    side: Side
+    status: OrderStatus
+    filled_quantity: Decimal
+    filled_price: Decimal | None
+    at: datetime
+    quantity: Decimal = ZERO
+    limit_price: Decimal | None = None
+    created_at: datetime | None = None
+    note: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Report {self.client_order_id} {self.status.value} filled {text(self.filled_quantity)}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """One round trip: base order to sold out, or the cooldown before it. Everything else is a fold of `orders`."""
+
+    id: int
+    asset_id: int
+    symbol: str
+    status: CycleStatus
+    opened_at: datetime
+    orders: tuple[Order, ...] = ()
+    completed_at: datetime | None = None
+    cooldown_since: datetime | None = None  # the previous cycle's completed_at
+
+    def with_order(self, order: Order) -> "Cycle":
+        """This cycle with `order` in place of its older self, or added."""
+        others = [o for o in self.orders if o.client_order_id != order.client_order_id]
+        if len(others) == len(self.orders):
+            return replace(self, orders=(*self.orders, order))
+        return replace(
+            self, orders=tuple(order if o.client_order_id == order.client_order_id else o for o in self.orders)
+        )
+
+    def order(self, client_order_id: str) -> Order | None:
+        return next((o for o in self.orders if o.client_order_id == client_order_id), None)
+
+    def next_id(self, purpose: Purpose) -> str:
+        """The id of this purpose's next order: a function of the row, so two writers collide."""
+        attempt = 1 + sum(1 for o in self.orders if o.purpose is purpose)
+        return f"{ID_PREFIX}{self.id}-{(self.opened_at - EPOCH) // timedelta(seconds=1)}-{purpose.value}-{attempt}"
+
+    def __repr__(self) -> str:
+        return f"<Cycle {self.id} {self.symbol} {self.status.value} {list(self.orders)}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What should happen to one cycle: the new value, the requests, and the sentence for the log.
+
+    `submit` orders are already part of `cycle`. `successor` opens the asset's next cycle in the same
+    transaction, and `last_sell_price` goes to the asset's row in it.
+    """
+
+    cycle: Cycle
+    reason: str
+    submit: tuple[Order, ...] = ()
+    cancel: tuple[Order, ...] = ()
+    successor: CycleStatus | None = None
+    last_sell_price: Decimal | None = None
+
+
+def dropped(price: Decimal, drop_ratio: Decimal) -> Decimal:
+    """`price` less a ratio: the price at which a fall of that ratio is reached."""
+    return price * (ONE - drop_ratio)
+
+
+def raised(price: Decimal, rise_ratio: Decimal) -> Decimal:
+    return price * (ONE + rise_ratio)
