@@ -8,11 +8,13 @@ The README's diagrams are printed from these tables (`diagram`), and a test keep
 
 from collections.abc import Mapping
 from enum import Enum
+from typing import TypeVar
 
 from dcabot.core.model import Cycle, CycleStatus, Order, OrderStatus, Side
 
 O = OrderStatus  # noqa: E741 - one letter keeps the table a table
 C = CycleStatus
+S = TypeVar("S", bound=Enum)
 
 # Terminal states still step up to a state that tells of a fill: exchanges do report a fill after a cancel.
 ORDER_STEPS: Mapping[OrderStatus, tuple[OrderStatus, ...]] = {
@@ -45,7 +47,7 @@ def is_open(order: Order) -> bool:
     return order.status in OPEN
 
 
-def may_step(table: Mapping[Enum, tuple[Enum, ...]], old: Enum, new: Enum) -> bool:
+def may_step(table: Mapping[S, tuple[S, ...]], old: S, new: S) -> bool:
     return new in table[old]
 
 
@@ -66,7 +68,7 @@ def status_of(cycle: Cycle, sold_out: bool) -> CycleStatus:
     return C.WATCHING
 
 
-def diagram(table: Mapping[Enum, tuple[Enum, ...]]) -> str:
+def diagram(table: Mapping[S, tuple[S, ...]]) -> str:
     """The table as a Mermaid state diagram."""
     lines = [f"    {old.value} --> {new.value}" for old, news in table.items() for new in news]
     return "\n".join(["stateDiagram-v2", *lines])

@@ -1,0 +1,99 @@
+"""What a cycle's orders amount to. Nothing here is stored truth: the columns in `dca_cycles` are this fold.
+
+Alpaca keeps its fee of a buy in coins and tells nobody: a fill reports gross quantities, the position is less.
+So every buy carries `fee_quantity`, what of it did not arrive. Until the position was read it is None and the
+fold takes the worst fee (`FEE_RATIO_MAX`), which makes `held` at most what can be sold; `settled` says which.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import ROUND_UP, Decimal
+
+from dcabot.core.model import Cycle, CycleStatus, Order, Side
+from dcabot.core.money import EXACT, ZERO, step_up
+from dcabot.core.states import is_open, status_of
+
+FEE_RATIO_MAX = Decimal("0.0025")  # taker fee of the lowest volume tier; docs.alpaca.markets/docs/crypto-fees, 2026-11
+COIN_STEP = Decimal("0.000000001")  # Alpaca books coins to 9 decimals and rounds its fee up
+PRICE_STEP = Decimal("0.0000000001")  # DECIMAL(20,10), the brief's price column
+DUST_NOTIONAL = Decimal(1)  # USD; less than this is not worth a cycle
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """The fold of a cycle's orders. `held` coins, `average_price` USD, weighted over all buy fills, rounded up."""
+
+    held: Decimal
+    average_price: Decimal
+    safety_count: int
+    last_buy_price: Decimal | None
+    last_sell_price: Decimal | None
+    settled: bool
+
+    @property
+    def notional(self) -> Decimal:
+        """USD value of what is held, at the average price."""
+        return self.held * self.average_price
+
+
+EMPTY = Holding(ZERO, ZERO, 0, None, None, True)
+
+
+def fee_of(order: Order) -> Decimal:
+    """Coins of this buy that are not in the position: as read, else the worst case."""
+    if order.fee_quantity is not None:
+        return order.fee_quantity
+    return step_up(order.filled_quantity * FEE_RATIO_MAX, COIN_STEP)
+
+
+def fold(orders: Iterable[Order]) -> Holding:
+    """What these orders, oldest first, amount to."""
+    bought = cost = fees = sold = ZERO
+    safety_count, settled = 0, True
+    last_buy_price = last_sell_price = None
+    for order in orders:
+        if not order.filled_quantity or order.filled_price is None:
+            continue
+        if order.side is Side.SELL:
+            sold += order.filled_quantity
+            last_sell_price = order.filled_price
+            continue
+        bought += order.filled_quantity
+        cost = EXACT.add(cost, EXACT.multiply(order.filled_quantity, order.filled_price))
+        fees += fee_of(order)
+        safety_count += order.purpose.value == "safety"
+        settled = settled and order.fee_quantity is not None
+        last_buy_price = order.filled_price
+    if not bought:
+        return EMPTY
+    # Up: a take profit computed from it is never below the true average.
+    average = EXACT.divide(cost, bought).quantize(PRICE_STEP, rounding=ROUND_UP)
+    return Holding(max(bought - fees - sold, ZERO), average, safety_count, last_buy_price, last_sell_price, settled)
+
+
+def sold_out(cycle: Cycle, holding: Holding) -> bool:
+    """True when the cycle sold, waits for nothing, and what is left is dust."""
+    if holding.last_sell_price is None or any(is_open(order) for order in cycle.orders):
+        return False
+    return holding.held * holding.last_sell_price < DUST_NOTIONAL
+
+
+def current_status(cycle: Cycle) -> CycleStatus:
+    """The status that the cycle's orders give it."""
+    return status_of(cycle, sold_out(cycle, fold(cycle.orders)))
+
+
+def profit(orders: Iterable[Order], fee_ratio: Decimal = FEE_RATIO_MAX) -> Decimal:
+    """USD earned by a finished cycle: sold less spent, less the fee on the sale (rounded up to the cent).
+
+    The fee on a buy is already in it: fewer coins were there to sell.
+    """
+    spent = earned = fees = ZERO
+    for order in orders:
+        notional = order.filled_quantity * (order.filled_price or ZERO)
+        if order.side is Side.BUY:
+            spent += notional
+        else:
+            earned += notional
+            fees += step_up(notional * fee_ratio, Decimal("0.01"))
+    return earned - spent - fees

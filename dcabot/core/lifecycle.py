@@ -1,0 +1,194 @@
+"""What news does to a cycle: a report, a refusal, an absence, a position, the passing of time.
+
+Every function takes the cycle as it stands and returns a Decision, or None when the news changes nothing.
+Reports are cumulative, so one that comes twice, late or out of order changes nothing.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from dcabot.core.ledger import COIN_STEP, DUST_NOTIONAL, current_status, fee_of, fold
+from dcabot.core.model import Asset, Cycle, CycleStatus, Decision, Order, OrderReport, OrderStatus, Side
+from dcabot.core.money import ZERO, text
+from dcabot.core.states import OPEN, ORDER_STEPS, OVER, is_open, may_step
+from dcabot.core.strategy import cancel_is_due, request_cancel
+
+FEE_RATIO_PLAUSIBLE = Decimal("0.01")  # four times Alpaca's highest fee: what is missing beyond it is no fee
+
+
+def merge(order: Order, report: OrderReport) -> Order:
+    """The order with what the report adds: its status only moves along `ORDER_STEPS`, its fills only grow."""
+    status = report.status if may_step(ORDER_STEPS, order.status, report.status) else order.status
+    merged = replace(order, status=status, order_id=order.order_id or report.order_id)
+    # A fill without a price cannot be booked; the next report, or REST, brings both.
+    if report.filled_quantity > order.filled_quantity and report.filled_price is not None:
+        merged = replace(
+            merged,
+            filled_quantity=report.filled_quantity,
+            filled_price=report.filled_price,
+            fee_quantity=None if order.side is Side.BUY else order.fee_quantity,
+        )
+    if merged.status is OrderStatus.ACCEPTED and merged.filled_quantity:
+        merged = replace(merged, status=OrderStatus.PARTIALLY_FILLED)
+    if not is_open(merged) and merged.status is not order.status:
+        merged = replace(merged, closed_at=report.at, note=report.note or order.note)
+    return merged
+
+
+def on_report(cycle: Cycle, report: OrderReport, now: datetime) -> Decision | None:
+    """Book what the exchange says of one of this cycle's orders."""
+    order = cycle.order(report.client_order_id)
+    if order is None:
+        return None
+    merged = merge(order, report)
+    if merged == order:
+        return None
+    decision = settle_status(cycle.with_order(merged), _report_sentence(order, merged), now)
+    if order.status is OrderStatus.VOID and merged.status in OPEN:
+        # Nobody waits for it any more: the price that justified it has passed.
+        return replace(decision, cancel=(merged,))
+    return decision
+
+
+def on_refused(cycle: Cycle, client_order_id: str, why: str, now: datetime) -> Decision | None:
+    """The exchange said no: the order is over, nothing was placed."""
+    order = cycle.order(client_order_id)
+    if order is None or order.status is not OrderStatus.INTENDED:
+        return None
+    refused = replace(order, status=OrderStatus.REJECTED, closed_at=now, note=why)
+    return settle_status(cycle.with_order(refused), f"{order.purpose.value} order refused: {why}", now)
+
+
+def on_absent(cycle: Cycle, client_order_id: str, now: datetime, grace: timedelta) -> Decision | None:
+    """The exchange denies the order. Young ones may still be on their way; older than `grace` they are void."""
+    order = cycle.order(client_order_id)
+    if order is None or not is_open(order) or now - order.created_at < grace:
+        return None
+    void = replace(order, status=OrderStatus.VOID, closed_at=now, note="unknown to the exchange")
+    sentence = f"{order.client_order_id} is unknown to Alpaca {grace.seconds} s after it was intended: void"
+    return settle_status(cycle.with_order(void), sentence, now)
+
+
+def settle_status(cycle: Cycle, reason: str, now: datetime) -> Decision:
+    """The cycle with the status its orders give it; a sold-out one is complete and opens the cooldown."""
+    status = current_status(cycle)
+    if status is not CycleStatus.COMPLETE or cycle.status is CycleStatus.COMPLETE:
+        return Decision(replace(cycle, status=status), reason)
+    return Decision(
+        replace(cycle, status=status, completed_at=now),
+        f"{reason}; cycle complete",
+        successor=CycleStatus.COOLDOWN,
+        last_sell_price=fold(cycle.orders).last_sell_price,
+    )
+
+
+def on_cooldown_over(asset: Asset, cycle: Cycle, now: datetime) -> Decision | None:
+    """Rule 5: the cooldown ends when its seconds have passed since the previous cycle was completed."""
+    if cycle.status is not CycleStatus.COOLDOWN:
+        return None
+    since = cycle.cooldown_since or cycle.opened_at
+    if now - since < timedelta(seconds=asset.rules.cooldown_seconds):
+        return None
+    return Decision(
+        replace(cycle, status=CycleStatus.WATCHING), f"cooldown of {asset.rules.cooldown_seconds} s is over"
+    )
+
+
+def on_stale(cycle: Cycle, now: datetime, limit: timedelta) -> Decision | None:
+    """Buys open longer than the limit are cancelled; the price has left them behind."""
+    due = tuple(
+        order
+        for order in cycle.orders
+        if order.side is Side.BUY and is_open(order) and now - order.created_at >= limit and cancel_is_due(order, now)
+    )
+    if not due:
+        return None
+    names = ", ".join(order.client_order_id for order in due)
+    return request_cancel(cycle, due, now, f"buy open longer than {limit.total_seconds():.0f} s, cancelling: {names}")
+
+
+def on_position(cycle: Cycle, position: Decimal) -> Decision | None:
+    """Learn from the position what Alpaca kept of the buys. None when nothing is to be learnt or it is no fee.
+
+    The caller has seen to it that no order was open between the reading of the position and now.
+    """
+    holding = fold(cycle.orders)
+    if holding.settled or cycle.status in OVER or any(is_open(order) for order in cycle.orders):
+        return None
+    missing = _gross(cycle) - _known_fees(cycle) - position
+    unsettled = [order for order in cycle.orders if _is_unsettled(order)]
+    bought = sum((order.filled_quantity for order in unsettled), ZERO)
+    dust = DUST_NOTIONAL / holding.average_price
+    if not -dust < missing <= max(bought * FEE_RATIO_PLAUSIBLE, COIN_STEP):
+        return None
+    return Decision(_with_fees(cycle, unsettled, missing), f"{text(position)} held after a fee of {text(missing)}")
+
+
+def position_differs(cycle: Cycle, position: Decimal) -> bool:
+    """True when the exchange holds something else than the cycle's orders say, fees aside."""
+    if cycle.status in OVER or any(is_open(order) for order in cycle.orders):
+        return False
+    holding = fold(cycle.orders)
+    if not holding.settled:
+        return on_position(cycle, position) is None
+    return bool(holding.average_price) and holding.held != position
+
+
+def on_position_differs(cycle: Cycle, position: Decimal, now: datetime) -> Decision | None:
+    """Take the exchange's figure: an absent position ends the cycle in error, another one is booked on the last buy."""
+    if not position_differs(cycle, position):
+        return None
+    holding = fold(cycle.orders)
+    if position * holding.average_price < DUST_NOTIONAL:
+        return Decision(
+            replace(cycle, status=CycleStatus.ERROR, completed_at=now),
+            f"{text(holding.held)} {cycle.symbol} should be held and Alpaca holds {text(position)}: "
+            "sold by hand? Cycle ended in error, a new one watches",
+            successor=CycleStatus.WATCHING,
+        )
+    buys = [order for order in cycle.orders if order.side is Side.BUY and order.filled_quantity]
+    known = sum((fee_of(order) for order in buys[:-1]), ZERO)
+    corrected = [replace(order, fee_quantity=fee_of(order)) for order in buys[:-1]]
+    corrected.append(replace(buys[-1], fee_quantity=_gross(cycle) - known - position))
+    for order in corrected:
+        cycle = cycle.with_order(order)
+    return Decision(
+        cycle, f"held quantity corrected from {text(holding.held)} to {text(position)}, the exchange's figure"
+    )
+
+
+def _report_sentence(order: Order, merged: Order) -> str:
+    words = f"{order.purpose.value} order {merged.status.value}"
+    if merged.filled_quantity != order.filled_quantity and merged.filled_price is not None:
+        words += f", {text(merged.filled_quantity)} of {text(order.quantity)} at {text(merged.filled_price)}"
+    return f"{words} ({merged.note})" if merged.note else words
+
+
+def _gross(cycle: Cycle) -> Decimal:
+    """Coins bought less coins sold, before fees."""
+    signed = (o.filled_quantity if o.side is Side.BUY else -o.filled_quantity for o in cycle.orders)
+    return sum(signed, ZERO)
+
+
+def _is_unsettled(order: Order) -> bool:
+    return order.side is Side.BUY and bool(order.filled_quantity) and order.fee_quantity is None
+
+
+def _known_fees(cycle: Cycle) -> Decimal:
+    return sum((o.fee_quantity for o in cycle.orders if o.fee_quantity is not None), ZERO)
+
+
+def _with_fees(cycle: Cycle, unsettled: list[Order], missing: Decimal) -> Cycle:
+    """Book `missing` coins on the unsettled buys: the estimate on each, the rest on the last."""
+    rest = missing
+    for order in unsettled[:-1]:
+        fee = min(fee_of(order), max(rest, ZERO))
+        cycle = cycle.with_order(replace(order, fee_quantity=fee))
+        rest -= fee
+    return cycle.with_order(replace(unsettled[-1], fee_quantity=rest))
+
+
+def open_order_ids(cycle: Cycle) -> list[str]:
+    """The ids of the cycle's orders that may still be filled."""
+    return [order.client_order_id for order in cycle.orders if is_open(order)]

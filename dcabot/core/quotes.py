@@ -1,0 +1,57 @@
+"""Which quotes may decide: impossible, stale and jumping prices are named and ignored."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from dcabot.core.model import Quote
+from dcabot.core.money import text
+
+JUMP_RATIO_MAX = Decimal("0.5")  # system.md section 9: a 50 % jump in one quote
+BELIEVED_AFTER = timedelta(seconds=10)  # a jump is believed once quotes have agreed with it this long
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What the last quotes of one symbol were: the last believed one, and the first of a doubted run."""
+
+    believed: Quote | None = None
+    doubted: Quote | None = None
+    fault: str = ""
+
+
+def screen(before: Screen, quote: Quote) -> Screen:
+    """The screen after this quote; `fault` is a sentence when the quote must not decide, else empty."""
+    fault = impossible(quote)
+    if fault:
+        return replace(before, fault=fault)
+    if before.believed is None or not _jumps(before.believed, quote):
+        return Screen(believed=quote)
+    doubted = before.doubted
+    if doubted is None or _jumps(doubted, quote):
+        doubted = quote
+    if quote.at - doubted.at >= BELIEVED_AFTER:
+        return Screen(believed=quote)
+    fault = (
+        f"{quote.symbol}: the price jumped from {text(before.believed.ask)} to {text(quote.ask)} in one quote; "
+        f"waiting {BELIEVED_AFTER.seconds} s for others to agree"
+    )
+    return Screen(before.believed, doubted, fault)
+
+
+def impossible(quote: Quote) -> str:
+    """A sentence when no market can quote this, else empty."""
+    if quote.bid <= 0 or quote.ask <= 0:
+        return f"{quote.symbol}: a price of zero or below: {quote!r}"
+    if quote.bid > quote.ask:
+        return f"{quote.symbol}: the bid is above the ask: {quote!r}"
+    return ""
+
+
+def stale(quote: Quote, now: datetime, max_age: timedelta) -> bool:
+    """True when the quote is too old, or too far in the future, to decide anything."""
+    return abs(now - quote.at) > max_age
+
+
+def _jumps(old: Quote, new: Quote) -> bool:
+    return abs(new.ask - old.ask) > old.ask * JUMP_RATIO_MAX or abs(new.bid - old.bid) > old.bid * JUMP_RATIO_MAX

@@ -1,0 +1,175 @@
+"""The laws: our book beside the exchange's snapshot, and what mends each difference.
+
+Start-up, the daemon's sweep and the three caretakers run these laws; they differ only in which.
+A law is `(entry, view) -> repair or None`. A repair is asked for again on the locked row before it is carried out, so it
+must be a function of the fresh asset and cycle. "Absent" is only what the exchange denied by name; a question that
+failed never gets here.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from dcabot.core import lifecycle
+from dcabot.core.ledger import Holding, current_status, fold
+from dcabot.core.model import ID_PREFIX, Asset, Cycle, Decision, OrderReport
+from dcabot.core.money import ZERO, text
+from dcabot.core.states import OVER, is_open
+
+Repair = Callable[[Asset, Cycle], Decision | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One cycle of the book with its asset, and the columns stored for it, which may be out of date."""
+
+    asset: Asset
+    cycle: Cycle
+    stored: Holding | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long things may take. `grace` is several times the HTTP timeout: a POST may arrive late."""
+
+    grace: timedelta = timedelta(seconds=120)
+    stale: timedelta = timedelta(seconds=300)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The exchange's view, taken after the book was read.
+
+    `answers` holds what it said of each id that we asked for by name: a report, or None where it denied the id.
+    `positions` are coins by symbol; a symbol that is missing is not held.
+    """
+
+    at: datetime
+    open_orders: tuple[OrderReport, ...]
+    answers: Mapping[str, OrderReport | None]
+    positions: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class Discrepancy:
+    """One broken law and the decision that mends it. `key` tells two sights of the same trouble from two troubles."""
+
+    law: str
+    entry: Entry
+    repair: Repair
+    key: str = ""
+
+    @property
+    def needs_second_look(self) -> bool:
+        """One odd read is no fact: Alpaca has shown a position vanishing for one read (alpaca.md 5.9)."""
+        return self.law in SECOND_LOOK
+
+
+def reports(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
+    """Harm prevented: a fill whose message was lost, booked by nobody."""
+    known = {report.client_order_id: report for report in snapshot.open_orders}
+    known.update({name: report for name, report in snapshot.answers.items() if report is not None})
+    news = [known[o.client_order_id] for o in entry.cycle.orders if o.client_order_id in known]
+    news = [report for report in news if lifecycle.on_report(entry.cycle, report, snapshot.at)]
+    if not news:
+        return None
+    report = news[0]
+    return Discrepancy("reports", entry, lambda asset, cycle: lifecycle.on_report(cycle, report, snapshot.at))
+
+
+def absent(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
+    """Harm prevented: a cycle that waits for ever for an order that never reached the exchange."""
+    for order in entry.cycle.orders:
+        name = order.client_order_id
+        if is_open(order) and snapshot.answers.get(name, order) is None:
+            if lifecycle.on_absent(entry.cycle, name, snapshot.at, limits.grace):
+                return Discrepancy(
+                    "absent",
+                    entry,
+                    lambda asset, cycle: lifecycle.on_absent(cycle, name, snapshot.at, limits.grace),  # noqa: B023
+                )
+    return None
+
+
+def stale(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
+    """Harm prevented: a buy left behind by the price blocks its asset."""
+    if not lifecycle.on_stale(entry.cycle, snapshot.at, limits.stale):
+        return None
+    return Discrepancy("stale", entry, lambda asset, cycle: lifecycle.on_stale(cycle, snapshot.at, limits.stale))
+
+
+def cooldown(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
+    """Harm prevented: an asset that never trades again."""
+    if not lifecycle.on_cooldown_over(entry.asset, entry.cycle, snapshot.at):
+        return None
+    return Discrepancy("cooldown", entry, lambda asset, cycle: lifecycle.on_cooldown_over(asset, cycle, snapshot.at))
+
+
+def fees(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
+    """Harm prevented: selling the gross quantity, which Alpaca refuses."""
+    position = snapshot.positions.get(entry.cycle.symbol, ZERO)
+    if not lifecycle.on_position(entry.cycle, position):
+        return None
+    return Discrepancy("fees", entry, _if_unchanged(entry, lambda cycle: lifecycle.on_position(cycle, position)))
+
+
+def position(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
+    """Harm prevented: a book that owns coins which are gone, or sells coins it does not have."""
+    held = snapshot.positions.get(entry.cycle.symbol, ZERO)
+    if not lifecycle.position_differs(entry.cycle, held):
+        return None
+    repair = _if_unchanged(entry, lambda cycle: lifecycle.on_position_differs(cycle, held, snapshot.at))
+    return Discrepancy("position", entry, repair, key=f"{entry.cycle.id} {entry.cycle.orders!r} {text(held)}")
+
+
+def columns(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
+    """Harm prevented: operators who read a status or an average that is not true."""
+    cycle = entry.cycle
+    status_right = cycle.status in OVER or current_status(cycle) is cycle.status
+    if status_right and (entry.stored is None or entry.stored == fold(cycle.orders)):
+        return None
+    reason = "computed columns differed from the orders: recomputed"
+    return Discrepancy("columns", entry, lambda asset, cycle: lifecycle.settle_status(cycle, reason, snapshot.at))
+
+
+Law = Callable[[Entry, Snapshot, Limits], Discrepancy | None]
+LAWS: Mapping[str, Law] = {law.__name__: law for law in (reports, absent, stale, cooldown, fees, position, columns)}
+SECOND_LOOK = frozenset({"position"})
+
+
+def discrepancies(
+    book: Iterable[Entry], snapshot: Snapshot, limits: Limits, laws: Iterable[str] = tuple(LAWS)
+) -> list[Discrepancy]:
+    """The first broken law of each cycle, in the order of `LAWS`: mend it, look again."""
+    chosen = [LAWS[name] for name in laws]
+    found = []
+    for entry in book:
+        broken = (law(entry, snapshot, limits) for law in chosen)
+        first = next((discrepancy for discrepancy in broken if discrepancy), None)
+        if first:
+            found.append(first)
+    return found
+
+
+def unowned(book: Iterable[Entry], positions: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Coins by symbol that Alpaca holds and no cycle of the book owns; a symbol whose cycle holds something owns all."""
+    owned = {entry.cycle.symbol for entry in book if entry.cycle.status not in OVER and fold(entry.cycle.orders).held}
+    return {symbol: quantity for symbol, quantity in positions.items() if symbol not in owned}
+
+
+def orphans(snapshot: Snapshot, known_ids: Iterable[str], policy: str) -> tuple[list[OrderReport], list[OrderReport]]:
+    """Open orders at the exchange that are in no row: those to cancel by `policy` (own, all, none), those to report.
+
+    `known_ids` must have been read after the snapshot: rows are committed before their requests, so an order
+    that the exchange listed and the database does not have is truly not ours.
+    """
+    known = set(known_ids)
+    untracked = [report for report in snapshot.open_orders if report.client_order_id not in known]
+    cancel = [r for r in untracked if policy == "all" or (policy == "own" and r.client_order_id.startswith(ID_PREFIX))]
+    return cancel, [report for report in untracked if report not in cancel]
+
+
+def _if_unchanged(entry: Entry, decide: Callable[[Cycle], Decision | None]) -> Repair:
+    """A position speaks of the cycle as it stood before the snapshot; a cycle that moved since is left for the next."""
+    return lambda asset, cycle: decide(cycle) if cycle.orders == entry.cycle.orders else None

@@ -1,0 +1,64 @@
+"""Which settings can work. The daemon, `dcabot asset` and `dcabot check` ask the same function."""
+
+from decimal import Decimal
+
+from dcabot.core.ledger import FEE_RATIO_MAX
+from dcabot.core.model import Asset, Instrument
+from dcabot.core.money import EXACT, HUNDRED, ONE, ZERO, step_down, text
+
+MINIMUM_NOTIONAL = Decimal(10)  # USD, "cost basis must be >= minimal amount of order 10"; alpaca.md 5.2
+MAXIMUM_NOTIONAL = Decimal(200_000)  # USD an order; docs.alpaca.markets/docs/crypto-trading
+ROUND_TRIP_FEE_RATIO = 2 * FEE_RATIO_MAX
+SAFETY_COUNT_LIMIT = 1000
+
+
+def faults(asset: Asset, instrument: Instrument | None) -> list[str]:
+    """Sentences that say why this asset cannot trade; empty when it can. Each names the column to change."""
+    found = []
+    rules = asset.rules
+    if not asset.symbol.endswith("/USD"):
+        found.append(f"asset_symbol {asset.symbol}: only pairs quoted in USD are traded, such as BTC/USD")
+    elif instrument is None:
+        found.append(f"asset_symbol {asset.symbol}: Alpaca does not know this crypto pair")
+    elif not instrument.tradable:
+        found.append(f"asset_symbol {asset.symbol}: Alpaca does not let it be traded at the moment")
+    found += _notional_fault("base_order_amount", rules.base_notional)
+    if not 0 <= rules.safety_count_max <= SAFETY_COUNT_LIMIT:
+        found.append(f"max_safety_orders {rules.safety_count_max} must be between 0 and {SAFETY_COUNT_LIMIT}")
+    elif rules.safety_count_max:
+        found += _notional_fault("safety_order_amount", rules.safety_notional)
+        if not ZERO < rules.safety_drop_ratio < ONE:
+            found.append(f"safety_order_deviation {_percent(rules.safety_drop_ratio)} must be above 0 and below 100")
+    if rules.take_profit_ratio <= ROUND_TRIP_FEE_RATIO:
+        found.append(
+            f"take_profit_percent {_percent(rules.take_profit_ratio)} does not cover the round-trip fee of "
+            f"{_percent(ROUND_TRIP_FEE_RATIO)} %: every cycle would lose money"
+        )
+    if rules.cooldown_seconds < 0:
+        found.append(f"cooldown_period {rules.cooldown_seconds} must not be negative")
+    if not ZERO <= rules.restart_drop_ratio < ONE:
+        found.append(
+            f"buy_order_price_deviation_percent {_percent(rules.restart_drop_ratio)} must be at least 0 and below 100"
+        )
+    return found
+
+
+def cost_too_small(quantity: Decimal, price: Decimal) -> bool:
+    return quantity * price < MINIMUM_NOTIONAL
+
+
+def buy_quantity(notional: Decimal, price: Decimal, instrument: Instrument) -> Decimal:
+    """Coins that `notional` USD buy at `price`, rounded down to the instrument's step."""
+    return step_down(EXACT.divide(notional, price), instrument.quantity_step)
+
+
+def _notional_fault(column: str, notional: Decimal) -> list[str]:
+    if notional < MINIMUM_NOTIONAL:
+        return [f"{column} {text(notional)} is below Alpaca's minimum of {MINIMUM_NOTIONAL} USD"]
+    if notional > MAXIMUM_NOTIONAL:
+        return [f"{column} {text(notional)} is above Alpaca's maximum of {MAXIMUM_NOTIONAL} USD an order"]
+    return []
+
+
+def _percent(ratio: Decimal) -> str:
+    return text(ratio * HUNDRED)

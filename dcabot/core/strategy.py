@@ -1,0 +1,184 @@
+"""The trading rules: one quote and one cycle in, one decision out. `system.md` section 5 numbers them.
+
+A decision is asked for twice, first on the book in memory and then on the row under its lock,
+so it depends on nothing but its arguments.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from dcabot.core.ledger import DUST_NOTIONAL, Holding, fold
+from dcabot.core.model import (
+    Asset,
+    Cycle,
+    CycleStatus,
+    Decision,
+    Instrument,
+    Order,
+    OrderStatus,
+    Purpose,
+    Quote,
+    Side,
+    dropped,
+    raised,
+)
+from dcabot.core.money import ZERO, step_down, step_up, text
+from dcabot.core.rules import buy_quantity, cost_too_small
+from dcabot.core.states import OVER, is_open
+
+BACKOFF_SECONDS_MAX = 600  # a refused order is tried again after 1, 2, 4 ... seconds, at most this
+CANCEL_AGAIN_SECONDS = 30  # a cancel that brought no report is asked for again
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """What a decision may know of the world. `unowned`: coins at Alpaca that no cycle owns, None while unknown."""
+
+    instrument: Instrument
+    quote: Quote
+    unowned: Decimal | None
+    now: datetime
+
+
+def on_quote(asset: Asset, cycle: Cycle, market: Market) -> Decision | None:
+    """What this quote makes the cycle do; None when nothing, which is nearly always.
+
+    A decision without requests is a sentence to say once: why the rules would trade and do not.
+    """
+    if cycle.status in OVER or asset.held_back:
+        return None
+    holding = fold(cycle.orders)
+    if not holding.held:
+        return _base_order(asset, cycle, market)
+    if market.quote.bid >= take_profit_price(asset, holding):
+        return _take_profit(cycle, market, holding)
+    return _safety_order(asset, cycle, market, holding)
+
+
+def take_profit_price(asset: Asset, holding: Holding) -> Decimal:
+    """The bid at which the cycle is sold."""
+    return raised(holding.average_price, asset.rules.take_profit_ratio)
+
+
+def safety_price(asset: Asset, holding: Holding) -> Decimal | None:
+    """The ask at which the next safety order is placed; None when none is left."""
+    if holding.last_buy_price is None or holding.safety_count >= asset.rules.safety_count_max:
+        return None
+    return dropped(holding.last_buy_price, asset.rules.safety_drop_ratio)
+
+
+def restart_price(asset: Asset) -> Decimal | None:
+    """The ask that ends a cooldown early; None before the first sale."""
+    if asset.last_sell_price is None:
+        return None
+    return dropped(asset.last_sell_price, asset.rules.restart_drop_ratio)
+
+
+def _base_order(asset: Asset, cycle: Cycle, market: Market) -> Decision | None:
+    if not asset.enabled or _waits(cycle, market.now):
+        return None
+    ask, why = market.quote.ask, "base order"
+    if cycle.status is CycleStatus.COOLDOWN:
+        threshold = restart_price(asset)
+        if threshold is None or ask > threshold:
+            return None
+        why = f"early restart, ask {text(ask)} at or below {text(threshold)}: base order"
+    if market.unowned is None:
+        return None
+    if not is_dust(market.unowned, market):
+        return Decision(
+            cycle,
+            f"Alpaca shows {text(market.unowned)} {asset.symbol} that no cycle owns; no base order until it is gone",
+        )
+    return _buy(cycle, market, Purpose.BASE, asset.rules.base_notional, why)
+
+
+def is_dust(quantity: Decimal, market: Market) -> bool:
+    """True when a position is worth less than a dollar or cannot be sold."""
+    return quantity < market.instrument.quantity_step or quantity * market.quote.bid < DUST_NOTIONAL
+
+
+def _safety_order(asset: Asset, cycle: Cycle, market: Market, holding: Holding) -> Decision | None:
+    ask, threshold = market.quote.ask, safety_price(asset, holding)
+    if threshold is None or ask > threshold or not asset.enabled or _waits(cycle, market.now):
+        return None
+    count = f"{holding.safety_count + 1} of {asset.rules.safety_count_max}"
+    why = f"safety order {count}, ask {text(ask)} at or below {text(threshold)}"
+    return _buy(cycle, market, Purpose.SAFETY, asset.rules.safety_notional, why)
+
+
+def _buy(cycle: Cycle, market: Market, purpose: Purpose, notional: Decimal, why: str) -> Decision:
+    instrument = market.instrument
+    price = step_up(market.quote.ask, instrument.price_step)
+    quantity = buy_quantity(notional, price, instrument)
+    if cost_too_small(quantity, price) or quantity < instrument.quantity_min:
+        return Decision(
+            cycle,
+            f"{purpose.value} order of {text(notional)} USD comes to {text(quantity * price)} USD after rounding "
+            "down, below Alpaca's minimum of 10 USD; raise the amount a little",
+        )
+    order = Order(cycle.next_id(purpose), purpose, Side.BUY, quantity, price, market.now)
+    bought = replace(cycle.with_order(order), status=CycleStatus.BUYING)
+    return Decision(bought, f"{why}: buy {text(quantity)} at {text(price)}", submit=(order,))
+
+
+def _take_profit(cycle: Cycle, market: Market, holding: Holding) -> Decision | None:
+    open_buys = [order for order in cycle.orders if is_open(order) and order.side is Side.BUY]
+    if open_buys:
+        return _cancel_buys(cycle, open_buys, market.now)
+    if not holding.settled or _waits(cycle, market.now):
+        return None
+    quantity = step_down(holding.held, market.instrument.quantity_step)
+    if not quantity:
+        return Decision(cycle, f"{text(holding.held)} is less than Alpaca sells of {cycle.symbol}")
+    purpose = Purpose.TAKE_PROFIT
+    order = Order(cycle.next_id(purpose), purpose, Side.SELL, quantity, None, market.now)
+    sold = replace(cycle.with_order(order), status=CycleStatus.SELLING)
+    prices = f"bid {text(market.quote.bid)} over average {text(holding.average_price)}"
+    return Decision(sold, f"take profit, {prices}: sell {text(quantity)}", submit=(order,))
+
+
+def _cancel_buys(cycle: Cycle, open_buys: list[Order], now: datetime) -> Decision | None:
+    """Alpaca refuses a sell beside an open buy as a wash trade: ask for the buys to be cancelled, then look again."""
+    due = tuple(order for order in open_buys if cancel_is_due(order, now))
+    if not due:
+        return None
+    return request_cancel(cycle, due, now, "take profit reached with a buy still open: cancel the buy first")
+
+
+def cancel_is_due(order: Order, now: datetime) -> bool:
+    """True when the exchange has the order and was not asked to cancel it within the last half minute."""
+    if order.order_id is None:
+        return False
+    asked = order.cancel_requested_at
+    return asked is None or asked <= now - timedelta(seconds=CANCEL_AGAIN_SECONDS)
+
+
+def request_cancel(cycle: Cycle, orders: tuple[Order, ...], now: datetime, reason: str) -> Decision:
+    """Ask for these orders to be cancelled. They stay open until a report says they are gone."""
+    for order in orders:
+        cycle = cycle.with_order(replace(order, cancel_requested_at=now))
+    return Decision(cycle, reason, cancel=orders)
+
+
+def _waits(cycle: Cycle, at: datetime) -> bool:
+    """True while an order is open or the last refusal is too fresh."""
+    if any(is_open(order) for order in cycle.orders):
+        return True
+    until = backoff_until(cycle)
+    return until is not None and at < until
+
+
+def backoff_until(cycle: Cycle) -> datetime | None:
+    """When the next order may be tried after refusals in a row; None when the last order was not refused."""
+    refused = 0
+    for order in reversed(cycle.orders):
+        if order.status is not OrderStatus.REJECTED or order.filled_quantity > ZERO:
+            break
+        refused += 1
+    if not refused:
+        return None
+    last = cycle.orders[-1]
+    seconds = min(2 ** min(refused - 1, 20), BACKOFF_SECONDS_MAX)
+    return (last.closed_at or last.created_at) + timedelta(seconds=seconds)
