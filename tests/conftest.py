@@ -1,0 +1,50 @@
+"""Fixtures that every folder of tests may use: a private MariaDB and a fresh database on it."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from tests.servers import Database, MariaDB, missing_programs
+
+settings.register_profile("default", deadline=None, max_examples=100)
+settings.register_profile("long", deadline=None, max_examples=5000)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="more examples and seeds: minutes instead of seconds")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("long" if config.getoption("--long") else "default")
+
+
+def _server(*, tcp: bool) -> Iterator[MariaDB]:
+    missing = missing_programs()
+    if missing and os.environ.get("CI"):
+        pytest.fail(missing)  # a skip nobody reads would look like a pass
+    if missing:
+        pytest.skip(missing)
+    with MariaDB(tcp=tcp) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDB]:
+    """The session's server, on a unix socket. A test that stops or freezes it takes `own_mariadb_server`."""
+    yield from _server(tcp=False)
+
+
+@pytest.fixture
+def own_mariadb_server() -> Iterator[MariaDB]:
+    """A server for one test alone, with a port too: to be killed, frozen and restarted."""
+    yield from _server(tcp=True)
+
+
+@pytest.fixture
+def database(mariadb_server: MariaDB) -> Iterator[Database]:
+    """A fresh empty database on the session's server; `database.environment()` is its configuration."""
+    database = mariadb_server.create_database()
+    yield database
+    mariadb_server.drop_database(database)
