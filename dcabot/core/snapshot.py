@@ -1,0 +1,145 @@
+"""What the exchange answers, as values: positions, the account, and the outcome of each request.
+
+"Empty" and "could not look" are never the same: a list that could be read only in part says so (`Listing`),
+a query that failed raises, and a request whose fate is unknown is `Unknown`, never `Refused`.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from typing import Generic, TypeVar
+
+from dcabot.core.model import OrderReport
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """What the account holds of one symbol. `available` is what no open sell order has reserved."""
+
+    symbol: str
+    quantity: Decimal
+    available: Decimal
+    average_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The account as far as trading crypto needs it; `buying_power` is what crypto buys may spend, in USD."""
+
+    status: str
+    crypto_status: str
+    trading_blocked: bool
+    account_blocked: bool
+    suspended_by_user: bool
+    buying_power: Decimal
+
+    @property
+    def obstacle(self) -> str:
+        """Why this account cannot trade crypto, as a sentence; empty when it can."""
+        if self.status != "ACTIVE":
+            return f"the account is {self.status}, not ACTIVE"
+        if self.account_blocked:
+            return "the account is blocked"
+        if self.trading_blocked:
+            return "trading is blocked on the account"
+        if self.suspended_by_user:
+            return "trading is suspended in the account's settings"
+        if self.crypto_status != "ACTIVE":
+            return f"the account's crypto status is {self.crypto_status or 'missing'}, not ACTIVE"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """One row of an answer that could not be understood: whose it is (empty when even that is unknown), and why."""
+
+    key: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[Row]):
+    """A list from the exchange, and the rows of it that could not be read.
+
+    Keys: client_order_id for orders, symbol for positions and instruments.
+    """
+
+    rows: tuple[Row, ...]
+    unreadable: tuple[Unreadable, ...] = ()
+
+    def may_hide(self, key: str) -> bool:
+        """True when an unreadable row may be `key`'s: then its absence from `rows` proves nothing."""
+        return any(row.key in ("", key) for row in self.unreadable)
+
+
+class Refusal(Enum):
+    """Why the exchange did not take an order. Source: the message text (alpaca.md 2.11), never the code alone."""
+
+    INSUFFICIENT_BALANCE = "insufficient balance"
+    MINIMUM_COST = "below the exchange's minimum"
+    WASH_TRADE = "an opposite order is open"
+    NOT_TRADABLE = "not tradable"
+    UNAUTHORIZED = "keys not accepted"
+    RATE_LIMITED = "too many requests"
+    UNREACHABLE = "the exchange could not be reached; nothing was sent"
+    INVALID = "invalid order"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The exchange has the order; `report` is its state at that moment."""
+
+    report: OrderReport
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The exchange certainly does not have the order."""
+
+    why: str
+    code: Refusal = Refusal.OTHER
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The request may or may not have arrived: only asking for the order tells."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """The exchange will try to cancel; the order's report says whether it did."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyOver:
+    """The order had ended before the cancel arrived."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """The exchange denies having the order."""
+
+    why: str
+
+
+SubmitOutcome = Accepted | Refused | Unknown
+CancelOutcome = CancelRequested | AlreadyOver | NotFound | Unknown
+
+
+class ExchangeError(Exception):
+    """The exchange gave no usable answer to a query."""
+
+
+class ExchangeUnreachable(ExchangeError):
+    """No answer, or none that could be understood: ask again later."""
+
+
+class ExchangeDenied(ExchangeError):
+    """The exchange does not accept the API keys: asking again will not help."""
