@@ -56,14 +56,14 @@ def fold(orders: Iterable[Order]) -> Holding:
             continue
         if order.side is Side.SELL:
             sold += order.filled_quantity
-            last_sell_price = order.filled_price
+            last_sell_price = order.filled_price.quantize(PRICE_STEP)
             continue
         bought += order.filled_quantity
         cost = EXACT.add(cost, EXACT.multiply(order.filled_quantity, order.filled_price))
         fees += fee_of(order)
         safety_count += order.purpose.value == "safety"
         settled = settled and order.fee_quantity is not None
-        last_buy_price = order.filled_price
+        last_buy_price = order.filled_price.quantize(PRICE_STEP)
     if not bought:
         return EMPTY
     # Up: a take profit computed from it is never below the true average.

@@ -1,9 +1,9 @@
 """The laws: our book beside the exchange's snapshot, and what mends each difference.
 
+The reports of the snapshot are booked first (`news`, `booked`); the laws then look at what is left.
 Start-up, the daemon's sweep and the three caretakers run these laws; they differ only in which.
-A law is `(entry, view) -> repair or None`. A repair is asked for again on the locked row before it is carried out, so it
-must be a function of the fresh asset and cycle. "Absent" is only what the exchange denied by name; a question that
-failed never gets here.
+A repair is asked for again on the locked row before it is carried out, so it is a function of the fresh asset and
+cycle. "Absent" is only what the exchange denied by name; a question that failed never gets here.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,9 +13,11 @@ from decimal import Decimal
 
 from dcabot.core import lifecycle
 from dcabot.core.ledger import Holding, current_status, fold
-from dcabot.core.model import ID_PREFIX, Asset, Cycle, Decision, OrderReport
+from dcabot.core.model import ID_PREFIX, Asset, Cycle, Decision, Order, OrderReport, OrderStatus
 from dcabot.core.money import ZERO, text
 from dcabot.core.states import OVER, is_open
+
+SURFACES_WITHIN = timedelta(hours=1)  # a void order is asked for this long in case its request arrives after all
 
 Repair = Callable[[Asset, Cycle], Decision | None]
 
@@ -66,30 +68,52 @@ class Discrepancy:
         return self.law in SECOND_LOOK
 
 
-def reports(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
-    """Harm prevented: a fill whose message was lost, booked by nobody."""
+def news(entry: Entry, snapshot: Snapshot) -> list[OrderReport]:
+    """What the exchange says of this cycle's orders that the book does not have yet.
+
+    Harm prevented: a fill whose message was lost, booked by nobody.
+    """
     known = {report.client_order_id: report for report in snapshot.open_orders}
     known.update({name: report for name, report in snapshot.answers.items() if report is not None})
-    news = [known[o.client_order_id] for o in entry.cycle.orders if o.client_order_id in known]
-    news = [report for report in news if lifecycle.on_report(entry.cycle, report, snapshot.at)]
-    if not news:
-        return None
-    report = news[0]
-    return Discrepancy("reports", entry, lambda asset, cycle: lifecycle.on_report(cycle, report, snapshot.at))
+    mine = [known[order.client_order_id] for order in entry.cycle.orders if order.client_order_id in known]
+    return [report for report in mine if lifecycle.on_report(entry.cycle, report, snapshot.at)]
+
+
+def booked(entry: Entry, snapshot: Snapshot) -> Entry:
+    """The entry as it will stand once its news is booked: the snapshot's positions belong to this one."""
+    cycle = entry.cycle
+    for report in news(entry, snapshot):
+        decision = lifecycle.on_report(cycle, report, snapshot.at)
+        cycle = decision.cycle if decision else cycle
+    return Entry(entry.asset, cycle, entry.stored if cycle is entry.cycle else None)
+
+
+def to_ask(book: Iterable[Entry], open_orders: Iterable[OrderReport], now: datetime) -> list[str]:
+    """Ids to ask for by name: open in the book and not listed by the exchange, or void and able to surface."""
+    listed = {report.client_order_id for report in open_orders}
+    orders = [order for entry in book for order in entry.cycle.orders if order.client_order_id not in listed]
+    return [order.client_order_id for order in orders if is_open(order) or _may_surface(order, now)]
+
+
+def _may_surface(order: Order, now: datetime) -> bool:
+    return order.status is OrderStatus.VOID and now - order.created_at < SURFACES_WITHIN
 
 
 def absent(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
     """Harm prevented: a cycle that waits for ever for an order that never reached the exchange."""
-    for order in entry.cycle.orders:
-        name = order.client_order_id
-        if is_open(order) and snapshot.answers.get(name, order) is None:
-            if lifecycle.on_absent(entry.cycle, name, snapshot.at, limits.grace):
-                return Discrepancy(
-                    "absent",
-                    entry,
-                    lambda asset, cycle: lifecycle.on_absent(cycle, name, snapshot.at, limits.grace),  # noqa: B023
-                )
+    denied = (
+        name
+        for name in lifecycle.open_order_ids(entry.cycle)
+        if name in snapshot.answers and snapshot.answers[name] is None
+    )
+    for name in denied:
+        if lifecycle.on_absent(entry.cycle, name, snapshot.at, limits.grace):
+            return _absence(entry, name, snapshot.at, limits.grace)
     return None
+
+
+def _absence(entry: Entry, name: str, at: datetime, grace: timedelta) -> Discrepancy:
+    return Discrepancy("absent", entry, lambda asset, cycle: lifecycle.on_absent(cycle, name, at, grace))
 
 
 def stale(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
@@ -134,7 +158,7 @@ def columns(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | N
 
 
 Law = Callable[[Entry, Snapshot, Limits], Discrepancy | None]
-LAWS: Mapping[str, Law] = {law.__name__: law for law in (reports, absent, stale, cooldown, fees, position, columns)}
+LAWS: Mapping[str, Law] = {law.__name__: law for law in (absent, stale, cooldown, fees, position, columns)}
 SECOND_LOOK = frozenset({"position"})
 
 
@@ -153,7 +177,7 @@ def discrepancies(
 
 
 def unowned(book: Iterable[Entry], positions: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Coins by symbol that Alpaca holds and no cycle of the book owns; a symbol whose cycle holds something owns all."""
+    """Coins by symbol that Alpaca holds and no cycle owns; a cycle that holds something owns the whole position."""
     owned = {entry.cycle.symbol for entry in book if entry.cycle.status not in OVER and fold(entry.cycle.orders).held}
     return {symbol: quantity for symbol, quantity in positions.items() if symbol not in owned}
 

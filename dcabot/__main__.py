@@ -1,0 +1,44 @@
+"""`dcabot COMMAND`: one console script; each command is a module of `dcabot.commands` with `main(argv) -> int`."""
+
+import sys
+from importlib import import_module
+
+from dcabot import __version__
+from dcabot.commands import USAGE, guard
+
+COMMANDS = {
+    "run": ("daemon", "the daemon, in the foreground, log on stderr"),
+    "order-manager": ("order_manager", "one pass: cancel stale buys, treat untracked orders"),
+    "cooldown-manager": ("cooldown_manager", "one pass: end cooldowns, give new assets their cycle"),
+    "consistency-checker": ("consistency_checker", "one pass: make the book agree with Alpaca"),
+    "db": ("db", "`db init` creates the schema or brings it up to date"),
+    "simulator": ("simulator", "the local Alpaca, on loopback"),
+    "demo": ("demo", "a whole cycle against the simulator, in about a minute"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    if not words or words[0] in ("-h", "--help"):
+        print(_help())
+        return 0 if words else USAGE
+    if words[0] in ("-V", "--version"):
+        print(f"dcabot {__version__}")
+        return 0
+    if words[0] not in COMMANDS:
+        print(f"dcabot: unknown command {words[0]!r}; `dcabot --help` lists them", file=sys.stderr)
+        return USAGE
+    # Imported only when asked for: the simulator's web server has no business in the daemon's memory.
+    module = import_module(f"dcabot.commands.{COMMANDS[words[0]][0]}")
+    return guard(module.main, words[1:])
+
+
+def _help() -> str:
+    width = max(len(name) for name in COMMANDS)
+    lines = [f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items()]
+    return "\n".join(["usage: dcabot COMMAND ...", "", "A DCA trading bot for crypto on Alpaca.", "", *lines])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

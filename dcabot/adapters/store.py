@@ -1,0 +1,304 @@
+"""Rows <-> core values, and the only transactions.
+
+The order of writing is the bot's promise: `locked` takes the cycle's row, `save` writes the intent with it, the
+commit comes, and only then may anybody send a request. Everything stored in `dca_cycles` besides the status is
+computed from the orders here, so an operator's SELECT and the bot never disagree for longer than a commit.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from peewee import fn
+
+from dcabot.adapters import schema
+from dcabot.adapters.database import Database
+from dcabot.core.ledger import Holding, fold
+from dcabot.core.model import Asset, Cycle, CycleStatus, Decision, Order, OrderStatus, Purpose, Rules, Side
+from dcabot.core.money import ZERO, ratio
+from dcabot.core.reconcile import Entry
+from dcabot.core.states import OPEN, OVER
+
+Row = Any  # a peewee model instance, whose attributes no type checker sees
+CURRENT = [status.value for status in CycleStatus if status not in OVER]
+
+
+class RowFault(Exception):
+    """A row that nobody can trade by: edited by hand, or from a newer program. The message names row and column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """All current cycles, the cycles that are over but have an open order, and what cannot be read.
+
+    `idle` are assets without a current cycle. `faults` are sentences by symbol: those assets are held.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    idle: tuple[Asset, ...] = ()
+    faults: dict[str, str] = field(default_factory=dict)
+
+
+class Store:
+    """The database as the bot uses it. `clock` gives aware UTC; every written time comes from it."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]):
+        self.database = database
+        self.clock = clock
+
+    def read_book(self) -> Book:
+        """Everything the bot works on, in one consistent read."""
+        with self.database.transaction():
+            assets = self.database.rows(schema.Asset.select().order_by(schema.Asset.id))
+            cycles = self.database.rows(_working_cycles())
+            orders = self._orders_of([cycle.id for cycle in cycles])
+            since = self._cooldown_starts([c.asset_id for c in cycles if c.status == CycleStatus.COOLDOWN.value])
+        return _book(assets, cycles, orders, since)
+
+    def read_entry(self, cycle_id: int) -> Entry | None:
+        """One cycle as it stands, without a lock; None when it is gone."""
+        with self.database.transaction():
+            return self._read(schema.Cycle.id == cycle_id)
+
+    @contextmanager
+    def locked(self, cycle_id: int) -> Iterator[Entry | None]:
+        """A transaction around one cycle's row: the entry as it stands now, None when the cycle is gone."""
+        with self.database.transaction():
+            yield self._read(schema.Cycle.id == cycle_id, lock=True)
+
+    def save(self, entry: Entry, decision: Decision) -> None:
+        """Write a decision on a locked entry: orders, the cycle's columns, the asset's price, the next cycle."""
+        now = self.clock()
+        before = {order.client_order_id: order for order in entry.cycle.orders}
+        for order in decision.cycle.orders:
+            old = before.get(order.client_order_id)
+            if old is None:
+                columns = _order_columns(order) | {"cycle": entry.cycle.id, "updated_at": now}
+                self.database.execute(schema.Order.insert(**columns))
+            elif old != order:
+                changed = schema.Order.update(**_order_columns(order), updated_at=now)
+                self.database.execute(changed.where(schema.Order.client_order_id == order.client_order_id))
+        cycle = schema.Cycle.update(**_cycle_columns(decision.cycle), updated_at=now)
+        self.database.execute(cycle.where(schema.Cycle.id == entry.cycle.id))
+        if decision.last_sell_price is not None:
+            asset = schema.Asset.update(last_sell_price=decision.last_sell_price, updated_at=now)
+            self.database.execute(asset.where(schema.Asset.id == entry.asset.id))
+        if decision.successor is not None:
+            self._insert_cycle(entry.asset.id, decision.successor, now)
+
+    def open_cycle(self, asset_id: int, status: CycleStatus) -> bool:
+        """Give an enabled asset its current cycle. False when it has one already, or is gone or disabled."""
+        with self.database.transaction():
+            assets = self.database.rows(schema.Asset.select().where(schema.Asset.id == asset_id), lock=True)
+            if not assets or not assets[0].is_enabled:
+                return False
+            if self.database.rows(_current_cycles(asset_id)):
+                return False
+            self._insert_cycle(asset_id, status, self.clock())
+            return True
+
+    def cycle_of(self, client_order_id: str) -> int | None:
+        """The cycle an order's row belongs to; None when there is no such row."""
+        with self.database.transaction():
+            query = schema.Order.select(schema.Order.cycle).where(schema.Order.client_order_id == client_order_id)
+            found = self.database.rows(query)
+        return found[0].cycle_id if found else None
+
+    def known_ids(self, client_order_ids: Iterable[str]) -> set[str]:
+        """Which of these ids have a row."""
+        wanted = list(client_order_ids)
+        if not wanted:
+            return set()
+        with self.database.transaction():
+            query = schema.Order.select(schema.Order.client_order_id).where(schema.Order.client_order_id.in_(wanted))
+            return {row.client_order_id for row in self.database.rows(query)}
+
+    def move_to_current(self, entry: Entry, client_order_id: str) -> Entry | None:
+        """Inside `locked`: hand an order of a cycle that is over to the asset's current cycle, and lock that one.
+
+        A buy that surfaces after its cycle ended brings coins; the current cycle is the one that can sell them.
+        """
+        current = self.database.rows(_current_cycles(entry.asset.id))
+        if not current:
+            return None
+        move = schema.Order.update(cycle=current[0].id).where(schema.Order.client_order_id == client_order_id)
+        self.database.execute(move)
+        return self._read(schema.Cycle.id == current[0].id, lock=True)
+
+    def _read(self, which: Any, lock: bool = False) -> Entry | None:
+        """The entry of one cycle, joined with its asset. Raises RowFault."""
+        query = schema.Cycle.select(schema.Cycle, schema.Asset).join(schema.Asset).where(which)
+        rows = self.database.rows(query, lock)
+        if not rows:
+            return None
+        cycle = rows[0]
+        orders = [_order(order) for order in self._orders_of([cycle.id])[cycle.id]]
+        cooling = [cycle.asset.id] if cycle.status == CycleStatus.COOLDOWN.value else []
+        return _entry(_asset(cycle.asset), cycle, orders, self._cooldown_starts(cooling).get(cycle.asset.id))
+
+    def _orders_of(self, cycle_ids: list[int]) -> dict[int, list[Row]]:
+        found: dict[int, list[Row]] = defaultdict(list)
+        if cycle_ids:
+            query = schema.Order.select().where(schema.Order.cycle.in_(cycle_ids)).order_by(schema.Order.id)
+            for row in self.database.rows(query):
+                found[row.cycle_id].append(row)
+        return found
+
+    def _cooldown_starts(self, asset_ids: list[int]) -> dict[int, datetime]:
+        """When each asset's last complete cycle was completed."""
+        if not asset_ids:
+            return {}
+        query = schema.Cycle.select(schema.Cycle.asset, fn.MAX(schema.Cycle.completed_at).alias("since")).where(
+            schema.Cycle.asset.in_(asset_ids), schema.Cycle.status == CycleStatus.COMPLETE.value
+        )
+        rows = self.database.rows(query.group_by(schema.Cycle.asset))
+        return {row.asset_id: row.since for row in rows if row.since is not None}
+
+    def _insert_cycle(self, asset_id: int, status: CycleStatus, now: datetime) -> None:
+        cycle = schema.Cycle.insert(asset=asset_id, status=status.value, created_at=now, updated_at=now)
+        self.database.execute(cycle)
+
+
+def _working_cycles() -> Any:
+    """Cycles that are not over, whatever their status says, and those over with an order still open."""
+    opens = schema.Order.select(schema.Order.cycle).where(schema.Order.status.in_([status.value for status in OPEN]))
+    over = schema.Cycle.status.in_([status.value for status in OVER])
+    return schema.Cycle.select().where(~over | schema.Cycle.id.in_(opens)).order_by(schema.Cycle.id)
+
+
+def _current_cycles(asset_id: int) -> Any:
+    return schema.Cycle.select().where(schema.Cycle.asset == asset_id, schema.Cycle.status.in_(CURRENT))
+
+
+def _book(assets: list[Row], cycles: list[Row], orders: dict[int, list[Row]], since: dict[int, datetime]) -> Book:
+    """Rows to a book: what cannot be read is named by symbol and holds that asset only."""
+    entries: list[Entry] = []
+    idle: list[Asset] = []
+    faults: dict[str, str] = {}
+    cycles_of = defaultdict(list)
+    for cycle in cycles:
+        cycles_of[cycle.asset_id].append(cycle)
+    for row in assets:
+        try:
+            asset = _asset(row)
+            mine = [
+                _entry(asset, cycle, [_order(order) for order in orders[cycle.id]], since.get(row.id))
+                for cycle in cycles_of[row.id]
+            ]
+            current = [entry for entry in mine if entry.cycle.status not in OVER]
+            if len(current) > 1:
+                ids = ", ".join(str(entry.cycle.id) for entry in current)
+                raise RowFault(f"dca_cycles: {asset.symbol} has {len(current)} current cycles (ids {ids}); one may be")
+        except RowFault as fault:
+            faults[str(row.asset_symbol)] = str(fault)
+            continue
+        entries += mine
+        if not current:
+            idle.append(asset)
+    return Book(tuple(entries), tuple(idle), faults)
+
+
+def _asset(row: Row) -> Asset:
+    rules = Rules(
+        base_notional=row.base_order_amount,
+        safety_notional=row.safety_order_amount,
+        safety_count_max=row.max_safety_orders,
+        safety_drop_ratio=ratio(row.safety_order_deviation),
+        take_profit_ratio=ratio(row.take_profit_percent),
+        cooldown_seconds=row.cooldown_period,
+        restart_drop_ratio=ratio(row.buy_order_price_deviation_percent),
+    )
+    return Asset(row.id, row.asset_symbol, bool(row.is_enabled), rules, row.last_sell_price)
+
+
+def _order(row: Row) -> Order:
+    try:
+        purpose, side, status = Purpose(row.purpose), Side(row.side), OrderStatus(row.status)
+    except ValueError as error:
+        raise RowFault(f"dca_orders: {row.client_order_id}: {error}") from None
+    if row.quantity <= ZERO or row.filled_quantity < ZERO:
+        raise RowFault(f"dca_orders: {row.client_order_id}: a quantity is not positive")
+    return Order(
+        client_order_id=row.client_order_id,
+        purpose=purpose,
+        side=side,
+        quantity=row.quantity,
+        limit_price=row.limit_price,
+        created_at=row.created_at,
+        status=status,
+        order_id=row.order_id,
+        filled_quantity=row.filled_quantity,
+        filled_price=row.filled_price,
+        fee_quantity=row.fee_quantity,
+        cancel_requested_at=row.cancel_requested_at,
+        closed_at=row.closed_at,
+        note=row.note,
+    )
+
+
+def _entry(asset: Asset, row: Row, orders: list[Order], since: datetime | None) -> Entry:
+    try:
+        status = CycleStatus(row.status)
+    except ValueError:
+        raise RowFault(f"dca_cycles: cycle {row.id} of {asset.symbol}: unknown status {row.status!r}") from None
+    if row.quantity < ZERO or row.average_purchase_price < ZERO or row.safety_orders < 0:
+        raise RowFault(f"dca_cycles: cycle {row.id} of {asset.symbol}: a negative quantity, price or count")
+    cycle = Cycle(
+        id=row.id,
+        asset_id=asset.id,
+        symbol=asset.symbol,
+        status=status,
+        opened_at=row.created_at,
+        orders=tuple(orders),
+        completed_at=row.completed_at,
+        cooldown_since=since if status is CycleStatus.COOLDOWN else None,
+    )
+    return Entry(asset, cycle, _stored(row, fold(cycle.orders)))
+
+
+def _stored(row: Row, holding: Holding) -> Holding:
+    """The columns as they stand, in the shape of the fold they should equal."""
+    return replace(
+        holding,
+        held=row.quantity,
+        average_price=row.average_purchase_price,
+        safety_count=row.safety_orders,
+        last_buy_price=row.last_order_fill_price,
+    )
+
+
+def _order_columns(order: Order) -> dict[str, object]:
+    price = order.filled_price
+    return {
+        "client_order_id": order.client_order_id,
+        "purpose": order.purpose.value,
+        "side": order.side.value,
+        "quantity": order.quantity,
+        "limit_price": order.limit_price,
+        "created_at": order.created_at,
+        "status": order.status.value,
+        "order_id": order.order_id,
+        "filled_quantity": order.filled_quantity,
+        "filled_price": None if price is None else schema.Order.filled_price.fit(price),
+        "fee_quantity": order.fee_quantity,
+        "cancel_requested_at": order.cancel_requested_at,
+        "closed_at": order.closed_at,
+        "note": order.note[:255],
+    }
+
+
+def _cycle_columns(cycle: Cycle) -> dict[str, object]:
+    holding: Holding = fold(cycle.orders)
+    latest = next((order.order_id for order in reversed(cycle.orders) if order.order_id), None)
+    return {
+        "status": cycle.status.value,
+        "quantity": holding.held,
+        "average_purchase_price": holding.average_price,
+        "safety_orders": holding.safety_count,
+        "last_order_fill_price": holding.last_buy_price,
+        "latest_order_id": latest,
+        "completed_at": cycle.completed_at,
+    }

@@ -1,0 +1,79 @@
+"""The preamble that every program shares: logging, the way to the database and the exchange, and exit codes.
+
+Exit codes: 0 done; 1 it failed; 2 wrong usage; 75 the exchange or the database could not be reached; 78 the
+configuration is wrong. This file has the only `except Exception` of the package.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable
+from datetime import datetime, timezone
+
+DONE, FAILED, USAGE, UNREACHABLE, MISCONFIGURED = 0, 1, 2, 75, 78
+
+log = logging.getLogger("dcabot")
+
+
+def guard(command: Callable[[list[str]], int], argv: list[str]) -> int:
+    """Run a command: expected trouble becomes one line on stderr and its exit code."""
+    from dcabot.adapters.config import ConfigError
+    from dcabot.adapters.database import DatabaseBusy, DatabaseMisconfigured, DatabaseUnreachable
+
+    try:
+        return command(argv)
+    except ConfigError as error:
+        return _say(error, MISCONFIGURED)
+    except DatabaseMisconfigured as error:
+        return _say(error, MISCONFIGURED)
+    except (DatabaseUnreachable, DatabaseBusy) as error:
+        return _say(error, UNREACHABLE)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read us has gone: nothing to say, and nobody to say it to when Python flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else USAGE
+    except Exception as error:
+        return _by_name(error)
+
+
+def _by_name(error: Exception) -> int:
+    """The exchange's errors, without importing its SDK for commands that never speak to it."""
+    broker = sys.modules.get("dcabot.adapters.broker")
+    if broker is not None and isinstance(error, broker.ExchangeUnreachable):
+        return _say(error, UNREACHABLE)
+    if broker is not None and isinstance(error, broker.ExchangeDenied):
+        return _say(error, MISCONFIGURED)
+    log.critical("stopped by an error that nobody expected", exc_info=error)
+    return FAILED
+
+
+def _say(error: Exception, code: int) -> int:
+    for line in str(error).splitlines():
+        print(f"dcabot: {line}", file=sys.stderr)
+    return code
+
+
+def parser(name: str, what: str) -> argparse.ArgumentParser:
+    """An argument parser with the options that every command has."""
+    made = argparse.ArgumentParser(prog=f"dcabot {name}", description=what)
+    made.add_argument("--env-file", metavar="FILE", help="read settings from FILE instead of ./.env or /etc/dcabot")
+    made.add_argument("--verbose", action="store_true", help="log more")
+    return made
+
+
+def start_logging(verbose: bool = False) -> None:
+    """Log on stderr; under systemd the journal adds the time itself."""
+    form = "%(levelname)s %(message)s" if "JOURNAL_STREAM" in os.environ else "%(asctime)s %(levelname)s %(message)s"
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, format=form, stream=sys.stderr, force=True)
+    # Each of their lines is about one request; ours say what it was for.
+    for chatty in ("urllib3", "alpaca", "websockets", "peewee", "asyncio"):
+        logging.getLogger(chatty).setLevel(logging.CRITICAL)
+
+
+def utc_now() -> datetime:
+    return datetime.now(timezone.utc)

@@ -1,0 +1,129 @@
+"""Carry out one decision: first the committed row, then the request, then what came of it.
+
+The decision is asked for again on the locked row, so it does not matter how old the book was on which it was first
+taken, nor who else is at work. Everything here is synchronous; the daemon runs it in worker threads, the caretakers
+as it is.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from dcabot.adapters.broker import Accepted, Broker, ExchangeUnreachable, Refused
+from dcabot.adapters.database import DatabaseBusy
+from dcabot.adapters.store import Store
+from dcabot.core import lifecycle
+from dcabot.core.ledger import fold
+from dcabot.core.model import Cycle, Decision, Order, OrderReport, Side
+from dcabot.core.reconcile import Entry, Repair
+from dcabot.core.states import OVER
+
+log = logging.getLogger(__name__)
+
+BUSY_ATTEMPTS = 4  # a deadlock or lock wait rolls back whole; what the row then says is decided anew
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """The one way from a decision to the database and the exchange."""
+
+    store: Store
+    broker: Broker
+    clock: Callable[[], datetime]
+
+    def carry_out(self, cycle_id: int, decide: Repair) -> Decision | None:
+        """Decide on the locked row, commit, and then send what the decision asks for.
+
+        None when the row no longer wants it. Raises DatabaseUnreachable; then nothing was sent.
+        """
+        decision = _when_not_busy(lambda: self._commit(cycle_id, decide))
+        if decision is not None:
+            self._send(decision)
+        return decision
+
+    def apply(self, report: OrderReport) -> Decision | None:
+        """Book a report on the cycle its order belongs to. None when it is no news or no order of ours."""
+        cycle_id = self.store.cycle_of(report.client_order_id)
+        if cycle_id is None:
+            return None
+        decision = _when_not_busy(lambda: self._book(cycle_id, report))
+        if decision is not None:
+            self._send(decision)
+        return decision
+
+    def _commit(self, cycle_id: int, decide: Repair) -> Decision | None:
+        with self.store.locked(cycle_id) as entry:
+            decision = decide(entry.asset, entry.cycle) if entry else None
+            if entry is not None and decision is not None:
+                self._save(entry, decision)
+        return decision
+
+    def _book(self, cycle_id: int, report: OrderReport) -> Decision | None:
+        with self.store.locked(cycle_id) as entry:
+            if entry is not None and _comes_too_late(entry, report):
+                entry = self.store.move_to_current(entry, report.client_order_id) or entry
+            decision = lifecycle.on_report(entry.cycle, report, self.clock()) if entry else None
+            if entry is not None and decision is not None:
+                self._save(entry, decision)
+        return decision
+
+    def _save(self, entry: Entry, decision: Decision) -> None:
+        if decision.cycle != entry.cycle or entry.stored != fold(entry.cycle.orders):
+            self.store.save(entry, decision)
+
+    def _send(self, decision: Decision) -> None:
+        """After the commit: say what was decided, then ask the exchange for it."""
+        cycle = decision.cycle
+        log.info("%s cycle %s: %s", cycle.symbol, cycle.id, decision.reason)
+        for order in decision.submit:
+            self._submit(cycle, order)
+        for order in decision.cancel:
+            self._cancel(cycle, order)
+
+    def _submit(self, cycle: Cycle, order: Order) -> None:
+        outcome = self.broker.submit(cycle.symbol, order)
+        if isinstance(outcome, Accepted):
+            self.apply(outcome.report)
+        elif isinstance(outcome, Refused):
+            why, now = outcome.why, self.clock()
+            self.carry_out(cycle.id, lambda _, fresh: lifecycle.on_refused(fresh, order.client_order_id, why, now))
+        else:
+            log.warning("%s: no answer to %s (%s); asking", cycle.symbol, order.client_order_id, outcome.why)
+            self._ask(order)
+
+    def _ask(self, order: Order) -> None:
+        """Settle an unknown outcome by asking for the id. A denial proves nothing: the request may be on its way."""
+        try:
+            report = self.broker.report(order.client_order_id)
+        except ExchangeUnreachable as error:
+            log.warning("%s: %s; the next sweep asks again", order.client_order_id, error)
+            return
+        if report is not None:
+            self.apply(report)
+
+    def _cancel(self, cycle: Cycle, order: Order) -> None:
+        """Ask for a cancel. Nothing is recorded: the report will say what became of the order."""
+        if order.order_id is None:
+            return
+        outcome = self.broker.cancel(order.order_id)
+        log.info("%s cycle %s: cancel %s: %s", cycle.symbol, cycle.id, order.client_order_id, outcome)
+
+
+def _comes_too_late(entry: Entry, report: OrderReport) -> bool:
+    """A buy that brings coins to a cycle that is over."""
+    order = entry.cycle.order(report.client_order_id)
+    if order is None or entry.cycle.status not in OVER or order.side is not Side.BUY:
+        return False
+    return lifecycle.merge(order, report).filled_quantity > order.filled_quantity
+
+
+def _when_not_busy(work: Callable[[], T]) -> T:
+    for _ in range(BUSY_ATTEMPTS - 1):
+        try:
+            return work()
+        except DatabaseBusy as error:
+            log.info("the database was busy, once more: %s", error)
+    return work()

@@ -1,0 +1,128 @@
+"""Bring the book and the exchange into agreement: fetch a snapshot, ask `core.reconcile`, hand repairs to the executor.
+
+Start-up, the daemon's sweep after a reconnect and every half minute, and the three caretakers are this one
+function with different laws. Streams are hints; this is the truth.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from dcabot.adapters.broker import Broker
+from dcabot.adapters.store import Book, Store
+from dcabot.core import reconcile
+from dcabot.core.model import ID_PREFIX, CycleStatus
+from dcabot.core.reconcile import LAWS, Discrepancy, Limits, Snapshot
+from dcabot.executor import Executor
+
+log = logging.getLogger(__name__)
+
+SECOND_LOOK_AFTER = timedelta(seconds=5)
+ROUNDS_MAX = 20  # each round mends the first broken law of every cycle; two or three are usual
+
+
+@dataclass(slots=True)
+class Suspicions:
+    """What was seen once and is believed only when it is seen again, seconds later."""
+
+    seen: dict[str, datetime] = field(default_factory=dict)
+
+    def confirmed(self, found: Iterable[Discrepancy], now: datetime) -> list[Discrepancy]:
+        """Those to mend now; the others are remembered, and forgotten when they are not seen again."""
+        doubtful = [one for one in found if one.needs_second_look]
+        self.seen = {one.key: self.seen.get(one.key, now) for one in doubtful}
+        young = {key for key, since in self.seen.items() if now - since < SECOND_LOOK_AFTER}
+        return [one for one in found if not (one.needs_second_look and one.key in young)]
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep saw and did. `mended` are sentences; `unowned` coins by symbol that no cycle owns."""
+
+    book: Book
+    snapshot: Snapshot
+    unowned: dict[str, Decimal]
+    mended: list[str]
+    doubtful: int
+
+
+@dataclass(slots=True)
+class Sync:
+    """Reconciliation with one set of laws."""
+
+    store: Store
+    broker: Broker
+    executor: Executor
+    clock: Callable[[], datetime]
+    limits: Limits = field(default_factory=Limits)
+    laws: tuple[str, ...] = tuple(LAWS)
+    suspicions: Suspicions = field(default_factory=Suspicions)
+
+    def sweep(self) -> Swept:
+        """Look once and mend what can be mended now.
+
+        Raises ExchangeUnreachable or DatabaseUnreachable when a question could not be answered; nothing is
+        concluded from that.
+        """
+        book = self.store.read_book()
+        snapshot = self.snapshot(book)
+        mended = self._book_news(book, snapshot)
+        entries = [reconcile.booked(entry, snapshot) for entry in book.entries]
+        found = reconcile.discrepancies(entries, snapshot, self.limits, self.laws)
+        due = self.suspicions.confirmed(found, snapshot.at)
+        mended += [sentence for one in due if (sentence := self._mend(one))]
+        unowned = reconcile.unowned(entries, snapshot.positions)
+        return Swept(book, snapshot, unowned, mended, len(found) - len(due))
+
+    def settle(self) -> Swept:
+        """Sweep until nothing is left to mend: how the bot starts."""
+        swept = self.sweep()
+        for _ in range(ROUNDS_MAX):
+            if not swept.mended:
+                break
+            swept = self.sweep()
+        return swept
+
+    def open_missing_cycles(self, book: Book) -> int:
+        """Give every enabled asset without a current cycle its `watching` cycle; how many were opened."""
+        opened = [asset for asset in book.idle if asset.enabled]
+        return sum(self.store.open_cycle(asset.id, CycleStatus.WATCHING) for asset in opened)
+
+    def snapshot(self, book: Book) -> Snapshot:
+        """The exchange's view. Orders first, positions last: a position then never lacks a fill that a report tells."""
+        open_orders = tuple(self.broker.open_orders())
+        names = reconcile.to_ask(book.entries, open_orders, self.clock())
+        answers = {name: self.broker.report(name) for name in names}
+        positions = {position.symbol: position.quantity for position in self.broker.positions()}
+        return Snapshot(self.clock(), open_orders, answers, positions)
+
+    def _book_news(self, book: Book, snapshot: Snapshot) -> list[str]:
+        """Book what the exchange tells of our orders, also of those that the book no longer works on."""
+        news = [report for entry in book.entries for report in reconcile.news(entry, snapshot)]
+        in_book = {order.client_order_id for entry in book.entries for order in entry.cycle.orders}
+        strays = [report for report in snapshot.open_orders if report.client_order_id not in in_book]
+        strays = [report for report in strays if report.client_order_id.startswith(ID_PREFIX)]
+        decisions = [self.executor.apply(report) for report in news + strays]
+        return [decision.reason for decision in decisions if decision]
+
+    def _mend(self, one: Discrepancy) -> str:
+        cycle = one.entry.cycle
+        decision = self.executor.carry_out(cycle.id, one.repair)
+        if decision is None:
+            return ""
+        if one.needs_second_look:
+            log.warning("%s cycle %s: %s", cycle.symbol, cycle.id, decision.reason)
+        return decision.reason
+
+    def sweep_orphans(self, snapshot: Snapshot, policy: str) -> tuple[int, int]:
+        """Cancel untracked open orders as `policy` says and report the rest: (cancelled, left)."""
+        ids = [report.client_order_id for report in snapshot.open_orders]
+        cancel, leave = reconcile.orphans(snapshot, self.store.known_ids(ids), policy)
+        for report in cancel:
+            outcome = self.broker.cancel(report.order_id)
+            log.warning("%s: untracked order %s: cancel %s", report.symbol, report.client_order_id, outcome)
+        for report in leave:
+            log.warning("%s: untracked order %s left alone", report.symbol, report.client_order_id)
+        return len(cancel), len(leave)

@@ -1,0 +1,185 @@
+"""What the daemon knows between two commits, and what each event makes it do.
+
+`consider` runs on every quote and touches nothing but memory. Everything else may wait for the database or the
+exchange and runs in a worker thread; `commands/daemon.py` sees to it that one asset is worked on once at a time.
+The book in memory may be old: every decision is taken again on the locked row.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from dcabot.adapters.broker import Broker
+from dcabot.adapters.store import Book, RowFault, Store
+from dcabot.core.ledger import fold
+from dcabot.core.model import Asset, Cycle, Decision, Instrument, OrderReport, Quote
+from dcabot.core.money import ZERO
+from dcabot.core.quotes import Screen, screen, stale
+from dcabot.core.reconcile import Entry
+from dcabot.core.rules import faults
+from dcabot.core.states import OVER, is_open
+from dcabot.core.strategy import Market, on_quote
+from dcabot.executor import Executor
+from dcabot.sync import Swept, Sync
+
+log = logging.getLogger(__name__)
+
+CONTACT_MAX_AGE = timedelta(seconds=20)  # without the stream and without REST this long, no new order
+
+
+@dataclass(slots=True)
+class Trader:
+    """The book in memory and the reactions to quotes, reports, settings and time."""
+
+    store: Store
+    broker: Broker
+    executor: Executor
+    sync: Sync
+    clock: Callable[[], datetime]
+    quote_max_age: timedelta
+    entries: dict[str, Entry] = field(default_factory=dict)
+    instruments: dict[str, Instrument] = field(default_factory=dict)
+    unowned: dict[str, Decimal] = field(default_factory=dict)
+    screens: dict[str, Screen] = field(default_factory=dict)
+    said: dict[str, str] = field(default_factory=dict)
+    held: dict[str, str] = field(default_factory=dict)
+    stream_up: bool = False
+    swept_at: datetime | None = None
+
+    def recover(self) -> None:
+        """Starting is recovering: agree with the exchange before anything is decided."""
+        self.instruments = {one.symbol: one for one in self.broker.instruments()}
+        self.refresh()
+        self._learn(self.sync.settle())
+        self.refresh()
+
+    def refresh(self) -> list[str]:
+        """Read the book again: new, changed and disabled assets, and what caretakers did. The symbols to watch."""
+        book = self.store.read_book()
+        if self.sync.open_missing_cycles(book):
+            book = self.store.read_book()
+        self._take(book)
+        return sorted(self.entries)
+
+    def consider(self, quote: Quote) -> Market | None:
+        """What is to be acted upon at this quote; None nearly always. No IO."""
+        now = self.clock()
+        symbol = quote.symbol
+        entry = self.entries.get(symbol)
+        instrument = self.instruments.get(symbol)
+        if entry is None or instrument is None or stale(quote, now, self.quote_max_age):
+            return None
+        before = self.screens.get(symbol, Screen())
+        after = screen(before, quote)
+        self.screens[symbol] = after
+        if after.fault:
+            self._say(symbol, after.fault)
+            return None
+        market = Market(instrument, quote, self.unowned.get(symbol), now)
+        decision = on_quote(entry.asset, entry.cycle, market)
+        if decision is None:
+            return None
+        if not decision.submit and not decision.cancel:
+            self._say(symbol, decision.reason)
+            return None
+        return market if self._in_contact(now) else None
+
+    def act(self, symbol: str, market: Market) -> Decision | None:
+        """Take the decision on the locked row and carry it out. Blocks for the exchange's answer."""
+        entry = self.entries.get(symbol)
+        if entry is None:
+            return None
+
+        def decide(asset: Asset, cycle: Cycle) -> Decision | None:
+            return on_quote(self._judged(asset), cycle, market)
+
+        try:
+            decision = self.executor.carry_out(entry.cycle.id, decide)
+        except RowFault as fault:
+            self._hold(symbol, str(fault))
+            return None
+        self.said.pop(symbol, None)
+        self._reload(symbol, entry.cycle.id)
+        return decision
+
+    def on_report(self, report: OrderReport) -> Decision | None:
+        """Book what the stream told of an order."""
+        decision = self.executor.apply(report)
+        if decision is not None:
+            self.unowned.pop(decision.cycle.symbol, None)
+            self._reload(decision.cycle.symbol, decision.cycle.id)
+        return decision
+
+    def sweep(self) -> Swept:
+        """Ask REST for the truth and mend what differs."""
+        swept = self.sync.sweep()
+        self._learn(swept)
+        if swept.mended:
+            self.refresh()
+        return swept
+
+    def waits_for_exchange(self) -> bool:
+        """True while an order is open, or a fill's fee is not read yet."""
+        cycles = [entry.cycle for entry in self.entries.values()]
+        return any(is_open(order) for cycle in cycles for order in cycle.orders) or any(
+            not fold(cycle.orders).settled for cycle in cycles
+        )
+
+    def _in_contact(self, now: datetime) -> bool:
+        recently = self.swept_at is not None and now - self.swept_at < CONTACT_MAX_AGE
+        return self.stream_up or recently
+
+    def _learn(self, swept: Swept) -> None:
+        """Positions speak of the cycles as they stood before the sweep: others learn at the next one."""
+        self.swept_at = swept.snapshot.at
+        for before in swept.book.entries:
+            symbol = before.cycle.symbol
+            entry = self.entries.get(symbol)
+            if entry is not None and entry.cycle.id == before.cycle.id and entry.cycle.orders == before.cycle.orders:
+                self.unowned[symbol] = swept.unowned.get(symbol, ZERO)
+
+    def _take(self, book: Book) -> None:
+        current = [entry for entry in book.entries if entry.cycle.status not in OVER]
+        for entry in current:
+            known = self.entries.get(entry.cycle.symbol)
+            if known is None or known.cycle.id != entry.cycle.id:
+                self.unowned.pop(entry.cycle.symbol, None)
+        held = dict(book.faults)
+        entries = {}
+        for entry in current:
+            asset = self._judged(entry.asset)
+            entries[asset.symbol] = Entry(asset, entry.cycle, entry.stored)
+            if asset.held_back:
+                held[asset.symbol] = asset.held_back
+        for symbol, sentence in held.items():
+            if self.held.get(symbol) != sentence:
+                log.error("%s is held: %s", symbol, sentence)
+        for symbol in self.held.keys() - held.keys():
+            log.info("%s is no longer held", symbol)
+        self.entries, self.held = entries, held
+
+    def _judged(self, asset: Asset) -> Asset:
+        """The asset with what is wrong in its settings: one that cannot work is held, the others trade."""
+        return replace(asset, held_back="; ".join(faults(asset, self.instruments.get(asset.symbol))))
+
+    def _reload(self, symbol: str, cycle_id: int) -> None:
+        """After a commit of ours: the entry as it stands, or the whole book when the cycle is over."""
+        entry = self.store.read_entry(cycle_id)
+        if entry is None or entry.cycle.status in OVER:
+            self.refresh()
+        else:
+            self.entries[symbol] = Entry(self._judged(entry.asset), entry.cycle, entry.stored)
+
+    def _hold(self, symbol: str, sentence: str) -> None:
+        self.entries.pop(symbol, None)
+        self.held[symbol] = sentence
+        log.error("%s is held: %s", symbol, sentence)
+
+    def _say(self, symbol: str, sentence: str) -> None:
+        """Say it once; again only when it changes. Figures may change with every quote, so its opening words decide."""
+        key = " ".join(word for word in sentence.split() if not any(c.isdigit() for c in word))
+        if self.said.get(symbol) != key:
+            self.said[symbol] = key
+            log.warning("%s: %s", symbol, sentence)
