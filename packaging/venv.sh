@@ -24,7 +24,7 @@ find_python() {
 # no dependencies of its own: fetch it with apt's signature check into private folders, which needs no root.
 fetch_debian_pip() {
     local folder=$1 options
-    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
+    [ -x /usr/bin/apt-get ] ||
         die "This Python cannot make virtual environments with pip (no ensurepip): install python3-venv, then try again."
     say "  this Python has no pip: fetching Debian's into .venv"
     mkdir -p "$folder/lists/partial" "$folder/archives/partial"

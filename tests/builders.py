@@ -49,9 +49,7 @@ def make_rules(*, safety_count_max: int = 3, cooldown_seconds: int = 300, **amou
         "take_profit_ratio": "0.01",
         "restart_drop_ratio": "0.02",
     }
-    return Rules(
-        safety_count_max=safety_count_max, cooldown_seconds=cooldown_seconds, **_decimals(defaults, amounts)
-    )
+    return Rules(safety_count_max=safety_count_max, cooldown_seconds=cooldown_seconds, **_decimals(defaults, amounts))
 
 
 def make_asset(

@@ -1,8 +1,8 @@
 """A private MariaDB: its own folder, a unix socket, stopped by pid. For the tests and for the benchmarks.
 
-    with MariaDB() as server:
-        database = server.create_database()
-        subprocess.run([...], env={**os.environ, **database.environment()})
+with MariaDB() as server:
+    database = server.create_database()
+    subprocess.run([...], env={**os.environ, **database.environment()})
 """
 
 import itertools
@@ -96,7 +96,9 @@ class MariaDB:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.remove()
 
     @property

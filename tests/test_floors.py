@@ -1,0 +1,234 @@
+"""The house rules that a machine can hold: who may import whom, what the core may not know, how long things get.
+
+A floor may import the floors below it. When a rule is in the way, move the code, or change the rule here and say why.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "dcabot"
+FILE_LINES = 400
+FUNCTION_LINES = 50
+# The doors that the third floor works through.
+OUTSIDE = ("dcabot.adapters.store", "dcabot.adapters.database", "dcabot.adapters.broker")
+
+# Which of our own modules each part may import: the longest key that fits the importer is its line.
+# Every part may import its own package's face (`dcabot`, for the version) and what lies in its own folder, unless
+# the line is a door's: doors do not know each other.
+OUR_IMPORTS: dict[str, tuple[str, ...]] = {
+    "dcabot.core": ("dcabot.core",),
+    "dcabot.adapters": ("dcabot.core",),
+    "dcabot.adapters.config": ("dcabot.core", "dcabot.adapters.dburl"),
+    "dcabot.adapters.store": ("dcabot.core", "dcabot.adapters.database", "dcabot.adapters.schema"),
+    "dcabot.adapters.database": ("dcabot.core", "dcabot.adapters.schema", "dcabot.adapters.dburl"),
+    "dcabot.adapters.broker": ("dcabot.core", "dcabot.adapters.wire"),
+    "dcabot.adapters.streams": ("dcabot.core", "dcabot.adapters.wire"),
+    "dcabot.executor": ("dcabot.core", *OUTSIDE),
+    "dcabot.sync": ("dcabot.core", *OUTSIDE, "dcabot.executor"),
+    "dcabot.trader": ("dcabot.core", *OUTSIDE, "dcabot.executor", "dcabot.sync"),
+    "dcabot.simulator": ("dcabot.core", "dcabot.simulator"),
+    "dcabot.commands": ("dcabot",),
+    "dcabot.__main__": ("dcabot.commands",),
+}
+
+# Each library has its doors; nobody else knows it is there.
+LIBRARY_DOORS: dict[str, tuple[str, ...]] = {
+    "alpaca": ("dcabot.adapters.wire", "dcabot.adapters.broker", "dcabot.adapters.streams"),
+    "requests": ("dcabot.adapters.broker",),
+    "urllib3": ("dcabot.adapters.broker",),
+    "websockets": ("dcabot.adapters.streams",),
+    "msgpack": ("dcabot.adapters.wire", "dcabot.simulator"),
+    "peewee": ("dcabot.adapters.schema", "dcabot.adapters.database", "dcabot.adapters.store"),
+    "playhouse": ("dcabot.adapters.schema", "dcabot.adapters.database"),
+    "pymysql": ("dcabot.adapters.database",),
+    "yoyo": ("dcabot.adapters.database",),
+    "sdnotify": ("dcabot.adapters.systemd",),
+    "dotenv": ("dcabot.adapters.config",),
+    "aiohttp": ("dcabot.simulator",),
+    "rich": ("dcabot.commands",),
+}
+
+# Values and arithmetic: nothing that knows the time, the machine or chance.
+CORE_MAY_IMPORT = frozenset(
+    {"__future__", "abc", "bisect", "collections", "dataclasses", "datetime", "decimal", "enum", "functools"}
+    | {"heapq", "itertools", "operator", "types", "typing"}
+)
+CLOCK_CALLS = frozenset({"now", "utcnow", "today", "total_seconds"})  # the last one gives a float
+
+
+def sources() -> Iterator[tuple[str, Path, ast.Module]]:
+    """Every module of the package: its dotted name, its file, its tree."""
+    for file in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        yield name, file, ast.parse(file.read_text(encoding="utf-8"), str(file))
+
+
+def imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Each imported module with its line; `from dcabot.core import money` counts as dcabot.core.money."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: imports are written in full here, not from the dot"
+            assert node.module
+            for alias in node.names:
+                longer = f"{node.module}.{alias.name}"
+                yield (longer if is_module(longer) else node.module), node.lineno
+
+
+def is_module(name: str) -> bool:
+    path = ROOT.joinpath(*name.split("."))
+    return name.startswith("dcabot") and (path.is_dir() or path.with_suffix(".py").is_file())
+
+
+def within(name: str, parents: tuple[str, ...]) -> bool:
+    return any(name == parent or name.startswith(f"{parent}.") for parent in parents)
+
+
+def own_imports(importer: str) -> tuple[str, ...]:
+    keys = [key for key in OUR_IMPORTS if within(importer, (key,))]
+    assert keys, f"{importer} has no line in OUR_IMPORTS: which floor is it on?"
+    return OUR_IMPORTS[max(keys, key=len)]
+
+
+def hold(wrong: list[str], story: str = "") -> None:
+    if wrong:
+        pytest.fail("\n".join([*wrong, story]), pytrace=False)
+
+
+def where(file: Path, line: int) -> str:
+    return f"{file.relative_to(ROOT)}:{line}"
+
+
+def test_a_floor_imports_only_floors_below_it() -> None:
+    wrong = [
+        f"{where(file, line)}: {importer} may not import {imported}"
+        for importer, file, tree in sources()
+        for imported, line in imports(tree)
+        if importer != "dcabot" and within(imported, ("dcabot",))
+        if imported != "dcabot" and not within(imported, own_imports(importer))
+    ]
+    hold(wrong)
+
+
+def test_no_two_modules_import_each_other() -> None:
+    graph = {name: {imported for imported, _ in imports(tree) if is_module(imported)} for name, _, tree in sources()}
+    # A package is not its modules: `from dcabot.core import money` inside dcabot.core is no circle.
+    TopologicalSorter({name: {other for other in others if other != name} for name, others in graph.items()}).prepare()
+
+
+def test_each_library_is_known_only_at_its_door() -> None:
+    wrong = [
+        f"{where(file, line)}: {importer} may not import {imported}"
+        for importer, file, tree in sources()
+        for imported, line in imports(tree)
+        if (library := imported.split(".")[0]) not in sys.stdlib_module_names and library != "dcabot"
+        if not within(importer, LIBRARY_DOORS.get(library, ()))
+    ]
+    hold(wrong)
+
+
+def test_the_core_knows_only_values() -> None:
+    wrong = [
+        f"{where(file, line)}: the core may not import {imported}"
+        for importer, file, tree in sources()
+        if within(importer, ("dcabot.core",))
+        for imported, line in imports(tree)
+        if not within(imported, ("dcabot.core",)) and imported.split(".")[0] not in CORE_MAY_IMPORT
+    ]
+    hold(wrong)
+
+
+def test_the_core_has_no_clock_no_float_and_no_output() -> None:
+    wrong = [
+        f"{where(file, node.lineno)}: {said}"
+        for importer, file, tree in sources()
+        if within(importer, ("dcabot.core",))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.expr) and (said := forbidden_in_core(node))
+    ]
+    hold(wrong)
+
+
+def forbidden_in_core(node: ast.expr) -> str:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CLOCK_CALLS:
+        return f"`.{node.func.attr}()`: time comes in as an argument, and durations stay timedeltas or ints"
+    if isinstance(node, ast.Name) and node.id in {"float", "print", "open", "input", "__import__"}:
+        return f"`{node.id}` has no place in the core"
+    if isinstance(node, ast.Constant) and isinstance(node.value, float | complex):
+        return f"`{node.value}` is a float: write Decimal"
+    return ""
+
+
+def test_floats_are_made_only_where_the_wire_speaks_them() -> None:
+    wrong = [
+        where(file, node.lineno)
+        for importer, file, tree in sources()
+        if importer not in {"dcabot.adapters.wire", "dcabot.simulator.wire"}
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "float"
+    ]
+    hold(wrong)
+
+
+def test_only_the_preamble_of_the_commands_catches_everything() -> None:
+    wrong = [
+        where(file, node.lineno)
+        for importer, file, tree in sources()
+        if importer != "dcabot.commands"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ExceptHandler) and catches_everything(node.type) and not passes_it_on(node)
+    ]
+    hold(wrong, "translate the errors that this door knows; anything else should crash")
+
+
+def catches_everything(caught: ast.expr | None) -> bool:
+    if isinstance(caught, ast.Tuple):
+        return any(catches_everything(one) for one in caught.elts)
+    return caught is None or (isinstance(caught, ast.Name) and caught.id in {"Exception", "BaseException"})
+
+
+def passes_it_on(handler: ast.ExceptHandler) -> bool:
+    """It only tidies up: its last word is a bare `raise`."""
+    last = handler.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is None
+
+
+def test_files_and_functions_can_be_read_at_a_sitting() -> None:
+    long = []
+    for _, file, tree in sources():
+        lines = len(file.read_text(encoding="utf-8").splitlines())
+        if lines > FILE_LINES:
+            long.append(f"{where(file, 1)}: {lines} lines, {FILE_LINES} are the budget")
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (size := length(node)) > FUNCTION_LINES:
+                long.append(
+                    f"{where(file, node.lineno)}: {node.name} has {size} lines, {FUNCTION_LINES} are the budget"
+                )
+    story = "Which two things does it do? Give the second one a name and a place of its own."
+    hold(long, story)
+
+
+def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines from `def` to the end; the docstring is free."""
+    first = function.body[0]
+    has_docstring = ast.get_docstring(function) is not None
+    docstring = (first.end_lineno or first.lineno) - first.lineno + 1 if has_docstring else 0
+    return (function.end_lineno or function.lineno) - function.lineno + 1 - docstring
+
+
+def test_tests_meet_a_command_only_at_its_door() -> None:
+    wrong = [
+        f"{where(file, node.lineno)}: {node.module} shows tests its main(argv), nothing else"
+        for file in sorted((ROOT / "tests").rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dcabot.commands.")
+        if [alias.name for alias in node.names] != ["main"]
+    ]
+    hold(wrong)

@@ -1,0 +1,37 @@
+"""Format, lint, types and shell scripts: the tools' own words are the failure."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SHELL_SCRIPTS = ("demo", "test", ".ci/run", "packaging/venv.sh")
+MAINTAINER_SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
+
+
+def run(*command: str) -> None:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.fail(f"{' '.join(command)}\n{done.stdout}{done.stderr}", pytrace=False)
+
+
+def test_code_is_formatted() -> None:
+    run(sys.executable, "-m", "ruff", "format", "--check", "--diff", "--quiet", ".")
+
+
+def test_code_is_linted() -> None:
+    run(sys.executable, "-m", "ruff", "check", "--output-format=concise", "--quiet", ".")
+
+
+def test_types_fit() -> None:
+    run(sys.executable, "-m", "mypy")
+
+
+def test_shell_scripts_are_sound() -> None:
+    if not shutil.which("shellcheck"):
+        pytest.skip("no shellcheck here (./test installs it when it runs as root)")
+    debian = [str(file) for file in (ROOT / "packaging/debian").iterdir() if file.name.endswith(MAINTAINER_SCRIPTS)]
+    run("shellcheck", "--external-sources", *SHELL_SCRIPTS, *debian)
