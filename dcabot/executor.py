@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from dcabot.adapters.broker import Accepted, Broker, ExchangeUnreachable, Refused
+from dcabot.adapters.broker import Broker
 from dcabot.adapters.database import DatabaseBusy
 from dcabot.adapters.store import Store
 from dcabot.core import lifecycle
 from dcabot.core.ledger import fold
 from dcabot.core.model import Cycle, Decision, Order, OrderReport, Side
 from dcabot.core.reconcile import Entry, Repair
+from dcabot.core.snapshot import Accepted, ExchangeError, Refused
 from dcabot.core.states import OVER
 
 log = logging.getLogger(__name__)
@@ -98,7 +99,7 @@ class Executor:
         """Settle an unknown outcome by asking for the id. A denial proves nothing: the request may be on its way."""
         try:
             report = self.broker.report(order.client_order_id)
-        except ExchangeUnreachable as error:
+        except ExchangeError as error:
             log.warning("%s: %s; the next sweep asks again", order.client_order_id, error)
             return
         if report is not None:

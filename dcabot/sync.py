@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from dcabot.adapters.broker import Broker
-from dcabot.adapters.store import Book, Store
+from dcabot.adapters.store import Book, RowFault, Store
 from dcabot.core import reconcile
-from dcabot.core.model import ID_PREFIX, CycleStatus
+from dcabot.core.model import ID_PREFIX, CycleStatus, Decision
 from dcabot.core.reconcile import LAWS, Discrepancy, Limits, Snapshot
 from dcabot.executor import Executor
 
@@ -35,6 +36,15 @@ class Suspicions:
         self.seen = {one.key: self.seen.get(one.key, now) for one in doubtful}
         young = {key for key, since in self.seen.items() if now - since < SECOND_LOOK_AFTER}
         return [one for one in found if not (one.needs_second_look and one.key in young)]
+
+
+def _held_on_fault(work: Callable[[], Decision | None]) -> Decision | None:
+    """A row edited into nonsense since the book was read stops its own asset, not the others."""
+    try:
+        return work()
+    except RowFault as fault:
+        log.error("left alone: %s", fault)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +83,7 @@ class Sync:
         found = reconcile.discrepancies(entries, snapshot, self.limits, self.laws)
         due = self.suspicions.confirmed(found, snapshot.at)
         mended += [sentence for one in due if (sentence := self._mend(one))]
-        unowned = reconcile.unowned(entries, snapshot.positions)
+        unowned = reconcile.unowned(entries, snapshot)
         return Swept(book, snapshot, unowned, mended, len(found) - len(due))
 
     def settle(self) -> Swept:
@@ -92,11 +102,16 @@ class Sync:
 
     def snapshot(self, book: Book) -> Snapshot:
         """The exchange's view. Orders first, positions last: a position then never lacks a fill that a report tells."""
-        open_orders = tuple(self.broker.open_orders())
-        names = reconcile.to_ask(book.entries, open_orders, self.clock())
+        open_orders = self.broker.open_orders()
+        names = reconcile.to_ask(book.entries, open_orders.rows, self.clock())
         answers = {name: self.broker.report(name) for name in names}
-        positions = {position.symbol: position.quantity for position in self.broker.positions()}
-        return Snapshot(self.clock(), open_orders, answers, positions)
+        listing = self.broker.positions()
+        positions = {position.symbol: position.quantity for position in listing.rows}
+        symbols = {entry.cycle.symbol for entry in book.entries}
+        unread = frozenset(symbol for symbol in symbols - positions.keys() if listing.may_hide(symbol))
+        for row in open_orders.unreadable + listing.unreadable:
+            log.warning("Alpaca sent a row that cannot be read: %s", row.why)
+        return Snapshot(self.clock(), open_orders.rows, answers, positions, unread)
 
     def _book_news(self, book: Book, snapshot: Snapshot) -> list[str]:
         """Book what the exchange tells of our orders, also of those that the book no longer works on."""
@@ -104,17 +119,12 @@ class Sync:
         in_book = {order.client_order_id for entry in book.entries for order in entry.cycle.orders}
         strays = [report for report in snapshot.open_orders if report.client_order_id not in in_book]
         strays = [report for report in strays if report.client_order_id.startswith(ID_PREFIX)]
-        decisions = [self.executor.apply(report) for report in news + strays]
-        return [decision.reason for decision in decisions if decision]
+        applied = [_held_on_fault(partial(self.executor.apply, report)) for report in news + strays]
+        return [decision.reason for decision in applied if decision]
 
     def _mend(self, one: Discrepancy) -> str:
-        cycle = one.entry.cycle
-        decision = self.executor.carry_out(cycle.id, one.repair)
-        if decision is None:
-            return ""
-        if one.needs_second_look:
-            log.warning("%s cycle %s: %s", cycle.symbol, cycle.id, decision.reason)
-        return decision.reason
+        decision = _held_on_fault(partial(self.executor.carry_out, one.entry.cycle.id, one.repair))
+        return decision.reason if decision else ""
 
     def sweep_orphans(self, snapshot: Snapshot, policy: str) -> tuple[int, int]:
         """Cancel untracked open orders as `policy` says and report the rest: (cancelled, left)."""

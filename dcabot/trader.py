@@ -15,7 +15,6 @@ from dcabot.adapters.broker import Broker
 from dcabot.adapters.store import Book, RowFault, Store
 from dcabot.core.ledger import fold
 from dcabot.core.model import Asset, Cycle, Decision, Instrument, OrderReport, Quote
-from dcabot.core.money import ZERO
 from dcabot.core.quotes import Screen, screen, stale
 from dcabot.core.reconcile import Entry
 from dcabot.core.rules import faults
@@ -50,10 +49,17 @@ class Trader:
 
     def recover(self) -> None:
         """Starting is recovering: agree with the exchange before anything is decided."""
-        self.instruments = {one.symbol: one for one in self.broker.instruments()}
+        self.learn_instruments()
         self.refresh()
         self._learn(self.sync.settle())
         self.refresh()
+
+    def learn_instruments(self) -> None:
+        """What Alpaca allows for each symbol; its smallest sizes drift with the price."""
+        listing = self.broker.instruments()
+        for row in listing.unreadable:
+            log.warning("Alpaca sent an asset that cannot be read: %s", row.why)
+        self.instruments = {one.symbol: one for one in listing.rows}
 
     def refresh(self) -> list[str]:
         """Read the book again: new, changed and disabled assets, and what caretakers did. The symbols to watch."""
@@ -138,7 +144,9 @@ class Trader:
             symbol = before.cycle.symbol
             entry = self.entries.get(symbol)
             if entry is not None and entry.cycle.id == before.cycle.id and entry.cycle.orders == before.cycle.orders:
-                self.unowned[symbol] = swept.unowned.get(symbol, ZERO)
+                self.unowned.pop(symbol, None)
+                if symbol in swept.unowned:
+                    self.unowned[symbol] = swept.unowned[symbol]
 
     def _take(self, book: Book) -> None:
         current = [entry for entry in book.entries if entry.cycle.status not in OVER]

@@ -15,7 +15,7 @@ from typing import Any
 from peewee import fn
 
 from dcabot.adapters import schema
-from dcabot.adapters.database import Database
+from dcabot.adapters.database import Database, DatabaseBusy, IntegrityError
 from dcabot.core.ledger import Holding, fold
 from dcabot.core.model import Asset, Cycle, CycleStatus, Decision, Order, OrderStatus, Purpose, Rules, Side
 from dcabot.core.money import ZERO, ratio
@@ -28,6 +28,10 @@ CURRENT = [status.value for status in CycleStatus if status not in OVER]
 
 class RowFault(Exception):
     """A row that nobody can trade by: edited by hand, or from a newer program. The message names row and column."""
+
+
+class Collision(DatabaseBusy):
+    """Somebody else wrote the order that we were about to write: look at the fresh rows and decide again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +56,8 @@ class Store:
     def read_book(self) -> Book:
         """Everything the bot works on, in one consistent read."""
         with self.database.transaction():
-            assets = self.database.rows(schema.Asset.select().order_by(schema.Asset.id))
-            cycles = self.database.rows(_working_cycles())
+            assets = list(schema.Asset.select().order_by(schema.Asset.id))
+            cycles = list(_working_cycles())
             orders = self._orders_of([cycle.id for cycle in cycles])
             since = self._cooldown_starts([c.asset_id for c in cycles if c.status == CycleStatus.COOLDOWN.value])
         return _book(assets, cycles, orders, since)
@@ -66,8 +70,11 @@ class Store:
     @contextmanager
     def locked(self, cycle_id: int) -> Iterator[Entry | None]:
         """A transaction around one cycle's row: the entry as it stands now, None when the cycle is gone."""
-        with self.database.transaction():
-            yield self._read(schema.Cycle.id == cycle_id, lock=True)
+        try:
+            with self.database.transaction():
+                yield self._read(schema.Cycle.id == cycle_id, lock=True)
+        except IntegrityError as error:
+            raise Collision(f"cycle {cycle_id}: {error}") from error
 
     def save(self, entry: Entry, decision: Decision) -> None:
         """Write a decision on a locked entry: orders, the cycle's columns, the asset's price, the next cycle."""
@@ -77,25 +84,25 @@ class Store:
             old = before.get(order.client_order_id)
             if old is None:
                 columns = _order_columns(order) | {"cycle": entry.cycle.id, "updated_at": now}
-                self.database.execute(schema.Order.insert(**columns))
+                schema.Order.insert(**columns).execute()
             elif old != order:
                 changed = schema.Order.update(**_order_columns(order), updated_at=now)
-                self.database.execute(changed.where(schema.Order.client_order_id == order.client_order_id))
+                changed.where(schema.Order.client_order_id == order.client_order_id).execute()
         cycle = schema.Cycle.update(**_cycle_columns(decision.cycle), updated_at=now)
-        self.database.execute(cycle.where(schema.Cycle.id == entry.cycle.id))
+        cycle.where(schema.Cycle.id == entry.cycle.id).execute()
         if decision.last_sell_price is not None:
             asset = schema.Asset.update(last_sell_price=decision.last_sell_price, updated_at=now)
-            self.database.execute(asset.where(schema.Asset.id == entry.asset.id))
+            asset.where(schema.Asset.id == entry.asset.id).execute()
         if decision.successor is not None:
             self._insert_cycle(entry.asset.id, decision.successor, now)
 
     def open_cycle(self, asset_id: int, status: CycleStatus) -> bool:
         """Give an enabled asset its current cycle. False when it has one already, or is gone or disabled."""
         with self.database.transaction():
-            assets = self.database.rows(schema.Asset.select().where(schema.Asset.id == asset_id), lock=True)
+            assets = list(self.database.for_update(schema.Asset.select().where(schema.Asset.id == asset_id)))
             if not assets or not assets[0].is_enabled:
                 return False
-            if self.database.rows(_current_cycles(asset_id)):
+            if _current_cycles(asset_id).first() is not None:
                 return False
             self._insert_cycle(asset_id, status, self.clock())
             return True
@@ -104,8 +111,8 @@ class Store:
         """The cycle an order's row belongs to; None when there is no such row."""
         with self.database.transaction():
             query = schema.Order.select(schema.Order.cycle).where(schema.Order.client_order_id == client_order_id)
-            found = self.database.rows(query)
-        return found[0].cycle_id if found else None
+            found = query.first()
+        return None if found is None else found.cycle_id
 
     def known_ids(self, client_order_ids: Iterable[str]) -> set[str]:
         """Which of these ids have a row."""
@@ -114,27 +121,26 @@ class Store:
             return set()
         with self.database.transaction():
             query = schema.Order.select(schema.Order.client_order_id).where(schema.Order.client_order_id.in_(wanted))
-            return {row.client_order_id for row in self.database.rows(query)}
+            return {row.client_order_id for row in query}
 
     def move_to_current(self, entry: Entry, client_order_id: str) -> Entry | None:
         """Inside `locked`: hand an order of a cycle that is over to the asset's current cycle, and lock that one.
 
         A buy that surfaces after its cycle ended brings coins; the current cycle is the one that can sell them.
         """
-        current = self.database.rows(_current_cycles(entry.asset.id))
-        if not current:
+        current = _current_cycles(entry.asset.id).first()
+        if current is None:
             return None
-        move = schema.Order.update(cycle=current[0].id).where(schema.Order.client_order_id == client_order_id)
-        self.database.execute(move)
-        return self._read(schema.Cycle.id == current[0].id, lock=True)
+        move = schema.Order.update(cycle=current.id).where(schema.Order.client_order_id == client_order_id)
+        move.execute()
+        return self._read(schema.Cycle.id == current.id, lock=True)
 
     def _read(self, which: Any, lock: bool = False) -> Entry | None:
         """The entry of one cycle, joined with its asset. Raises RowFault."""
         query = schema.Cycle.select(schema.Cycle, schema.Asset).join(schema.Asset).where(which)
-        rows = self.database.rows(query, lock)
-        if not rows:
+        cycle = (self.database.for_update(query) if lock else query).first()
+        if cycle is None:
             return None
-        cycle = rows[0]
         orders = [_order(order) for order in self._orders_of([cycle.id])[cycle.id]]
         cooling = [cycle.asset.id] if cycle.status == CycleStatus.COOLDOWN.value else []
         return _entry(_asset(cycle.asset), cycle, orders, self._cooldown_starts(cooling).get(cycle.asset.id))
@@ -143,7 +149,7 @@ class Store:
         found: dict[int, list[Row]] = defaultdict(list)
         if cycle_ids:
             query = schema.Order.select().where(schema.Order.cycle.in_(cycle_ids)).order_by(schema.Order.id)
-            for row in self.database.rows(query):
+            for row in query:
                 found[row.cycle_id].append(row)
         return found
 
@@ -154,12 +160,11 @@ class Store:
         query = schema.Cycle.select(schema.Cycle.asset, fn.MAX(schema.Cycle.completed_at).alias("since")).where(
             schema.Cycle.asset.in_(asset_ids), schema.Cycle.status == CycleStatus.COMPLETE.value
         )
-        rows = self.database.rows(query.group_by(schema.Cycle.asset))
-        return {row.asset_id: row.since for row in rows if row.since is not None}
+        return {row.asset_id: row.since for row in query.group_by(schema.Cycle.asset) if row.since is not None}
 
     def _insert_cycle(self, asset_id: int, status: CycleStatus, now: datetime) -> None:
         cycle = schema.Cycle.insert(asset=asset_id, status=status.value, created_at=now, updated_at=now)
-        self.database.execute(cycle)
+        cycle.execute()
 
 
 def _working_cycles() -> Any:

@@ -37,7 +37,7 @@ def guard(command: Callable[[list[str]], int], argv: list[str]) -> int:
         return FAILED
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else USAGE
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the one place; whatever comes here ends the program
         return _by_name(error)
 
 

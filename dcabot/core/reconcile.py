@@ -44,13 +44,18 @@ class Snapshot:
     """The exchange's view, taken after the book was read.
 
     `answers` holds what it said of each id that we asked for by name: a report, or None where it denied the id.
-    `positions` are coins by symbol; a symbol that is missing is not held.
+    `positions` are coins by symbol; a symbol that is missing is not held, unless it is in `unread`.
     """
 
     at: datetime
     open_orders: tuple[OrderReport, ...]
     answers: Mapping[str, OrderReport | None]
     positions: Mapping[str, Decimal]
+    unread: frozenset[str] = frozenset()
+
+    def position(self, symbol: str) -> Decimal | None:
+        """Coins held of a symbol; None when the exchange's row could not be read."""
+        return None if symbol in self.unread else self.positions.get(symbol, ZERO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +137,16 @@ def cooldown(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | 
 
 def fees(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
     """Harm prevented: selling the gross quantity, which Alpaca refuses."""
-    position = snapshot.positions.get(entry.cycle.symbol, ZERO)
-    if not lifecycle.on_position(entry.cycle, position):
+    held = snapshot.position(entry.cycle.symbol)
+    if held is None or not lifecycle.on_position(entry.cycle, held):
         return None
-    return Discrepancy("fees", entry, _if_unchanged(entry, lambda cycle: lifecycle.on_position(cycle, position)))
+    return Discrepancy("fees", entry, _if_unchanged(entry, lambda cycle: lifecycle.on_position(cycle, held)))
 
 
 def position(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
     """Harm prevented: a book that owns coins which are gone, or sells coins it does not have."""
-    held = snapshot.positions.get(entry.cycle.symbol, ZERO)
-    if not lifecycle.position_differs(entry.cycle, held):
+    held = snapshot.position(entry.cycle.symbol)
+    if held is None or not lifecycle.position_differs(entry.cycle, held):
         return None
     repair = _if_unchanged(entry, lambda cycle: lifecycle.on_position_differs(cycle, held, snapshot.at))
     return Discrepancy("position", entry, repair, key=f"{entry.cycle.id} {entry.cycle.orders!r} {text(held)}")
@@ -176,10 +181,18 @@ def discrepancies(
     return found
 
 
-def unowned(book: Iterable[Entry], positions: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Coins by symbol that Alpaca holds and no cycle owns; a cycle that holds something owns the whole position."""
-    owned = {entry.cycle.symbol for entry in book if entry.cycle.status not in OVER and fold(entry.cycle.orders).held}
-    return {symbol: quantity for symbol, quantity in positions.items() if symbol not in owned}
+def unowned(book: Iterable[Entry], snapshot: Snapshot) -> dict[str, Decimal]:
+    """Coins at Alpaca that no cycle owns, for each symbol of the book; absent where the position was not read.
+
+    A cycle that holds something owns the whole position.
+    """
+    found = {}
+    for entry in book:
+        if entry.cycle.status not in OVER:
+            held = snapshot.position(entry.cycle.symbol)
+            if held is not None:
+                found[entry.cycle.symbol] = ZERO if fold(entry.cycle.orders).held else held
+    return found
 
 
 def orphans(snapshot: Snapshot, known_ids: Iterable[str], policy: str) -> tuple[list[OrderReport], list[OrderReport]]:
