@@ -4,6 +4,7 @@
 a query that failed raises, and a request whose fate is unknown is `Unknown`, never `Refused`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -68,6 +69,9 @@ class Listing(Generic[Row]):
 
     rows: tuple[Row, ...]
     unreadable: tuple[Unreadable, ...] = ()
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
 
     def may_hide(self, key: str) -> bool:
         """True when an unreadable row may be `key`'s: then its absence from `rows` proves nothing."""

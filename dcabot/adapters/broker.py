@@ -1,0 +1,281 @@
+"""The exchange's REST door: submit, cancel, and every question that is asked of Alpaca.
+
+A request has three outcomes, told as values; a question is answered or raises. "Not there" is said only when Alpaca
+said so itself. Everything blocks for at most some seconds and may be called from many threads at once.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import TypeVar
+from urllib.parse import quote as percent_encoded
+
+from alpaca.common.exceptions import APIError
+from alpaca.data.historical import CryptoHistoricalDataClient
+from alpaca.trading.client import TradingClient
+
+from dcabot.adapters import transport, wire
+from dcabot.adapters.budget import Budget
+from dcabot.adapters.config import Config
+from dcabot.adapters.transport import TROUBLE, message, sentence
+from dcabot.adapters.wire import WireError
+from dcabot.core.model import Instrument, Order, OrderReport, Quote
+from dcabot.core.snapshot import (
+    Accepted,
+    Account,
+    AlreadyOver,
+    CancelOutcome,
+    CancelRequested,
+    ExchangeDenied,
+    ExchangeError,
+    ExchangeUnreachable,
+    Listing,
+    NotFound,
+    Position,
+    Refusal,
+    Refused,
+    SubmitOutcome,
+    Unknown,
+    Unreadable,
+)
+
+__all__ = [
+    "Accepted",
+    "AlreadyOver",
+    "Broker",
+    "CancelRequested",
+    "ExchangeDenied",
+    "ExchangeError",
+    "ExchangeUnreachable",
+    "NotFound",
+    "Refusal",
+    "Refused",
+    "Unknown",
+]
+
+PAGE_SIZE = 500  # the most that GET /v2/orders returns at once (alpaca.md 2.2)
+PAGES_MAX = 20
+
+# Words in a lower-cased message, first match wins. Code 40310000 has at least four causes (alpaca.md 2.11).
+REFUSALS: tuple[tuple[str, Refusal], ...] = (
+    ("wash trade", Refusal.WASH_TRADE),
+    ("cost basis must be", Refusal.MINIMUM_COST),
+    ("minimal amount of order", Refusal.MINIMUM_COST),
+    ("insufficient", Refusal.INSUFFICIENT_BALANCE),
+    ("rate limit", Refusal.RATE_LIMITED),
+    ("too many requests", Refusal.RATE_LIMITED),
+    ("is not active", Refusal.NOT_TRADABLE),
+    ("not tradable", Refusal.NOT_TRADABLE),
+    ("asset not found", Refusal.NOT_TRADABLE),
+    ("unauthorized", Refusal.UNAUTHORIZED),
+    ("not authorized", Refusal.UNAUTHORIZED),
+    ("forbidden", Refusal.UNAUTHORIZED),
+    ("verification failed", Refusal.UNAUTHORIZED),
+)
+# Statuses by which Alpaca itself says that it did not take the order. 408 and 409 do not say so.
+NOT_PLACED = frozenset({400, 403, 404, 422})
+
+Row = TypeVar("Row")
+
+
+class Broker:
+    """Alpaca over REST, for one account."""
+
+    def __init__(self, config: Config, clock: Callable[[], datetime], budget: Budget | None = None) -> None:
+        self._clock = clock
+        self._base_url = config.base_url
+        self._budget = budget or Budget()
+        self._data_budget = Budget()  # the data host counts its own requests
+        # Queries have their own connections, so that a slow one never holds one that an order needs.
+        self._orders = self._trading_client(config)
+        self._queries = self._trading_client(config)
+        self._data = CryptoHistoricalDataClient(
+            config.key_id, config.secret_key, raw_data=True, url_override=config.data_url
+        )
+        transport.prepare(self._data, config.data_url, self._data_budget)
+        self._symbols: Mapping[str, str] = {}
+
+    def _trading_client(self, config: Config) -> TradingClient:
+        client = TradingClient(config.key_id, config.secret_key, raw_data=True, url_override=config.base_url)
+        transport.prepare(client, config.base_url, self._budget)
+        return client
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        for client in (self._orders, self._queries, self._data):
+            client._session.close()
+
+    def warm_up(self, count: int) -> int:
+        """Have up to `count` connections open before an order needs them; how many are. Costs no request."""
+        return transport.open_connections(self._orders, self._base_url, count)
+
+    # Requests: sent once, and told as what is known of their fate.
+
+    def submit(self, symbol: str, order: Order) -> SubmitOutcome:
+        """Send an order once. `Refused` only where it is certain that Alpaca does not have it."""
+        if not self._budget.take():
+            return Refused("our own limit of requests a minute is used up", Refusal.RATE_LIMITED)
+        try:
+            report = wire.order_report(self._orders.post("/orders", wire.order_body(symbol, order)))
+        except APIError as error:
+            return _refused(error)
+        except WireError as error:
+            return Unknown(f"the answer was not understood: {error}")
+        except TROUBLE as error:
+            if transport.never_connected(error):
+                return Refused(sentence(error), Refusal.UNREACHABLE)
+            return Unknown(sentence(error))
+        if report.client_order_id != order.client_order_id:
+            return Unknown("the answer is about another order")
+        return Accepted(report)
+
+    def cancel(self, order_id: str) -> CancelOutcome:
+        """Ask for a cancel; whether it came before a fill, the order's report will say."""
+        if not self._budget.take():
+            return Unknown("our own limit of requests a minute is used up")
+        try:
+            self._orders.delete(f"/orders/{percent_encoded(order_id, safe='')}")
+        except APIError as error:
+            return _not_cancelled(error)
+        except TROUBLE as error:
+            return Unknown(sentence(error))
+        return CancelRequested()
+
+    # Questions: answered, or they raise ExchangeUnreachable (later, perhaps) or ExchangeDenied (the keys).
+
+    def report(self, client_order_id: str) -> OrderReport | None:
+        """The order of that id as Alpaca knows it; None only when Alpaca says that it has none."""
+        try:
+            answer = self._query("/orders:by_client_order_id", {"client_order_id": client_order_id})
+        except _Missing:
+            return None
+        return _read(wire.order_report, answer)
+
+    def open_orders(self) -> Listing[OrderReport]:
+        """All open crypto orders of the account, ours and others', oldest first."""
+        rows: dict[str, dict[str, object]] = {}
+        after: dict[str, str] = {}
+        for _ in range(PAGES_MAX):
+            parameters = {"status": "open", "limit": str(PAGE_SIZE), "direction": "asc", **after}
+            page = _rows(self._query("/orders", parameters))
+            fresh = {str(row.get("id")): row for row in page if str(row.get("id")) not in rows}
+            rows.update(fresh)
+            if len(page) < PAGE_SIZE:
+                return _listing(wire.order_report, filter(_is_crypto, rows.values()), "client_order_id")
+            if not fresh:
+                break
+            # The cursor excludes its own instant, which several orders may share: step back a little, skip the known.
+            last = max(_read(wire.instant, row.get("submitted_at")) for row in page)
+            after = {"after": (last - timedelta(microseconds=1)).isoformat().replace("+00:00", "Z")}
+        raise ExchangeUnreachable(f"the list of open orders does not end after {len(rows)} orders")
+
+    def positions(self) -> Listing[Position]:
+        """The crypto the account holds; a symbol that is not listed is not held, unless `may_hide` says otherwise."""
+        rows = [row for row in _rows(self._query("/positions")) if _is_crypto(row)]
+        if rows and not self._symbols:
+            self.instruments()
+        listing = _listing(lambda row: wire.position(row, self._symbols), rows, "symbol")
+        unreadable = tuple(Unreadable(self._symbols.get(wire.joined(u.key), u.key), u.why) for u in listing.unreadable)
+        return Listing(listing.rows, unreadable)
+
+    def account(self) -> Account:
+        return _read(wire.account, self._query("/account"))
+
+    def instruments(self) -> Listing[Instrument]:
+        """What the exchange allows for each pair quoted in USD."""
+        rows = [
+            row for row in _rows(self._query("/assets", {"asset_class": "crypto"})) if "/" in str(row.get("symbol"))
+        ]
+        # A withdrawn asset may linger beside the one that took its name (alpaca.md 2.5): the tradable one counts.
+        rows.sort(key=lambda row: (row.get("status") == "active", row.get("tradable") is True))
+        by_symbol = {str(row["symbol"]): row for row in rows}
+        self._symbols = wire.symbols_by_joined(by_symbol)
+        return _listing(wire.instrument, (row for s, row in by_symbol.items() if s.endswith("/USD")), "symbol")
+
+    def latest_quotes(self, symbols: Iterable[str]) -> Listing[Quote]:
+        """The newest quote of each symbol, as REST has it; symbols without one are not in the list."""
+        parameters = {"symbols": ",".join(symbols)}
+        answer = transport.query(self._data, self._data_budget, "/crypto/us/latest/quotes", parameters)
+        quotes = answer.get("quotes") if isinstance(answer, dict) else None
+        if not isinstance(quotes, dict):
+            raise ExchangeUnreachable("the answer was not understood: no quotes in it")
+        rows = [{**row, "S": symbol} if isinstance(row, dict) else {"S": symbol} for symbol, row in quotes.items()]
+        return _listing(wire.quote, rows, "S")
+
+    def clock_skew(self) -> timedelta:
+        """How far the exchange's clock is ahead of ours, give or take half of the time the question took."""
+        before = self._clock()
+        answer = self._query("/clock")
+        middle = before + (self._clock() - before) / 2
+        return _read(wire.instant, answer.get("timestamp") if isinstance(answer, dict) else None) - middle
+
+    def _query(self, path: str, parameters: Mapping[str, str] | None = None) -> object:
+        try:
+            return transport.query(self._queries, self._budget, path, parameters)
+        except APIError as error:
+            if error.status_code == 404 and "not found" in message(error).lower():
+                raise _Missing(sentence(error)) from None
+            raise ExchangeUnreachable(sentence(error)) from None
+
+
+class _Missing(ExchangeUnreachable):
+    """Alpaca itself said that it has no such thing."""
+
+
+def _refused(error: APIError) -> SubmitOutcome:
+    """What an error answer to an order means: refused only where Alpaca says so in its own words."""
+    status, said, shown = error.status_code, message(error).lower(), sentence(error)
+    if status == 429:
+        return Refused(shown, Refusal.RATE_LIMITED)
+    if status == 401:
+        return Refused(shown, Refusal.UNAUTHORIZED)
+    if status not in NOT_PLACED or not said:
+        return Unknown(shown)
+    if "client_order_id" in said and "unique" in said:
+        return Unknown(f"the exchange has that order already ({shown})")
+    default = Refusal.INVALID if status in (400, 422) else Refusal.OTHER
+    if said.startswith("asset ") and said.endswith(" not found"):
+        default = Refusal.NOT_TRADABLE
+    return Refused(shown, next((code for words, code in REFUSALS if words in said), default))
+
+
+def _not_cancelled(error: APIError) -> CancelOutcome:
+    status, said, shown = error.status_code, message(error).lower(), sentence(error)
+    if status == 404 and "not found" in said:
+        return NotFound(shown)
+    if status == 422 and "pending_cancel" in said:
+        return CancelRequested()
+    if status == 422 and "already in" in said:
+        return AlreadyOver(shown)
+    return Unknown(shown)
+
+
+def _rows(answer: object) -> list[dict[str, object]]:
+    """A list of objects. What is not an object stays, as an empty one: it must not vanish from the count."""
+    if not isinstance(answer, list):
+        raise ExchangeUnreachable(f"the answer was not understood: not a list but {type(answer).__name__}")
+    return [row if isinstance(row, dict) else {} for row in answer]
+
+
+def _is_crypto(row: Mapping[str, object]) -> bool:
+    """False for the stocks and options that the account's owner may trade beside us."""
+    return row.get("asset_class", "crypto") in ("crypto", None)
+
+
+def _read(parse: Callable[[object], Row], answer: object) -> Row:
+    try:
+        return parse(answer)
+    except WireError as error:
+        raise ExchangeUnreachable(f"the answer was not understood: {error}") from None
+
+
+def _listing(parse: Callable[[object], Row], rows: Iterable[Mapping[str, object]], key: str) -> Listing[Row]:
+    """The rows that can be read, and a sentence for each that cannot: one bad row does not cost the others."""
+    read: list[Row] = []
+    unreadable: list[Unreadable] = []
+    for row in rows:
+        try:
+            read.append(parse(row))
+        except WireError as error:
+            name = row.get(key)
+            unreadable.append(Unreadable(name if isinstance(name, str) else "", str(error)))
+    return Listing(tuple(read), tuple(unreadable))

@@ -1,0 +1,72 @@
+"""How many requests may go out: always fewer than Alpaca's 200 a minute, whatever loop runs away.
+
+A bucket holds tokens, a request takes one, and they come back evenly. A full bucket and a minute of coming back are
+together a little less than the limit, so no minute ever sees more. Orders and cancels may take the last token;
+queries leave a reserve for them and wait. Source of the limit: alpaca.md 2.11, and each answer's headers.
+"""
+
+import time
+from collections.abc import Callable
+from threading import Lock
+
+LIMIT_PER_MINUTE = 200  # Alpaca's, for each account, all its programs together
+BURST_RATIO = 0.45  # of the limit: 20 assets at once, each with its order and what it asks afterwards
+REFILL_RATIO = 0.5  # of the limit, each minute; together 95 %
+RESERVE_RATIO = 0.15  # of the limit: what queries leave to orders and cancels
+
+
+class Budget:
+    """A token bucket for one account, shared by all threads."""
+
+    def __init__(
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        limit: int = LIMIT_PER_MINUTE,
+    ) -> None:
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._lock = Lock()
+        self._limit = limit
+        self._tokens = limit * BURST_RATIO
+        self._at = monotonic()
+
+    def take(self) -> bool:
+        """For an order or a cancel: True when it may go out now."""
+        with self._lock:
+            self._refill()
+            if self._tokens < 1:
+                return False
+            self._tokens -= 1
+            return True
+
+    def wait(self, patience_seconds: float) -> bool:
+        """For a query: wait until it may go out; False when that would take longer than our patience."""
+        waited = 0.0
+        while True:
+            with self._lock:
+                self._refill()
+                missing = 1 + self._limit * RESERVE_RATIO - self._tokens
+                if missing <= 0:
+                    self._tokens -= 1
+                    return True
+                pause = missing * 60 / (self._limit * REFILL_RATIO)
+            if waited + pause > patience_seconds:
+                return False
+            self._sleep(pause)
+            waited += pause
+
+    def learn(self, limit: int, remaining: int) -> None:
+        """What an answer's headers said. Other programs draw on the same account, so fewer may remain than we think."""
+        with self._lock:
+            self._refill()
+            if limit > 0 and limit != self._limit:
+                self._tokens *= limit / self._limit
+                self._limit = limit
+            self._tokens = min(self._tokens, max(remaining, 0))
+
+    def _refill(self) -> None:
+        now = self._monotonic()
+        back = (now - self._at) * self._limit * REFILL_RATIO / 60
+        self._tokens = min(self._limit * BURST_RATIO, self._tokens + max(back, 0))
+        self._at = now

@@ -1,0 +1,173 @@
+"""HTTP as the exchange door needs it: timeouts, proxies, one retry policy for queries, errors in one sentence.
+
+alpaca-py's REST client has no timeout and sends even a POST again on 429 and 504: both are switched off or filled in
+here, on its session, without touching its code. Source: alpaca.md 1.4.
+"""
+
+import json
+import os
+import random
+import time
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from alpaca.common.exceptions import APIError
+from alpaca.common.rest import RESTClient
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
+
+from dcabot.adapters.budget import Budget
+from dcabot.adapters.config import is_loopback
+from dcabot.core.snapshot import ExchangeDenied, ExchangeUnreachable
+
+CONNECT_SECONDS = 3.0
+READ_SECONDS = 15.0
+POOL_SIZE = 32  # requests keeps 10 connections unless told otherwise; 20 assets may trigger at once
+
+QUERY_ATTEMPTS = 3
+QUERY_SECONDS = 20.0  # no attempt begins, and no wait lasts, beyond this
+RETRIED = frozenset({408, 429, 500, 502, 503, 504})
+PAUSE_SECONDS = 0.5  # doubling, with jitter
+
+# What requests, urllib3 and the JSON parser raise on anything a network or a server can do.
+# ValueError: broken JSON, and numbers of thousands of digits; RecursionError: JSON nested without end.
+TROUBLE = (OSError, urllib3.exceptions.HTTPError, ValueError, RecursionError)
+SHOWN_MAX = 160  # characters of a foreign text that a message repeats
+
+
+class _Adapter(HTTPAdapter):
+    """Fills in the timeouts that alpaca-py leaves out."""
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: object = None,
+        verify: bool | str = True,
+        cert: object = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        limits = (CONNECT_SECONDS, READ_SECONDS)
+        return super().send(request, stream, limits, verify, cert, proxies)  # type: ignore[arg-type]
+
+
+def prepare(client: RESTClient, url: str, budget: Budget) -> None:
+    """Make an alpaca-py client safe to use: no retries of its own, timeouts, a wide pool, and the account's limits."""
+    client._retry = 0
+    session = client._session
+    # Read the environment once: requests would do it, and look for ~/.netrc, on every request.
+    session.proxies = {} if is_loopback(urlsplit(url).hostname or "") else get_environ_proxies(url)
+    session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    session.trust_env = False
+    adapter = _Adapter(pool_connections=1, pool_maxsize=POOL_SIZE)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+
+    def read_answer(response: requests.Response, *_: object, **__: object) -> None:
+        limit, remaining = (response.headers.get(f"X-Ratelimit-{name}", "") for name in ("Limit", "Remaining"))
+        if limit.isdecimal() and remaining.isdecimal():
+            budget.learn(int(limit[:9]), int(remaining[:9]))
+        if 300 <= response.status_code < 400:
+            # Not followed, and alpaca-py would take its empty body for an answer.
+            raise requests.RequestException(f"HTTP {response.status_code}: sent elsewhere")
+
+    session.hooks["response"].append(read_answer)
+
+
+def query(client: RESTClient, budget: Budget, path: str, parameters: Mapping[str, str] | None = None) -> object:
+    """The JSON answer to a GET; the only requests that are ever sent twice, within bounded time.
+
+    Raises APIError for an answer that settles it (404 and the like), ExchangeUnreachable, ExchangeDenied.
+    """
+    end = time.monotonic() + QUERY_SECONDS
+    for attempt in range(1, QUERY_ATTEMPTS + 1):
+        if not budget.wait(max(0.0, end - time.monotonic())):
+            raise ExchangeUnreachable("our own limit of requests a minute is used up")
+        pause = PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1)
+        try:
+            return client.get(path, dict(parameters or {}))
+        except APIError as error:
+            status = error.status_code or 0
+            if status in (401, 403):
+                raise ExchangeDenied(f"the exchange does not accept the API keys: {sentence(error)}") from None
+            if status not in RETRIED:
+                raise
+            problem, pause = sentence(error), max(pause, _retry_after(error))
+        except TROUBLE as error:
+            problem = sentence(error)
+        if attempt == QUERY_ATTEMPTS or time.monotonic() + pause > end:
+            break
+        time.sleep(pause)
+    raise ExchangeUnreachable(problem)
+
+
+def message(error: APIError) -> str:
+    """The `message` of Alpaca's error body; empty when the body is not Alpaca's. Its own property would raise."""
+    try:
+        body = json.loads(str(error))
+    except (ValueError, RecursionError):
+        return ""
+    found = body.get("message") if isinstance(body, dict) else None
+    return found if isinstance(found, str) else ""
+
+
+def sentence(error: Exception) -> str:
+    """What went wrong, in one short line."""
+    if isinstance(error, APIError):
+        text = message(error) or " ".join(str(error).split()) or "no reason given"
+        return f"HTTP {error.status_code}: {text[:SHOWN_MAX]}"
+    if isinstance(error, requests.ConnectTimeout):
+        return f"no connection within {CONNECT_SECONDS:.0f} s"
+    if isinstance(error, requests.ReadTimeout):
+        return f"no answer within {READ_SECONDS:.0f} s"
+    if never_connected(error):
+        return f"no connection: {str(error).rstrip(')').rpartition(': ')[2].strip(chr(39))[:SHOWN_MAX]}"
+    if isinstance(error, json.JSONDecodeError):
+        return "the answer is not JSON"
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:SHOWN_MAX]}"
+
+
+def never_connected(error: Exception) -> bool:
+    """True when no connection came about, so that nothing can have been sent."""
+    if isinstance(error, requests.ConnectTimeout):
+        return True
+    cause = error.args[0] if isinstance(error, requests.ConnectionError) and error.args else None
+    return isinstance(getattr(cause, "reason", None), urllib3.exceptions.NewConnectionError)
+
+
+def open_connections(client: RESTClient, url: str, count: int) -> int:
+    """Connect up to `count` sockets that the next requests will find open; how many are. Sends no request.
+
+    On a real line the first request would pay a TCP and a TLS handshake.
+    """
+    session = client._session
+    if session.proxies:
+        return 0  # a tunnel is made for one request
+    request = session.prepare_request(requests.Request("GET", url))
+    adapter = session.get_adapter(url)
+    assert isinstance(adapter, HTTPAdapter)
+    pool = adapter.get_connection_with_tls_context(request, session.verify)
+    assert isinstance(pool, urllib3.HTTPConnectionPool)
+    adapter.cert_verify(pool, url, session.verify, None)  # type: ignore[no-untyped-call]
+    taken = []
+    try:
+        for _ in range(min(count, POOL_SIZE)):
+            connection = pool._get_conn(timeout=0)
+            taken.append(connection)
+            connection.timeout = CONNECT_SECONDS
+            if not connection.is_connected:
+                connection.connect()
+        return len(taken)
+    except (OSError, urllib3.exceptions.HTTPError):
+        return len(taken) - 1
+    finally:
+        for connection in taken:
+            pool._put_conn(connection)
+
+
+def _retry_after(error: APIError) -> int:
+    """Seconds the exchange asks us to wait; nothing when it does not say."""
+    value = error.response.headers.get("Retry-After", "") if error.response is not None else ""
+    return int(value[:9]) if value.isdecimal() else 0
