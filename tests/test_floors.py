@@ -47,7 +47,6 @@ LIBRARY_DOORS: dict[str, tuple[str, ...]] = {
     "peewee": ("dcabot.adapters.schema", "dcabot.adapters.database", "dcabot.adapters.store"),
     "playhouse": ("dcabot.adapters.schema", "dcabot.adapters.database"),
     "pymysql": ("dcabot.adapters.database",),
-    "yoyo": ("dcabot.adapters.database",),
     "sdnotify": ("dcabot.adapters.systemd",),
     "dotenv": ("dcabot.adapters.config",),
     "aiohttp": ("dcabot.simulator",),
