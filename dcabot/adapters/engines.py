@@ -1,0 +1,314 @@
+"""The two engines beneath `database.py`: how a session begins, what an error means, how the daemon's lock is held."""
+
+import fcntl
+import hashlib
+import os
+import pwd
+import socket
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import peewee
+import pymysql
+from pymysql.constants import CLIENT
+
+from dcabot.adapters.dburl import DatabaseSettings
+from dcabot.core.money import text
+
+SQL_MODE = "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+# The server frees a silent daemon's lock after this long; without it a lost host would hold it for hours.
+LOCK_LAPSE_SECONDS = 120
+SCHEMA_REMEDY = "; `dcabot db init` creates the tables and brings them up to date"
+LOCK_NAME_MAX = 64  # MySQL's limit
+DRIVER_ERRORS = (peewee.PeeweeException, pymysql.err.Error, sqlite3.Error)
+
+sqlite3.register_adapter(Decimal, text)
+
+Session = Any  # a PyMySQL or a SQLite connection
+
+
+class DatabaseError(Exception):
+    """Expected trouble with the database; always one of the three below. Its text names the place, never a secret."""
+
+
+class DatabaseUnreachable(DatabaseError):
+    """No server, or it was lost. If that was at the end of a transaction, nobody knows whether it was committed."""
+
+
+class DatabaseBusy(DatabaseError):
+    """Somebody else held a lock for too long, or both held what the other wanted. Nothing was changed."""
+
+
+class DatabaseMisconfigured(DatabaseError):
+    """It answers, and does not let us work: login, rights, a missing database or table, read-only."""
+
+
+# Codes: mariadb.com/kb/en/mariadb-error-codes and dev.mysql.com/doc/mysql-errors/8.0, seen 2026-11.
+MYSQL_UNREACHABLE = frozenset(
+    {1040, 1043, 1053, 1077, 1079, 1080, 1129, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1927}
+    | {2002, 2003, 2005, 2006, 2012, 2013, 2014, 2026, 2027, 2055, 3169, 4031}
+)
+MYSQL_BUSY = frozenset({1020, 1205, 1213, 1317, 1969, 3024, 3572})
+MYSQL_MISCONFIGURED = frozenset(
+    {1044, 1045, 1049, 1054, 1130, 1142, 1143, 1146, 1227, 1251, 1275, 1290, 1370, 1698, 1792, 1820, 1836, 1862}
+    | {2054, 2059, 2061, 3118, 3159, 3955, 4151}
+)
+MYSQL_NO_SCHEMA = frozenset({1146, 1054})  # no such table, no such column
+SQLITE_NO_SCHEMA = ("unable to open", "no such table", "no such column")
+SQLITE_MISCONFIGURED = (*SQLITE_NO_SCHEMA, "readonly database", "not a database")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds. `connect` includes the login; `read` bounds the wait for the answer to one statement."""
+
+    connect: float = 5.0
+    read: float = 15.0
+    write: float = 15.0
+
+    @property
+    def lock(self) -> int:
+        """How long a statement waits for a lock: less than `read`, or a busy row would look like a lost server."""
+        return max(1, int(self.read * 2 / 3))
+
+
+class MySQL(peewee.MySQLDatabase):
+    """MariaDB and MySQL through PyMySQL."""
+
+    guard: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    def __init__(self, settings: DatabaseSettings, limits: Limits) -> None:
+        super().__init__(settings.name)
+        self.settings, self.limits = settings, limits
+        self.daemon_lock = ServerLock(self)
+
+    def open_session(self, read_timeout: float) -> Session:
+        """A logged-in connection: UTC, strict, autocommit off."""
+        place = self.settings
+        session: Session = pymysql.connect(
+            unix_socket=place.socket or None,
+            host=place.host or None,
+            port=place.port,
+            # A peer login is the process's own user, whatever LOGNAME says.
+            user=place.user or pwd.getpwuid(os.geteuid()).pw_name,
+            # As bytes, for PyMySQL would encode the text as latin-1.
+            password=place.password.encode(),
+            database=place.name,
+            charset="utf8mb4",
+            autocommit=None,
+            # An UPDATE counts the rows it met, as SQLite does, not those it changed.
+            client_flag=CLIENT.FOUND_ROWS,
+            connect_timeout=self.limits.connect,
+            # While it logs in: a server that hangs then is as good as none.
+            read_timeout=self.limits.connect,
+            write_timeout=self.limits.write,
+            # On a socket a TLS context is wasted work. Over TCP it stays, MySQL 8 wants it even on localhost.
+            ssl_disabled=bool(place.socket),
+        )
+        with session.cursor() as cursor:
+            # FOR UPDATE reads the newest row in any isolation, and a plain SELECT beside it must not show an older
+            # one: READ COMMITTED. It also takes no gap locks, so that inserts of two writers do not deadlock.
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            cursor.execute(
+                "SET SESSION time_zone = '+00:00', sql_mode = %s, autocommit = 0,"
+                " innodb_lock_wait_timeout = %s, lock_wait_timeout = %s",
+                (SQL_MODE, self.limits.lock, self.limits.lock),
+            )
+        session._read_timeout = read_timeout  # it has no public name
+        return session
+
+    def begin(self, session: Session) -> None:
+        """Nothing: with autocommit off the first statement begins the transaction, without a round trip."""
+
+    def ping(self, session: Session) -> None:
+        session.ping(reconnect=False)
+
+    def sever(self, session: Session) -> None:
+        """End it from another thread, which wakes at once if it waits for the server."""
+        line = session._sock
+        if line is not None:
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+
+    def kind(self, error: Exception) -> type[DatabaseError] | None:
+        """Which of the three it is; None when it is none of them."""
+        code = error.args[0] if error.args else None
+        if code in MYSQL_UNREACHABLE or (
+            code == 0 and isinstance(error, peewee.InterfaceError | pymysql.InterfaceError)
+        ):
+            return DatabaseUnreachable
+        if code in MYSQL_BUSY:
+            return DatabaseBusy
+        return DatabaseMisconfigured if code in MYSQL_MISCONFIGURED else None
+
+    def schema_is_missing(self, error: Exception) -> bool:
+        return bool(error.args) and error.args[0] in MYSQL_NO_SCHEMA
+
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        with self.guard():
+            return super().execute_sql(sql, params)
+
+    def _connect(self) -> Session:
+        return self.open_session(self.limits.read)
+
+
+class SQLiteSession(sqlite3.Connection):
+    """A connection that a WeakSet can hold."""
+
+
+class SQLite(peewee.SqliteDatabase):
+    """One file. Every transaction takes the file's only write lock, so FOR UPDATE is not needed."""
+
+    guard: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    def __init__(self, settings: DatabaseSettings, limits: Limits, create: bool) -> None:
+        super().__init__(settings.path)
+        self.settings, self.limits, self.create = settings, limits, create
+        self.path = Path(settings.path).absolute()
+        self.daemon_lock = FileLock(Path(f"{self.path}.lock"))
+
+    def open_session(self, read_timeout: float) -> Session:
+        """A connection: write-ahead log, foreign keys on. It waits for the lock of others, never for a server."""
+        # Without `create` a wrong path is an error, not a new and empty database.
+        mode = "rwc" if self.create else "rw"
+        session = sqlite3.connect(
+            f"file:{quote(str(self.path))}?mode={mode}",
+            uri=True,
+            timeout=min(self.limits.lock, read_timeout),
+            isolation_level=None,
+            check_same_thread=False,
+            factory=SQLiteSession,
+        )
+        try:
+            # FULL: a committed intent survives a power cut too.
+            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+                session.execute(f"PRAGMA {pragma}")
+        except sqlite3.Error:
+            session.close()
+            raise
+        return session
+
+    def begin(self, session: Session) -> None:
+        session.execute("BEGIN IMMEDIATE")
+
+    def ping(self, session: Session) -> None:
+        session.execute("SELECT 1 FROM sqlite_master LIMIT 1").close()
+
+    def sever(self, session: Session) -> None:
+        session.interrupt()
+
+    def kind(self, error: Exception) -> type[DatabaseError] | None:
+        """Which of the three it is; None when it is none of them. Python 3.10 has no codes, only sentences."""
+        said = str(error)
+        if "is locked" in said:
+            return DatabaseBusy
+        return DatabaseMisconfigured if any(words in said for words in SQLITE_MISCONFIGURED) else None
+
+    def schema_is_missing(self, error: Exception) -> bool:
+        return any(words in str(error) for words in SQLITE_NO_SCHEMA)
+
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        with self.guard():
+            return super().execute_sql(sql, params)
+
+    def _connect(self) -> Session:
+        return self.open_session(self.limits.read)
+
+
+Engine = MySQL | SQLite
+
+
+def engine_for(settings: DatabaseSettings, limits: Limits | None = None, create: bool = False) -> Engine:
+    if settings.engine == "sqlite":
+        return SQLite(settings, limits or Limits(), create)
+    return MySQL(settings, limits or Limits())
+
+
+def translated(engine: Engine, error: Exception) -> DatabaseError | None:
+    """The driver's error as one of ours; None when it is no ordinary trouble."""
+    kind = engine.kind(error)
+    if kind is None:
+        return None
+    said = str(error.args[-1]) if error.args and error.args[-1] != "" else type(error).__name__
+    remedy = SCHEMA_REMEDY if engine.schema_is_missing(error) else ""
+    return kind(f"{engine.settings}: {said}{remedy}")
+
+
+class ServerLock:
+    """The daemon's lock on MariaDB: GET_LOCK in a session of its own, so it ends with the process."""
+
+    def __init__(self, engine: MySQL) -> None:
+        self._engine = engine
+        self._session: Session = None
+        # Such names are the whole server's, and each database has its own daemon.
+        name = f"dcabot:{engine.settings.name}"
+        self._name = name if len(name) <= LOCK_NAME_MAX else hashlib.sha256(name.encode()).hexdigest()
+
+    def hold(self) -> bool:
+        if self._session is not None:
+            try:
+                if self._ask("SELECT IS_USED_LOCK(%s) = CONNECTION_ID()") == 1:
+                    return True
+            except pymysql.err.Error:
+                self.release()
+        if self._session is None:
+            self._session = self._engine.open_session(self._engine.limits.connect)
+            with self._session.cursor() as cursor:
+                cursor.execute("SET SESSION autocommit = 1, wait_timeout = %s", (LOCK_LAPSE_SECONDS,))
+        if self._ask("SELECT GET_LOCK(%s, 0)") == 1:
+            return True
+        self.release()
+        return False
+
+    def release(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            with suppress(pymysql.err.Error):
+                session.close()
+
+    def _ask(self, question: str) -> Any:
+        with self._session.cursor() as cursor:
+            cursor.execute(question, (self._name,))
+            return cursor.fetchone()[0]
+
+
+class FileLock:
+    """The daemon's lock on SQLite: an advisory lock on a file beside the database, which ends with the process."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: int | None = None
+
+    def hold(self) -> bool:
+        if self._file is not None and self._is_in_place(self._file):
+            return True
+        self.release()
+        try:
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise DatabaseMisconfigured(f"{self._path}: {error.strerror}") from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            return False
+        self._file = file
+        return True
+
+    def release(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+    def _is_in_place(self, file: int) -> bool:
+        """False when somebody deleted the file: the next process would lock another one of that name."""
+        try:
+            return os.path.samestat(os.fstat(file), self._path.stat())
+        except OSError:
+            return False

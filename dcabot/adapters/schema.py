@@ -1,0 +1,164 @@
+"""The tables as peewee models: a mirror of `sql/`, nothing else. A test compares the two column by column.
+
+The models belong to no one database: a query runs on the one whose transaction the thread is in, and nowhere else.
+A value leaves its column exactly as it went in: decimals are `Decimal` (SQLite keeps them as text), instants are
+aware UTC. A value that a column cannot hold is refused, never rounded in silence.
+"""
+
+import threading
+from datetime import datetime, timezone
+from decimal import Decimal
+from typing import Any
+
+import peewee
+from peewee import SQL, AutoField, BooleanField, CharField, ForeignKeyField, IntegerField
+
+from dcabot.core.money import EXACT, parse
+
+
+class CurrentDatabase(threading.local):
+    """Stands in for the engine of this thread's open transaction, which `database.py` puts here."""
+
+    engine: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if self.engine is None:
+            raise RuntimeError("a query outside a transaction")
+        return getattr(self.engine, name)
+
+
+current = CurrentDatabase()
+
+
+class DecimalColumn(peewee.Field):
+    """A DECIMAL(digits, places). Raises ValueError for what it cannot hold exactly; `fit` rounds on purpose."""
+
+    field_type = "DECIMAL"
+
+    def __init__(self, digits: int, places: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.digits, self.places = digits, places
+        self._step = Decimal(1).scaleb(-places)
+
+    def fit(self, value: Decimal) -> Decimal:
+        """The nearest value that the column can hold: for averages, whose digits may never end."""
+        return value.quantize(self._step, context=EXACT)
+
+    def db_value(self, value: Any) -> Any:
+        if value is None:
+            return None
+        number = parse(value)
+        # Whether it is too large comes first: `fit` cannot round what has more digits than its context.
+        if number.copy_abs() >= Decimal(1).scaleb(self.digits - self.places) or self.fit(number) != number:
+            raise ValueError(f"{self.name} cannot hold {number}: it is a DECIMAL({self.digits}, {self.places})")
+        return number
+
+    def python_value(self, value: Any) -> Decimal | None:
+        return None if value is None else Decimal(value)
+
+
+class InstantColumn(peewee.Field):
+    """An instant: aware UTC in Python, UTC in the database; cut to whole seconds unless `micro`.
+
+    Raises ValueError for a naive datetime.
+    """
+
+    def __init__(self, micro: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.micro = micro
+
+    def db_value(self, value: Any) -> Any:
+        if value is None:
+            return None
+        if not isinstance(value, datetime) or value.tzinfo is None:
+            raise ValueError(f"{self.name} takes an aware datetime, not {value!r}")
+        # Cut here, for MariaDB would round, and half a second in the future is not when it happened.
+        form = "%Y-%m-%d %H:%M:%S.%f" if self.micro else "%Y-%m-%d %H:%M:%S"
+        return value.astimezone(timezone.utc).strftime(form)
+
+    def python_value(self, value: Any) -> datetime | None:
+        if value is None:
+            return None
+        instant = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        return instant.astimezone(timezone.utc) if instant.tzinfo else instant.replace(tzinfo=timezone.utc)
+
+
+def default(literal: str) -> dict[str, Any]:
+    """The database's own default for a column, used when an INSERT leaves it out."""
+    return {"constraints": [SQL(f"DEFAULT {literal}")]}
+
+
+class Table(peewee.Model):
+    class Meta:
+        database = current
+
+
+class Asset(Table):
+    """`dca_assets`: what is traded and how. Percentages are percentages here, USD amounts USD."""
+
+    id = AutoField()
+    asset_symbol = CharField(max_length=25, unique=True)
+    is_enabled = BooleanField(**default("1"))
+    base_order_amount = DecimalColumn(20, 10)
+    safety_order_amount = DecimalColumn(20, 10)
+    max_safety_orders = IntegerField()
+    safety_order_deviation = DecimalColumn(10, 4)
+    take_profit_percent = DecimalColumn(10, 4)
+    cooldown_period = IntegerField()
+    buy_order_price_deviation_percent = DecimalColumn(10, 4)
+    last_sell_price = DecimalColumn(20, 10, null=True)
+    created_at = InstantColumn(null=True, **default("CURRENT_TIMESTAMP"))
+    updated_at = InstantColumn(null=True, **default("CURRENT_TIMESTAMP"))
+
+    class Meta:
+        table_name = "dca_assets"
+
+
+class Cycle(Table):
+    """`dca_cycles`: computed from the cycle's orders, kept for operators who read it with SELECT."""
+
+    id = AutoField()
+    asset = ForeignKeyField(Asset, on_delete="CASCADE", lazy_load=False)
+    status = CharField(max_length=20)
+    quantity = DecimalColumn(30, 15, **default("0"))
+    average_purchase_price = DecimalColumn(20, 10, **default("0"))
+    safety_orders = IntegerField(**default("0"))
+    latest_order_id = CharField(max_length=255, null=True)
+    last_order_fill_price = DecimalColumn(20, 10, null=True)
+    completed_at = InstantColumn(null=True)
+    created_at = InstantColumn(null=True, **default("CURRENT_TIMESTAMP"))
+    updated_at = InstantColumn(null=True, **default("CURRENT_TIMESTAMP"))
+
+    class Meta:
+        table_name = "dca_cycles"
+        indexes = ((("asset", "status"), False),)
+
+
+class Order(Table):
+    """`dca_orders`: the write-ahead record of every order, committed before the request is sent."""
+
+    id = AutoField()
+    client_order_id = CharField(max_length=128, unique=True)
+    cycle = ForeignKeyField(Cycle, on_delete="RESTRICT", lazy_load=False)
+    purpose = CharField(max_length=20)
+    side = CharField(max_length=4)
+    quantity = DecimalColumn(30, 15)
+    limit_price = DecimalColumn(20, 10, null=True)
+    status = CharField(max_length=20)
+    order_id = CharField(max_length=255, null=True, index=True)
+    filled_quantity = DecimalColumn(30, 15, **default("0"))
+    filled_price = DecimalColumn(30, 15, null=True)
+    fee_quantity = DecimalColumn(30, 15, null=True)
+    cancel_requested_at = InstantColumn(micro=True, null=True)
+    closed_at = InstantColumn(micro=True, null=True)
+    created_at = InstantColumn(micro=True)
+    updated_at = InstantColumn(micro=True, **default("CURRENT_TIMESTAMP(6)"))
+    note = CharField(max_length=255, **default("''"))
+
+    class Meta:
+        table_name = "dca_orders"
+
+
+MODELS: tuple[type[Table], ...] = (Asset, Cycle, Order)
