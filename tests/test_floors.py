@@ -15,40 +15,40 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dcabot"
 FILE_LINES = 400
 FUNCTION_LINES = 50
-# The doors that the third floor works through.
-OUTSIDE = ("dcabot.adapters.store", "dcabot.adapters.database", "dcabot.adapters.broker")
 
-# Which of our own modules each part may import: the longest key that fits the importer is its line.
-# Every part may import its own package's face (`dcabot`, for the version) and what lies in its own folder, unless
-# the line is a door's: doors do not know each other.
+# The doors of the second floor, each with its modules; a module that is not here is a door of its own.
+SETTINGS = ("dcabot.adapters.config", "dcabot.adapters.dburl")
+DATABASE = tuple(f"dcabot.adapters.{name}" for name in ("engines", "schema", "migrations", "database", "store"))
+EXCHANGE = tuple(f"dcabot.adapters.{name}" for name in ("wire", "budget", "transport", "broker", "streams"))
+# What the third floor works through.
+WORK = ("dcabot.adapters.store", "dcabot.adapters.database", "dcabot.adapters.broker")
+
+# Which of our own modules each part may import: the longest key that fits the importer is its line. Doors do not know
+# each other, only the settings they are opened with.
 OUR_IMPORTS: dict[str, tuple[str, ...]] = {
     "dcabot.core": ("dcabot.core",),
-    "dcabot.adapters": ("dcabot.core",),
-    "dcabot.adapters.config": ("dcabot.core", "dcabot.adapters.dburl"),
-    "dcabot.adapters.store": ("dcabot.core", "dcabot.adapters.database", "dcabot.adapters.schema"),
-    "dcabot.adapters.database": ("dcabot.core", "dcabot.adapters.schema", "dcabot.adapters.dburl"),
-    "dcabot.adapters.broker": ("dcabot.core", "dcabot.adapters.wire"),
-    "dcabot.adapters.streams": ("dcabot.core", "dcabot.adapters.wire"),
-    "dcabot.executor": ("dcabot.core", *OUTSIDE),
-    "dcabot.sync": ("dcabot.core", *OUTSIDE, "dcabot.executor"),
-    "dcabot.trader": ("dcabot.core", *OUTSIDE, "dcabot.executor", "dcabot.sync"),
+    "dcabot.adapters": ("dcabot.core", *SETTINGS),
+    **dict.fromkeys(DATABASE, ("dcabot.core", *SETTINGS, *DATABASE)),
+    **dict.fromkeys(EXCHANGE, ("dcabot.core", *SETTINGS, *EXCHANGE)),
+    "dcabot.executor": ("dcabot.core", *WORK),
+    "dcabot.sync": ("dcabot.core", *WORK, "dcabot.executor"),
+    "dcabot.trader": ("dcabot.core", *WORK, "dcabot.executor", "dcabot.sync"),
     "dcabot.simulator": ("dcabot.core", "dcabot.simulator"),
     "dcabot.commands": ("dcabot",),
     "dcabot.__main__": ("dcabot.commands",),
 }
 
-# Each library has its doors; nobody else knows it is there.
+# Each library has its door; nobody else knows it is there.
 LIBRARY_DOORS: dict[str, tuple[str, ...]] = {
-    "alpaca": ("dcabot.adapters.wire", "dcabot.adapters.broker", "dcabot.adapters.streams"),
-    "requests": ("dcabot.adapters.broker",),
-    "urllib3": ("dcabot.adapters.broker",),
-    "websockets": ("dcabot.adapters.streams",),
+    "alpaca": EXCHANGE,
+    "requests": EXCHANGE,
+    "urllib3": EXCHANGE,
+    "websockets": EXCHANGE,
     "msgpack": ("dcabot.adapters.wire", "dcabot.simulator"),
-    "peewee": ("dcabot.adapters.schema", "dcabot.adapters.database", "dcabot.adapters.store"),
-    "playhouse": ("dcabot.adapters.schema", "dcabot.adapters.database"),
-    "pymysql": ("dcabot.adapters.database",),
+    "peewee": DATABASE,
+    "pymysql": DATABASE,
     "sdnotify": ("dcabot.adapters.systemd",),
-    "dotenv": ("dcabot.adapters.config",),
+    "dotenv": SETTINGS,
     "aiohttp": ("dcabot.simulator",),
     "rich": ("dcabot.commands",),
 }
@@ -75,10 +75,9 @@ def imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"line {node.lineno}: imports are written in full here, not from the dot"
-            assert node.module
-            for alias in node.names:
-                longer = f"{node.module}.{alias.name}"
-                yield (longer if is_module(longer) else node.module), node.lineno
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            found = {name if is_module(name) else str(node.module) for name in names}
+            yield from ((name, node.lineno) for name in sorted(found))
 
 
 def is_module(name: str) -> bool:
