@@ -177,6 +177,7 @@ class MariaDB:
                 *self._places(),
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
+                "--force",  # a minimal system has no /etc/hosts, and its absence is nothing to stop for
                 *self._options,
             ],
             stdin=subprocess.DEVNULL,
