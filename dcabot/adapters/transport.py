@@ -35,6 +35,7 @@ PAUSE_SECONDS = 0.5  # doubling, with jitter
 # ValueError: broken JSON, and numbers of thousands of digits; RecursionError: JSON nested without end.
 TROUBLE = (OSError, urllib3.exceptions.HTTPError, ValueError, RecursionError)
 SHOWN_MAX = 160  # characters of a foreign text that a message repeats
+QUOTES = "\"')"
 
 
 class _Adapter(HTTPAdapter):
@@ -123,7 +124,9 @@ def sentence(error: Exception) -> str:
     if isinstance(error, requests.ReadTimeout):
         return f"no answer within {READ_SECONDS:.0f} s"
     if never_connected(error):
-        return f"no connection: {str(error).rstrip(')').rpartition(': ')[2].strip(chr(39))[:SHOWN_MAX]}"
+        return f"no connection: {str(error).rstrip(QUOTES).rpartition(': ')[2][:SHOWN_MAX]}"
+    if isinstance(error, (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
+        return "the connection broke before the answer was complete"
     if isinstance(error, json.JSONDecodeError):
         return "the answer is not JSON"
     return f"{type(error).__name__}: {' '.join(str(error).split())[:SHOWN_MAX]}"

@@ -1,0 +1,201 @@
+"""Both websockets of Alpaca under a supervisor: whatever happens to them, they come back, and never in a storm.
+
+alpaca-py's streams run unmodified; what they leave open is closed here: a login that hangs, a loop that ends without
+a word, errors that are only logged, back-off that forgets to start anew. Quotes are handed on raw: the newest of each
+symbol is all that counts, and only what is looked at is worth converting. Trade updates are handed on raw, all and in
+order. Streams are hints: what was missed while one was down, only REST knows (`on_connected`).
+Source: alpaca.md 1.7 to 1.10 and 5.8.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from alpaca.data.live import CryptoDataStream
+from alpaca.trading.stream import TradingStream
+
+from dcabot.adapters.config import Config
+from dcabot.adapters.link import RECYCLE_SECONDS, Feed, Health, Link
+from dcabot.core.model import Quote
+
+__all__ = ["Feed", "Health", "Streams", "mute_symbols"]
+
+MUTE_MARGIN = timedelta(seconds=1)  # REST may be ahead of a healthy socket by the time of one answer
+
+Raw = dict[str, Any]
+
+
+class Streams:
+    """The quotes of some symbols, and the trade updates of the account. All methods belong to the event loop's thread.
+
+    `on_quote(raw)` and `on_trade_update(frame)` are plain functions that return at once and do not raise: while they
+    work, nothing is read. `on_connected(feed)` comes after each (re)connection, once the exchange has confirmed it.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        on_quote: Callable[[Raw], None],
+        on_trade_update: Callable[[Raw], None],
+        on_connected: Callable[[Feed], None],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._links = {feed: Link(feed, on_connected, monotonic) for feed in Feed}
+        quotes, orders = self._links[Feed.QUOTES], self._links[Feed.ORDERS]
+        self._quotes = quotes.stream = _Quotes(config, quotes, on_quote)
+        orders.stream = _Orders(config, orders, on_trade_update)
+        orders.wanted.set()
+        self._stopped = asyncio.Event()
+
+    async def run(self, symbols: Iterable[str] = ()) -> None:
+        """Keep both streams up until `stop`, or until this task is cancelled."""
+        await self.set_symbols(symbols)
+        tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(link.keep_up()) for link in self._links.values()]
+        tasks += [asyncio.ensure_future(self._recycle_orders()), asyncio.ensure_future(self._stopped.wait())]
+        quiet = [(logging.getLogger(link.stream.logger_name), link.sdk_log) for link in self._links.values()]
+        for logger, sdk_log in quiet:
+            logger.addFilter(sdk_log)
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for logger, sdk_log in quiet:
+                logger.removeFilter(sdk_log)
+
+    def stop(self) -> None:
+        """End `run` within a second, also in the middle of a login."""
+        self._stopped.set()
+
+    async def set_symbols(self, symbols: Iterable[str]) -> None:
+        """Have the quotes of exactly these symbols; the socket stays open unless there are none."""
+        await self._quotes.watch(set(symbols))
+
+    def health(self, feed: Feed) -> Health:
+        return self._links[feed].health()
+
+    async def recycle(self, feed: Feed, why: str) -> None:
+        """Close a socket that is suspected of being mute; the supervisor opens a new one."""
+        await self._links[feed].recycle(why)
+
+    async def _recycle_orders(self) -> None:
+        """Alpaca's trade updates were seen to starve on a healthy socket after 19 minutes (alpaca.md 5.8)."""
+        link = self._links[Feed.ORDERS]
+        while True:
+            await asyncio.sleep(max(1.0, RECYCLE_SECONDS - link.age()))
+            if link.age() >= RECYCLE_SECONDS:
+                await link.recycle("the connection is renewed now and then")
+
+
+def mute_symbols(seen_at: Mapping[str, datetime], rest: Iterable[Quote]) -> tuple[str, ...]:
+    """The symbols of which REST has a newer quote than the stream brought: then the socket is mute."""
+    return tuple(q.symbol for q in rest if q.symbol not in seen_at or q.at > seen_at[q.symbol] + MUTE_MARGIN)
+
+
+class _Orders(TradingStream):
+    """Trade updates. Its only subscription is made before it starts."""
+
+    logger_name = "alpaca.trading.stream"
+
+    def __init__(self, config: Config, link: Link, on_trade_update: Callable[[Raw], None]) -> None:
+        super().__init__(
+            config.key_id,
+            config.secret_key,
+            raw_data=True,
+            url_override=config.trading_stream_url,
+            websocket_params=link.websocket_params(),
+        )
+        self._link = link
+
+        async def hand_on(frame: Raw) -> None:
+            on_trade_update(frame)
+
+        self.subscribe_trade_updates(hand_on)
+
+    async def _start_ws(self) -> None:
+        await self._link.log_in(super()._start_ws)
+
+    async def _dispatch(self, msg: Raw) -> None:
+        self._link.heard()
+        if msg.get("stream") == "listening":
+            self._link.confirmed()
+        await super()._dispatch(msg)
+
+    def _reconnect_delay(self, retries: int) -> float:
+        return self._link.delay()
+
+    async def close(self) -> None:
+        self._link.closed()
+        await super().close()
+
+
+class _Quotes(CryptoDataStream):
+    """Market data. It must not run without a symbol: alpaca-py would spin."""
+
+    logger_name = "alpaca.data.live.websocket"
+
+    def __init__(self, config: Config, link: Link, on_quote: Callable[[Raw], None]) -> None:
+        super().__init__(
+            config.key_id,
+            config.secret_key,
+            raw_data=True,
+            url_override=config.stream_url,
+            websocket_params=link.websocket_params(),
+        )
+        self._link = link
+        self._on_quote = on_quote
+
+    async def watch(self, symbols: Collection[str]) -> None:
+        """Subscribe and unsubscribe until exactly these symbols are asked for.
+
+        alpaca-py's own subscribe blocks the thread that it is called from, which is the one that would have to answer.
+        """
+        handlers: dict[str, Callable[[Raw], Awaitable[None]]] = self._handlers["quotes"]
+        gone = [symbol for symbol in handlers if symbol not in symbols]
+        new = [symbol for symbol in symbols if symbol not in handlers]
+        for symbol in gone:
+            del handlers[symbol]
+        for symbol in new:
+            handlers[symbol] = self._dispatch
+        if not symbols:
+            await self._link.rest()
+            return
+        self._link.wanted.set()
+        socket = self._link.stream._ws
+        if self._running and socket is not None and socket.open and (gone or new):
+            # When the socket closes meanwhile, the next login subscribes to what `handlers` holds then.
+            await self._link.unless_closed(self._send_unsubscribe_msg("quotes", gone))
+            await self._link.unless_closed(self._send_subscribe_msg())
+
+    async def _start_ws(self) -> None:
+        await self._link.log_in(super()._start_ws)
+
+    async def _send_subscribe_msg(self) -> None:
+        sent: set[str] | None = None
+        while sent != (wanted := set(self._handlers["quotes"])):
+            await super()._send_subscribe_msg()
+            sent = wanted
+
+    async def _dispatch(self, msg: Raw) -> None:
+        # Runs tens of thousands of times a second in a flood: a quote goes the shortest way.
+        kind = msg.get("T")
+        self._link.heard()
+        if kind == "q":
+            self._on_quote(msg)
+        elif kind == "subscription":
+            self._link.confirmed()
+        elif kind == "error":
+            self._link.complained(msg)
+
+    def _reconnect_delay(self, retries: int) -> float:
+        return self._link.delay()
+
+    async def close(self) -> None:
+        self._link.closed()
+        await super().close()
