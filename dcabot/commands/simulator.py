@@ -1,0 +1,108 @@
+"""`dcabot simulator`: the local Alpaca, until SIGINT or SIGTERM. Prints the variables that point a program at it."""
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from dcabot.core.money import parse
+from dcabot.simulator import LISTINGS, Policy, Settings, Simulator, Tick, Timing, read_script, walk
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command's arguments."""
+    parser.description = "The local Alpaca: REST and both websockets on one loopback port, spoken to by alpaca-py."
+    parser.add_argument("--host", default="127.0.0.1", help="address to bind to (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8080, help="port; 0 takes a free one (default: %(default)s)")
+    parser.add_argument("--symbols", help="pairs to list, with commas: BTC/USD,ETH/USD (default: a table of them)")
+    parser.add_argument("--cash", type=_number, default=Decimal(100_000), help="USD (default: %(default)s)")
+    prices = parser.add_mutually_exclusive_group()
+    prices.add_argument("--prices", metavar="FILE", help="lines of SECONDS SYMBOL BID ASK")
+    prices.add_argument("--walk", type=int, metavar="SEED", help="a random walk (the default, with seed 0)")
+    prices.add_argument("--no-prices", action="store_true", help="no prices but those set at /_sim/quote")
+    parser.add_argument("--interval", type=_number, default=Decimal(1), help="seconds between quotes of the walk")
+    parser.add_argument("--step", type=_number, default=Decimal("0.0005"), help="largest move of the walk, a ratio")
+    parser.add_argument("--spread", type=_number, default=Decimal("0.0010"), help="spread of the walk, a ratio")
+    parser.add_argument("--speed", type=_speed, default=1, help="venue seconds in a real second; 0: by hand only")
+    parser.add_argument("--refresh", type=_speed, metavar="SECONDS", help="send each last quote again that often")
+    parser.add_argument("--seed", type=int, default=0, help="of ids and of partial fills")
+    parser.add_argument("--partial-fills", type=_number, default=Decimal("0.1"), help="chance of one, 0 to 1")
+    parser.add_argument("--rate-limit", type=int, default=200, help="requests a minute; 0: no limit")
+    parser.add_argument("--dead-slot", type=_speed, default=0, help="seconds a vanished client keeps its slot")
+    parser.add_argument("--live", action="store_true", help="trade updates as text frames, as the live host sends them")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run until told to stop. 0; 1 if the port is taken; 2 for wrong usage."""
+    parser = argparse.ArgumentParser(prog="dcabot simulator")
+    add_arguments(parser)
+    return run(parser.parse_args(argv))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The command with its arguments parsed."""
+    try:
+        alpaca = Simulator(_settings(arguments))
+    except (OSError, ValueError) as error:
+        print(f"dcabot simulator: {error}", file=sys.stderr)
+        return 1
+    ended = threading.Event()
+    before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with alpaca:
+            for name, value in alpaca.env().items():
+                print(f"{name}={value}")
+            print(f"# control: {alpaca.url}/_sim", flush=True)
+            ended.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return 0
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    symbols = tuple(arguments.symbols.split(",")) if arguments.symbols else tuple(LISTINGS)
+    return Settings(
+        symbols=symbols,
+        cash=arguments.cash,
+        prices=_prices(arguments, symbols),
+        refresh_seconds=arguments.refresh,
+        speed=arguments.speed,
+        seed=arguments.seed,
+        partial_fills=arguments.partial_fills,
+        policy=Policy(),
+        timing=Timing(dead_slot=arguments.dead_slot),
+        rate_limit=arguments.rate_limit or None,
+        data_rate_limit=arguments.rate_limit or None,
+        paper=not arguments.live,
+        host=arguments.host,
+        port=arguments.port,
+    )
+
+
+def _prices(arguments: argparse.Namespace, symbols: Sequence[str]) -> Iterable[Tick]:
+    if arguments.no_prices:
+        return ()
+    if arguments.prices:
+        return read_script(arguments.prices)
+    return walk(arguments.walk or 0, symbols, arguments.interval, arguments.step, arguments.spread)
+
+
+def _number(words: str) -> Decimal:
+    try:
+        return parse(words)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"not a number: {words}") from None
+
+
+def _speed(words: str) -> int | float:
+    number = _number(words)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"less than 0: {words}")
+    return int(number) if number == int(number) else number.__float__()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

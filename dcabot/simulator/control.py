@@ -1,0 +1,159 @@
+"""The control API, on its own path and without keys: what Python can do to a simulator, over HTTP.
+
+GET  /_sim                        where it listens, what it counts
+GET  /_sim/journal?kind=&after=&limit=   entries, oldest first; DELETE forgets them
+GET  /_sim/quotes                 [monotonic_ns, symbol, bid, ask] of every quote sent
+POST /_sim/quote                  {"symbol", "bid", "ask"}, or a list of them
+POST /_sim/advance                {"seconds"}: step the clock
+POST /_sim/faults/NAME            a method of Faults, its arguments as an object; answers {"rule": n} for rules
+POST /_sim/release                {"rule": n}: end a rule, let go what it holds
+POST /_sim/order                  a foreign order, as the body of POST /v2/orders
+POST /_sim/cancel                 {"id"}: someone cancels an order by hand
+POST /_sim/transfer               {"coin", "quantity", "price"}: coins or USD come or go without an order
+POST /_sim/flood                  {"symbols", "quotes", "seconds", "per_second"}; GET its state, DELETE stops it
+"""
+
+import inspect
+from typing import Any
+
+from aiohttp import web
+
+from dcabot.core.venue import Refusal
+from dcabot.simulator import requests
+from dcabot.simulator.exchange import Exchange
+from dcabot.simulator.faults import Faults, RequestFault, UpdateFault
+from dcabot.simulator.flood import Flood
+from dcabot.simulator.gate import answer, refuse
+from dcabot.simulator.listings import BUSIEST
+from dcabot.simulator.requests import unreadable
+
+FAULTS = frozenset(
+    name
+    for name, method in vars(Faults).items()
+    if not name.startswith("_")
+    and callable(method)
+    and name not in {"attach", "request_fault", "update_faults", "is_hidden"}
+)
+
+
+class Control:
+    def __init__(self, exchange: Exchange, flood: Flood) -> None:
+        self._exchange, self._flood = exchange, flood
+        self._rules: list[RequestFault | UpdateFault] = []
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/_sim", self.state),
+            web.get("/_sim/journal", self.journal),
+            web.delete("/_sim/journal", self.forget),
+            web.get("/_sim/quotes", self.quotes),
+            web.post("/_sim/quote", self.quote),
+            web.post("/_sim/advance", self.advance),
+            web.post("/_sim/faults/{name}", self.fault),
+            web.post("/_sim/release", self.release),
+            web.post("/_sim/order", self.order),
+            web.post("/_sim/cancel", self.cancel),
+            web.post("/_sim/transfer", self.transfer),
+            web.post("/_sim/flood", self.flood),
+            web.get("/_sim/flood", self.flood_state),
+            web.delete("/_sim/flood", self.flood_stop),
+        ]
+
+    async def state(self, request: web.Request) -> web.Response:
+        venue = self._exchange.venue
+        return answer({"orders": len(venue.orders), "open": len(venue.open), "faults": sorted(FAULTS)})
+
+    async def journal(self, request: web.Request) -> web.Response:
+        after = int(request.query.get("after", "0")) if request.query.get("after", "0").isdigit() else 0
+        limit = requests.count(request.query, "limit", 10_000, 1_000_000)
+        return answer(self._exchange.journal.entries(request.query.get("kind"), after, limit))
+
+    async def forget(self, request: web.Request) -> web.Response:
+        self._exchange.journal.clear()
+        return answer({})
+
+    async def quotes(self, request: web.Request) -> web.Response:
+        return answer(self._exchange.journal.quotes())
+
+    async def quote(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        for one in body if isinstance(body, list) else [body]:
+            symbol, bid, ask = _fields(one, "symbol", "bid", "ask")
+            self._exchange.set_quote(str(symbol), requests.number(bid, "bid"), requests.number(ask, "ask"))
+        return answer({})
+
+    async def advance(self, request: web.Request) -> web.Response:
+        (seconds,) = _fields(await _body(request), "seconds")
+        self._exchange.clock.advance(requests.number(seconds, "seconds"))
+        return answer({"at_ns": self._exchange.clock.now_ns()})
+
+    async def fault(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        if name not in FAULTS:
+            raise web.HTTPNotFound
+        body = await _body(request)
+        method = getattr(self._exchange.faults, name)
+        if not isinstance(body, dict):
+            raise unreadable()
+        try:
+            inspect.signature(method).bind(**body)
+        except TypeError as error:
+            raise unreadable(str(error)) from None
+        rule = method(**body)
+        if not isinstance(rule, RequestFault | UpdateFault):
+            return answer({})
+        self._rules.append(rule)
+        return answer({"rule": len(self._rules)})
+
+    async def release(self, request: web.Request) -> web.Response:
+        (index,) = _fields(await _body(request), "rule")
+        if not isinstance(index, int) or not 1 <= index <= len(self._rules):
+            raise unreadable("no such rule")
+        rule = self._rules[index - 1]
+        rule.stop()
+        return answer({"hits": rule.hits})
+
+    async def order(self, request: web.Request) -> web.Response:
+        outcome = self._exchange.foreign_order(requests.read_json(await request.read()))
+        return refuse(outcome) if isinstance(outcome, Refusal) else answer({"id": outcome.id})
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        (order_id,) = _fields(await _body(request), "id")
+        refusal = self._exchange.cancel(str(order_id))
+        return answer({}) if refusal is None else refuse(refusal)
+
+    async def transfer(self, request: web.Request) -> web.Response:
+        coin, quantity, price = _fields(await _body(request), "coin", "quantity", "price")
+        self._exchange.move_coins(str(coin), requests.number(quantity, "quantity"), requests.number(price, "price"))
+        return answer({})
+
+    async def flood(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        if not isinstance(body, dict):
+            raise unreadable()
+        symbols = body.get("symbols") or list(BUSIEST)
+        self._flood.start(
+            [str(symbol) for symbol in symbols], body.get("quotes"), body.get("seconds"), body.get("per_second")
+        )
+        return answer({})
+
+    async def flood_state(self, request: web.Request) -> web.Response:
+        return answer(self._flood.state())
+
+    async def flood_stop(self, request: web.Request) -> web.Response:
+        self._flood.stop()
+        return answer(self._flood.state())
+
+
+async def _body(request: web.Request) -> Any:
+    content = await request.read()
+    return requests.read_any(content) if content else {}
+
+
+def _fields(body: Any, *names: str) -> list[Any]:
+    if not isinstance(body, dict):
+        raise unreadable()
+    missing = [name for name in names if name not in body]
+    if missing:
+        raise unreadable(f"missing: {', '.join(missing)}")
+    return [body[name] for name in names]

@@ -1,0 +1,253 @@
+"""The exchange behind the doors: the pure venue, kept in time by the clock, fed by prices, upset by faults.
+
+Everything here runs in the server's loop. What happens is told to listeners: `on_event`, `on_quote`.
+"""
+
+import asyncio
+import random
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from dcabot.core.matching import Venue
+from dcabot.core.model import Quote
+from dcabot.core.money import ZERO, parse, text
+from dcabot.core.venue import Event, OrderRequest, Refusal, VenueOrder, VenueStatus
+from dcabot.simulator.clock import EPOCH, SECOND, Clock
+from dcabot.simulator.faults import Faults
+from dcabot.simulator.journal import Journal
+from dcabot.simulator.listings import Listing, listing_of
+from dcabot.simulator.prices import Tick
+from dcabot.simulator.requests import read_order
+from dcabot.simulator.settings import Settings
+
+
+class Exchange:
+    """One account at one venue."""
+
+    def __init__(self, settings: Settings, clock: Clock, journal: Journal, faults: Faults) -> None:
+        self.settings, self.clock, self.journal, self.faults = settings, clock, journal, faults
+        listings = [one if isinstance(one, Listing) else listing_of(one) for one in settings.symbols]
+        self.listings = {listing.symbol: listing for listing in listings}
+        self._names = {name: listing.symbol for listing in listings for name in _names_of(listing)}
+        self._dice = random.Random(settings.seed)
+        self._id_dice = random.Random(settings.seed + 1)
+        self._partial = parse(settings.partial_fills)
+        self.venue = Venue(
+            [listing.instrument for listing in listings],
+            parse(settings.cash),
+            self.new_id,
+            settings.policy,
+            self._slice,
+        )
+        self.account_id = self.new_id()
+        self.last_equity = self.venue.account.cash
+        self.on_event: list[Callable[[Event], None]] = []
+        self.on_quote: list[Callable[[Quote, int], None]] = []
+        self._ticks: Iterator[Tick] = iter(settings.prices)
+        self._next_tick: Tick | None = None
+        self._started_ns = clock.now_ns()
+        self._due_at: datetime | None = None
+
+    def start(self) -> None:
+        """Begin with the first prices; the loop must run."""
+        self._started_ns = self.clock.now_ns()
+        self._feed()
+        if self.settings.refresh_seconds is not None:
+            asyncio.get_running_loop().call_later(self.settings.refresh_seconds, self._refresh)
+
+    def new_id(self) -> str:
+        return str(uuid.UUID(int=self._id_dice.getrandbits(128), version=4))
+
+    def symbol_of(self, name: str) -> str:
+        """The pair that a client calls BTC/USD, BTCUSD or by the asset's id; unknown names stay as they are."""
+        return self._names.get(name, name)
+
+    # --- prices ---
+
+    def set_quote(self, symbol: str, bid: Decimal, ask: Decimal, at: datetime | None = None) -> None:
+        """A new price for everything. One that cannot be (zero, negative, crossed) is sent, but nothing trades at it.
+
+        `at` dates the quote otherwise than the clock: a stale one, for instance.
+        """
+        now_ns = self.clock.now_ns()
+        now = self.clock.now()
+        quote = Quote(symbol, bid, ask, at or now)
+        if 0 < bid <= ask:
+            self.take_quote(quote, now)
+        for listener in self.on_quote:
+            listener(quote, now_ns if at is None else int((at - EPOCH).total_seconds()) * SECOND)
+
+    def take_quote(self, quote: Quote, now: datetime) -> None:
+        """The venue's new price, told to no one but those whose orders it moves."""
+        events = self.venue.on_quote(quote, now)
+        if events:
+            self._tell(events)
+
+    def _feed(self) -> None:
+        """Publish every tick that is due and wait for the next."""
+        while True:
+            if self._next_tick is None:
+                self._next_tick = next(self._ticks, None)
+            tick = self._next_tick
+            if tick is None:
+                return
+            due_ns = self._started_ns + int(tick.seconds * SECOND)
+            if due_ns > self.clock.now_ns():
+                self.clock.call_at(due_ns, self._feed)
+                return
+            self._next_tick = None
+            self.set_quote(tick.symbol, tick.bid, tick.ask)
+
+    def _refresh(self) -> None:
+        for quote in list(self.venue.quotes.values()):
+            self.set_quote(quote.symbol, quote.bid, quote.ask)
+        assert self.settings.refresh_seconds is not None
+        asyncio.get_running_loop().call_later(self.settings.refresh_seconds, self._refresh)
+
+    # --- orders ---
+
+    def submit(self, request: OrderRequest) -> VenueOrder | Refusal:
+        """Admit an order; its events follow on their own time."""
+        outcome = self.venue.submit(request, self.clock.now())
+        if isinstance(outcome, Refusal):
+            self.journal.add("refusal", message=outcome.message, status=outcome.status, symbol=request.symbol)
+            return outcome
+        self.journal.add(
+            "order",
+            id=outcome.id,
+            client_order_id=outcome.client_order_id,
+            symbol=outcome.symbol,
+            side=outcome.side.value,
+            quantity=text(outcome.target),
+        )
+        self._plan()
+        asyncio.get_running_loop().call_later(self.settings.timing.pending_new, self._announce, outcome)
+        return outcome
+
+    def foreign_order(self, body: dict[str, Any]) -> VenueOrder | Refusal:
+        """An order of the same account that another program or a person sends: no request, no keys, no limit."""
+        wanted = read_order(body)
+        return self.submit(replace(wanted, symbol=self.symbol_of(wanted.symbol)))
+
+    def _announce(self, order: VenueOrder) -> None:
+        self._tell([Event("pending_new", order, order.submitted_at)])
+        timing = self.settings.timing
+        wait = max(0, timing.new - timing.pending_new)
+        asyncio.get_running_loop().call_later(wait, self._activate, order.id)
+
+    def _activate(self, order_id: str) -> None:
+        if self.faults.rejections > 0 and self.venue.orders[order_id].status is VenueStatus.PENDING_NEW:
+            self.faults.rejections -= 1
+            self._tell(self.venue.reject(order_id, self.clock.now()))
+        else:
+            self._tell(self.venue.activate(order_id, self.clock.now()))
+
+    def cancel(self, order_id: str) -> Refusal | None:
+        """Take a cancel; `canceled` or `order_cancel_rejected` follows."""
+        outcome = self.venue.request_cancel(order_id, self.clock.now())
+        if isinstance(outcome, Refusal):
+            return outcome
+        self._tell(outcome)
+        if self.venue.orders[order_id].is_open:
+            asyncio.get_running_loop().call_later(self.settings.timing.cancel, self._cancel, order_id)
+        return None
+
+    def cancel_now(self, order_id: str) -> None:
+        """Cancel without the usual delay."""
+        self.cancel(order_id)
+        self._cancel(order_id)
+
+    def _cancel(self, order_id: str) -> None:
+        if self.venue.orders[order_id].status is not VenueStatus.CANCELED:
+            self._tell(self.venue.cancel(order_id, self.clock.now()))
+
+    def rematch(self, symbol: str) -> None:
+        self._tell(self.venue.rematch(symbol, self.clock.now()))
+
+    def rematch_all(self) -> None:
+        for symbol in list(self.venue.quotes):
+            self.rematch(symbol)
+
+    def move_coins(self, coin: str, quantity: Decimal, price: Decimal) -> None:
+        """A transfer or a trade made elsewhere: coins or dollars come (+) or go (-) without an order."""
+        self.venue.account.move(coin, quantity, price)
+        self.journal.add("transfer", coin=coin, quantity=text(quantity))
+
+    def _slice(self, order: VenueOrder, unfilled: Decimal, quote: Quote) -> Decimal:
+        if self.faults.held_symbols is None or order.symbol in self.faults.held_symbols:
+            return ZERO
+        for plan in self.faults.fill_plans:
+            if plan.takes(order):
+                done = plan.orders[order.id]
+                plan.orders[order.id] += 1
+                if done < len(plan.sizes):
+                    return min(unfilled, plan.sizes[done])
+                return ZERO if plan.rest_waits else unfilled
+        if self._partial and self._dice.randrange(1_000_000) < self._partial * 1_000_000:
+            return unfilled * self._dice.randint(1, 99) / 100
+        return unfilled
+
+    # --- time and news ---
+
+    def _tell(self, events: list[Event]) -> None:
+        for event in events:
+            execution = event.execution
+            if execution is not None:
+                self.journal.add(
+                    "fill",
+                    order_id=execution.order_id,
+                    client_order_id=event.order.client_order_id,
+                    symbol=execution.symbol,
+                    side=execution.side.value,
+                    quantity=text(execution.quantity),
+                    price=text(execution.price),
+                    fee=text(execution.fee),
+                    fee_currency=execution.fee_currency,
+                )
+            for listener in self.on_event:
+                listener(event)
+            if event.name == "partial_fill":
+                loop = asyncio.get_running_loop()
+                loop.call_later(self.settings.timing.remainder, self.rematch, event.order.symbol)
+        if events:
+            self._plan()
+
+    def _plan(self) -> None:
+        """Wake when the next order expires or the next fee is posted."""
+        due_at = self.venue.due_at
+        if due_at is not None and (self._due_at is None or due_at < self._due_at):
+            self._due_at = due_at
+            self.clock.call_at(int((due_at - EPOCH).total_seconds()) * SECOND, self._advance)
+
+    def _advance(self) -> None:
+        self._due_at = None
+        events = self.venue.advance(self.clock.now())
+        self._tell(events)
+        self._plan()
+
+    # --- views ---
+
+    def money(self) -> dict[str, Decimal]:
+        """Cash and its kin, as `account_json` wants them."""
+        account = self.venue.account
+        value = sum((account.market_value(coin, self.venue.quotes) for coin in account.positions), ZERO)
+        return {
+            "cash": account.cash,
+            "free": account.available("USD"),
+            "value": value,
+            "last_equity": self.last_equity,
+            "fees": account.accrued_fees(),
+        }
+
+    def position_facts(self, coin: str) -> dict[str, Decimal]:
+        position = self.venue.account.positions[coin]
+        available = self.venue.account.available(coin)
+        return {"quantity": position.quantity, "available": available, "cost": position.cost}
+
+
+def _names_of(listing: Listing) -> tuple[str, str, str]:
+    return listing.symbol, listing.symbol.replace("/", ""), listing.id

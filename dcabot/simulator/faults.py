@@ -1,0 +1,318 @@
+"""What can go wrong, on demand. From Python: `alpaca.faults.<method>`; over HTTP: POST /_sim/faults/<method>.
+
+Requests: the first rule that matches and is not used up decides. Streams: `trading` or `data`.
+Seconds are real seconds. `times=None` means until `clear()` or `rule.stop()`.
+"""
+
+import asyncio
+import re
+import threading
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Protocol
+
+from dcabot.core.money import parse
+from dcabot.core.venue import VenueOrder
+
+TRADING, DATA = "trading", "data"
+MAINTENANCE_BODY = "<html><head><title>503 Service Temporarily Unavailable</title></head></html>"
+
+
+@dataclass(eq=False)
+class RequestFault:
+    """One rule for requests. `effect`: delay, hold, lose_request, lose_response, respond, respond_after.
+
+    `method` None matches all; `path` is a regular expression searched in the path, `/v2/orders$` for instance.
+    """
+
+    effect: str
+    method: str | None = None
+    path: str = ""
+    times: int | None = 1
+    seconds: float = 0
+    status: int = 500
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+    hits: int = 0
+    released: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    def matches(self, method: str, path: str) -> bool:
+        is_spent = self.times is not None and self.hits >= self.times
+        return not is_spent and self.method in (None, method) and re.search(self.path, path) is not None
+
+    def stop(self) -> None:
+        """Match no more, and let go what is held."""
+        self.times = 0
+        self.released.set()
+
+    release = stop
+
+
+@dataclass(eq=False)
+class UpdateFault:
+    """One rule for trade updates. `effect`: drop, duplicate, delay, reorder, alter. `event` None matches all."""
+
+    effect: str
+    event: str | None = None
+    times: int | None = 1
+    seconds: float = 0
+    changes: dict[str, Any] = field(default_factory=dict)
+    hits: int = 0
+
+    def takes(self, event: str) -> bool:
+        """Count one more use if it matches."""
+        if self.event not in (None, event) or (self.times is not None and self.hits >= self.times):
+            return False
+        self.hits += 1
+        return True
+
+    def stop(self) -> None:
+        self.times = 0
+
+
+@dataclass
+class StreamFault:
+    """The state of one stream's troubles."""
+
+    refuse_status: int | None = None
+    refuse_times: int | None = None
+    hangs_in_login: bool = False
+    is_mute: bool = False
+    drop_ratio: Decimal = Decimal(0)  # of market data messages
+    duplicates: bool = False
+    delay_seconds: float = 0
+    reorders: bool = False
+
+
+@dataclass(eq=False)
+class FillPlan:
+    """The next `times` orders that match fill in slices of these sizes, one per look; the rest fills whole or waits."""
+
+    sizes: tuple[Decimal, ...]
+    symbol: str | None
+    client_order_id: str | None
+    times: int | None
+    rest_waits: bool
+    orders: dict[str, int] = field(default_factory=dict)  # order id -> slices done
+
+    def takes(self, order: VenueOrder) -> bool:
+        if order.id in self.orders:
+            return True
+        if self.symbol not in (None, order.symbol) or self.client_order_id not in (None, order.client_order_id):
+            return False
+        if self.times is not None and len(self.orders) >= self.times:
+            return False
+        self.orders[order.id] = 0
+        return True
+
+
+class Doors(Protocol):
+    """What the server lends the faults; every method is called in the server's loop."""
+
+    def cut(self, stream: str, code: int | None) -> None: ...
+    def send_raw(self, stream: str, payload: bytes, is_binary: bool) -> None: ...
+    def listen(self, is_open: bool) -> Awaitable[None]: ...
+    def rematch_all(self) -> None: ...
+
+
+class Faults:
+    """The board of switches. Thread-safe: a switch is one assignment, an action runs in the server's loop."""
+
+    def __init__(self) -> None:
+        self._run: Callable[[Callable[[], object]], object] = lambda action: action()
+        self._doors: Doors | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self.requests: tuple[RequestFault, ...] = ()
+        self.updates: tuple[UpdateFault, ...] = ()
+        self.streams = {TRADING: StreamFault(), DATA: StreamFault()}
+        self.fill_plans: tuple[FillPlan, ...] = ()
+        self.held_symbols: frozenset[str] | None = frozenset()  # None: all
+        self.rejections = 0
+        self.hidden_positions: dict[str, int] = {}
+        self.in_maintenance = False
+
+    def attach(self, doors: Doors, run: Callable[[Callable[[], object]], object]) -> None:
+        self._doors, self._run = doors, run
+
+    def _do(self, action: Callable[[Doors], object]) -> None:
+        doors = self._doors
+        if doors is not None:
+            self._run(lambda: action(doors))
+
+    def clear(self) -> None:
+        """All well again; what was held is let go. Sockets that were cut stay cut."""
+        for rule in self.requests:
+            rule.stop()
+        self._reset()
+        self._do(lambda doors: doors.rematch_all())
+        self._do(lambda doors: doors.listen(True))
+
+    # --- requests ---
+
+    def _add(self, rule: RequestFault) -> RequestFault:
+        self.requests = (*self.requests, rule)
+        return rule
+
+    def delay(self, seconds: float, method: str | None = None, path: str = "", times: int | None = 1) -> RequestFault:
+        """The request reaches the venue late, even when its client has given up."""
+        return self._add(RequestFault("delay", method, path, times, seconds=seconds))
+
+    def delay_response(
+        self, seconds: float, method: str | None = None, path: str = "", times: int | None = 1
+    ) -> RequestFault:
+        """The venue acts at once and answers late."""
+        return self._add(RequestFault("delay_response", method, path, times, seconds=seconds))
+
+    def hold(self, method: str | None = None, path: str = "", times: int | None = 1) -> RequestFault:
+        """The request waits before the venue until `rule.release()`."""
+        return self._add(RequestFault("hold", method, path, times))
+
+    def lose_request(self, method: str | None = None, path: str = "", times: int | None = 1) -> RequestFault:
+        """The connection breaks before the venue sees the request."""
+        return self._add(RequestFault("lose_request", method, path, times))
+
+    def lose_response(self, method: str | None = None, path: str = "", times: int | None = 1) -> RequestFault:
+        """The venue acts, and the connection breaks instead of an answer."""
+        return self._add(RequestFault("lose_response", method, path, times))
+
+    def respond(
+        self, status: int, body: Any = None, method: str | None = None, path: str = "", times: int | None = 1
+    ) -> RequestFault:
+        """Any answer, without asking the venue. A str body goes out as it is, everything else as JSON."""
+        return self._add(RequestFault("respond", method, path, times, status=status, body=body))
+
+    def respond_after(
+        self, status: int, body: Any = None, method: str | None = None, path: str = "", times: int | None = 1
+    ) -> RequestFault:
+        """The venue acts, and this answer goes out instead of its own (a 504 after acceptance)."""
+        return self._add(RequestFault("respond_after", method, path, times, status=status, body=body))
+
+    def rate_limit(self, times: int | None = None) -> RequestFault:
+        """Every trading request is one too many."""
+        return self.respond(429, {"code": 42910000, "message": "rate limit exceeded"}, path="^/v2/", times=times)
+
+    def maintenance(self, is_on: bool = True) -> None:
+        """A window as on a second Saturday: 503 with a page of HTML, streams cut and refused."""
+        self.in_maintenance = is_on
+        if is_on:
+            self.cut(TRADING)
+            self.cut(DATA)
+
+    def refuse_connections(self, is_on: bool = True) -> None:
+        """Nobody listens on the port; open connections break. (HTTP control cannot undo it, Python can.)"""
+        self._do(lambda doors: doors.listen(not is_on))
+
+    # --- streams ---
+
+    def cut(self, stream: str, code: int | None = None) -> None:
+        """End the stream's connections: without a code by a reset (1006), else by a close frame with it."""
+        self._do(lambda doors: doors.cut(stream, code))
+
+    def refuse_upgrade(self, stream: str, status: int = 429, times: int | None = None) -> None:
+        self.streams[stream].refuse_status, self.streams[stream].refuse_times = status, times
+
+    def accept_upgrade(self, stream: str) -> None:
+        self.streams[stream].refuse_status = None
+
+    def hang_in_login(self, stream: str, is_on: bool = True) -> None:
+        """The upgrade works, the login is never answered; pings are."""
+        self.streams[stream].hangs_in_login = is_on
+
+    def mute(self, stream: str, is_on: bool = True) -> None:
+        """The stream says nothing more, but answers pings."""
+        self.streams[stream].is_mute = is_on
+
+    def spoil_quotes(
+        self, drop_ratio: str = "0", duplicates: bool = False, delay_seconds: float = 0, reorders: bool = False
+    ) -> None:
+        """Market data that is dropped in part, doubled, late, or swapped in pairs."""
+        state = self.streams[DATA]
+        state.drop_ratio, state.duplicates = parse(drop_ratio), duplicates
+        state.delay_seconds, state.reorders = delay_seconds, reorders
+
+    def send_raw(self, stream: str, payload: bytes | str, is_binary: bool | None = None) -> None:
+        """Any bytes as one frame to the stream's clients: broken JSON, null data, unknown shapes."""
+        content = payload.encode() if isinstance(payload, str) else payload
+        binary = isinstance(payload, bytes) if is_binary is None else is_binary
+        self._do(lambda doors: doors.send_raw(stream, content, binary))
+
+    # --- trade updates ---
+
+    def _add_update(self, rule: UpdateFault) -> UpdateFault:
+        self.updates = (*self.updates, rule)
+        return rule
+
+    def drop_updates(self, event: str | None = None, times: int | None = 1) -> UpdateFault:
+        return self._add_update(UpdateFault("drop", event, times))
+
+    def duplicate_updates(self, event: str | None = None, times: int | None = 1) -> UpdateFault:
+        return self._add_update(UpdateFault("duplicate", event, times))
+
+    def delay_updates(self, seconds: float, event: str | None = None, times: int | None = 1) -> UpdateFault:
+        return self._add_update(UpdateFault("delay", event, times, seconds))
+
+    def reorder_updates(self, event: str | None = None, times: int | None = 1) -> UpdateFault:
+        """The update comes after its successor."""
+        return self._add_update(UpdateFault("reorder", event, times))
+
+    def alter_updates(self, changes: dict[str, Any], event: str | None = None, times: int | None = 1) -> UpdateFault:
+        """Put these fields into the update's data: {"event": "odd"}, {"order": {"status": "odd"}}."""
+        return self._add_update(UpdateFault("alter", event, times, changes=changes))
+
+    # --- fills ---
+
+    def partial_fills(
+        self,
+        sizes: Iterable[Decimal | int | str],
+        symbol: str | None = None,
+        client_order_id: str | None = None,
+        times: int | None = 1,
+        rest_waits: bool = False,
+    ) -> None:
+        """The next orders fill in slices of these sizes; then the rest whole, or not before `clear()`."""
+        plan = FillPlan(tuple(parse(size) for size in sizes), symbol, client_order_id, times, rest_waits)
+        self.fill_plans = (*self.fill_plans, plan)
+
+    def hold_fills(self, is_on: bool = True, symbol: str | None = None) -> None:
+        """Marketable orders do not fill; when it is switched off they do at the price of that moment."""
+        if symbol is None:
+            self.held_symbols = None if is_on else frozenset()
+        else:
+            held = self.held_symbols or frozenset()
+            self.held_symbols = held | {symbol} if is_on else held - {symbol}
+        if not is_on:
+            self._do(lambda doors: doors.rematch_all())
+
+    def reject_orders(self, times: int = 1) -> None:
+        """The next orders are accepted with 200 and rejected afterwards."""
+        self.rejections = times
+
+    def hide_position(self, symbol: str, times: int = 1) -> None:
+        """The position is missing from the next reads. `symbol`: BTC/USD or BTCUSD."""
+        self.hidden_positions = {**self.hidden_positions, symbol.replace("/", ""): times}
+
+    # --- for the server ---
+
+    def request_fault(self, method: str, path: str) -> RequestFault | None:
+        for rule in self.requests:
+            if rule.matches(method, path):
+                rule.hits += 1
+                return rule
+        return None
+
+    def update_faults(self, event: str) -> list[UpdateFault]:
+        return [rule for rule in self.updates if rule.takes(event)]
+
+    def is_hidden(self, symbol: str) -> bool:
+        left = self.hidden_positions.get(symbol, 0)
+        if left:
+            self.hidden_positions = {**self.hidden_positions, symbol: left - 1}
+        return left > 0
+
+
+async def until_released(rule: RequestFault) -> None:
+    while not rule.released.is_set():
+        await asyncio.sleep(0.005)

@@ -1,0 +1,168 @@
+"""What every HTTP request passes: the journal, the faults, the keys, the rate limit. An aiohttp middleware."""
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from dcabot.core.venue import Refusal
+from dcabot.simulator.exchange import Exchange
+from dcabot.simulator.faults import MAINTENANCE_BODY, RequestFault, until_released
+from dcabot.simulator.requests import BadRequest
+from dcabot.simulator.wire import refusal_json
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+CONTROL = "/_sim"
+TRADING_HOST = "/v2"
+STREAM_PATHS = frozenset({"/stream", "/v1beta3/crypto/us"})
+BODY_MAX = 1_000_000
+
+
+def answer(body: Any, status: int = 200) -> web.Response:
+    return web.Response(body=json.dumps(body).encode(), status=status, content_type="application/json")
+
+
+def refuse(refusal: Refusal) -> web.Response:
+    return answer(refusal_json(refusal), refusal.status)
+
+
+class Bucket:
+    """Requests of the last minute, in real seconds."""
+
+    def __init__(self, limit: int | None) -> None:
+        self.limit = limit
+        self._times: deque[float] = deque()
+
+    def take(self) -> bool:
+        """Count one more request; False if it is one too many."""
+        if self.limit is None:
+            return True
+        self._forget()
+        if len(self._times) >= self.limit:
+            return False
+        self._times.append(time.monotonic())
+        return True
+
+    def headers(self, now_ns: int) -> dict[str, str]:
+        limit = 200 if self.limit is None else self.limit
+        self._forget()
+        free_in = 60 - (time.monotonic() - self._times[0]) if self._times else 60
+        return {
+            "X-Ratelimit-Limit": str(limit),
+            "X-Ratelimit-Remaining": str(limit - len(self._times)),
+            "X-Ratelimit-Reset": str(now_ns // 1_000_000_000 + int(free_in) + 1),
+        }
+
+    def _forget(self) -> None:
+        while self._times and self._times[0] < time.monotonic() - 60:
+            self._times.popleft()
+
+
+class Gate:
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._trading = Bucket(exchange.settings.rate_limit)
+        self._data = Bucket(exchange.settings.data_rate_limit)
+
+    def middleware(self) -> Any:
+        @web.middleware
+        async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.path.startswith(CONTROL):
+                return await _translated(request, handler)
+            if request.path in STREAM_PATHS and "upgrade" in request.headers.get("Connection", "").lower():
+                return await handler(request)
+            return await self._pass(request, handler)
+
+        return gate
+
+    async def _pass(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        entry = self._exchange.journal.add(
+            "request", method=request.method, path=request.path, query=request.query_string[:2000], body="", status=None
+        )
+        if request.can_read_body:
+            try:
+                entry["body"] = (await request.read())[:10_000].decode("utf-8", "replace")
+            except web.HTTPRequestEntityTooLarge:
+                return answer({"code": 41310000, "message": "request body is too large"}, 413)
+        rule = self._exchange.faults.request_fault(request.method, request.path)
+        response = await self._suffer(rule, request, handler)
+        self._exchange.journal.add(
+            "response",
+            request=entry["number"],
+            status=response.status,
+            fault=None if rule is None else rule.effect,
+            body=response.text[:10_000] if isinstance(response, web.Response) and response.text else "",
+        )
+        return response
+
+    async def _suffer(self, rule: RequestFault | None, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer the request, or what a fault leaves of it."""
+        effect = "" if rule is None else rule.effect
+        if rule is not None:
+            if effect == "delay":
+                await asyncio.sleep(rule.seconds)
+            elif effect == "hold":
+                await until_released(rule)
+            elif effect == "respond":
+                return _prescribed(rule)
+        if effect == "lose_request":
+            return _broken(request)
+        if self._exchange.faults.in_maintenance:
+            return web.Response(status=503, text=MAINTENANCE_BODY, content_type="text/html")
+        response = await self._admit(request, handler)
+        if rule is not None and effect == "delay_response":
+            await asyncio.sleep(rule.seconds)
+        if effect == "lose_response":
+            return _broken(request)
+        return _prescribed(rule) if rule is not None and effect == "respond_after" else response
+
+    async def _admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not request.path.startswith(TRADING_HOST):
+            if not self._data.take():
+                return answer({"message": "too many requests."}, 429)
+            return await _translated(request, handler)
+        if not self._is_known(request):
+            return answer({"message": "unauthorized."}, 401)
+        if self._trading.take():
+            response = await _translated(request, handler)
+        else:
+            response = answer({"code": 42910000, "message": "rate limit exceeded"}, 429)
+        response.headers.update(self._trading.headers(self._exchange.clock.now_ns()))
+        if self._exchange.settings.timing.response:
+            await asyncio.sleep(self._exchange.settings.timing.response)
+        return response
+
+    def _is_known(self, request: web.Request) -> bool:
+        settings = self._exchange.settings
+        sent = request.headers.get("APCA-API-KEY-ID"), request.headers.get("APCA-API-SECRET-KEY")
+        return sent == (settings.key, settings.secret)
+
+
+async def _translated(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The handler's answer, with refusals and aiohttp's own errors in Alpaca's shape."""
+    try:
+        return await handler(request)
+    except BadRequest as error:
+        return refuse(error.refusal)
+    except web.HTTPNotFound:
+        return answer({"code": 40410000, "message": "endpoint not found."}, 404)
+    except web.HTTPMethodNotAllowed:
+        return answer({"code": 40510000, "message": "method not allowed"}, 405)
+
+
+def _prescribed(rule: RequestFault) -> web.Response:
+    if isinstance(rule.body, str):
+        return web.Response(status=rule.status, text=rule.body, content_type="text/html", headers=rule.headers)
+    body = b"" if rule.body is None else json.dumps(rule.body).encode()
+    return web.Response(status=rule.status, body=body, content_type="application/json", headers=rule.headers)
+
+
+def _broken(request: web.Request) -> web.Response:
+    """No answer: the connection is reset."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=499)

@@ -1,0 +1,140 @@
+"""What a client sent, read as Alpaca reads it: numbers or strings, flags in any case, refusals in Alpaca's words."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from decimal import Decimal
+from typing import Any
+
+from dcabot.core.model import Side
+from dcabot.core.money import parse
+from dcabot.core.venue import OrderRequest, Refusal
+
+MAGNITUDE_MAX = 18  # digits before the point, or zeros after it: beyond, a number is absurd
+TRUE = frozenset({"true", "True", "TRUE", "1", "t"})
+
+
+class BadRequest(Exception):
+    """Raised where the answer is already known."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+def unreadable(message: str = "request body format is invalid") -> BadRequest:
+    return BadRequest(Refusal(400, 40010000, message))
+
+
+def invalid(message: str) -> BadRequest:
+    return BadRequest(Refusal(422, 40010001, message))
+
+
+def read_any(body: bytes) -> Any:
+    """Any JSON; its numbers as int or Decimal."""
+    try:
+        return json.loads(body, parse_float=Decimal, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError, ArithmeticError):
+        raise unreadable() from None
+
+
+def read_json(body: bytes) -> dict[str, Any]:
+    """A JSON object."""
+    value = read_any(body)
+    if not isinstance(value, dict):
+        raise unreadable()
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def read_order(body: Mapping[str, Any]) -> OrderRequest:
+    """The request in a POST's body; the venue itself judges what it means. Raises BadRequest for wrong types."""
+    symbol = _text(body, "symbol")
+    if not symbol:
+        raise invalid("symbol is required")
+    side = _text(body, "side")
+    if side not in ("buy", "sell"):
+        raise invalid("side is required" if side is None else f"invalid side: {side[:20]}")
+    kind = _text(body, "type")
+    if not kind:
+        raise invalid("type is required")
+    time_in_force = _text(body, "time_in_force")
+    if not time_in_force:
+        raise invalid("time_in_force is required")
+    extended_hours = body.get("extended_hours")
+    if extended_hours is not None and not isinstance(extended_hours, bool):
+        raise unreadable()
+    return OrderRequest(
+        symbol=symbol,
+        side=Side(side),
+        type=kind,
+        time_in_force=time_in_force,
+        quantity=_number(body, "qty"),
+        notional=_number(body, "notional"),
+        limit_price=_number(body, "limit_price"),
+        stop_price=_number(body, "stop_price"),
+        client_order_id=_text(body, "client_order_id") or None,
+        order_class=_text(body, "order_class") or "",
+    )
+
+
+def _text(body: Mapping[str, Any], name: str) -> str | None:
+    value = body.get(name)
+    if value is not None and not isinstance(value, str):
+        raise unreadable()
+    return value
+
+
+def _number(body: Mapping[str, Any], name: str) -> Decimal | None:
+    value = body.get(name)
+    if value is None or value == "":
+        return None
+    return number(value, name)
+
+
+def number(value: object, name: str) -> Decimal:
+    """A JSON number or its text; exponents are fine, absurd magnitudes are not."""
+    try:
+        found = parse(value)  # type: ignore[arg-type]
+    except ValueError:
+        raise invalid(f"invalid {name}") from None
+    if (found and abs(found.adjusted()) > MAGNITUDE_MAX) or len(found.as_tuple().digits) > 50:
+        raise invalid(f"invalid {name}")
+    return found
+
+
+def flag(query: Mapping[str, str], name: str) -> bool:
+    return query.get(name, "") in TRUE
+
+
+def count(query: Mapping[str, str], name: str, default: int, largest: int) -> int:
+    """A whole number between 1 and `largest`. Raises BadRequest."""
+    text = query.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= largest:
+        raise invalid(f"invalid {name}")
+    return int(text)
+
+
+def instant(query: Mapping[str, str], name: str) -> datetime | None:
+    """RFC 3339 or a date; naive means UTC. Nanoseconds are cut. Raises BadRequest."""
+    words = query.get(name)
+    if not words:
+        return None
+    head, point, tail = words.replace("Z", "+00:00").replace(" ", "+").partition(".")
+    if point:
+        digits = len(tail) - len(tail.lstrip("0123456789"))
+        head += "." + tail[:digits][:6].ljust(6, "0") + tail[digits:]
+    try:
+        at = datetime.fromisoformat(head)
+    except ValueError:
+        raise invalid(f"invalid {name}: {words[:40]}") from None
+    return at if at.tzinfo else at.replace(tzinfo=timezone.utc)
+
+
+def words(query: Mapping[str, str], name: str) -> list[str]:
+    return [word for word in query.get(name, "").split(",") if word]

@@ -1,0 +1,264 @@
+"""One simulator on one port, in a thread and an event loop of its own."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from dcabot.core.money import parse
+from dcabot.core.venue import Refusal
+from dcabot.simulator.clock import Clock
+from dcabot.simulator.control import Control
+from dcabot.simulator.exchange import Exchange
+from dcabot.simulator.faults import DATA, TRADING, Faults
+from dcabot.simulator.flood import Flood
+from dcabot.simulator.gate import BODY_MAX, Gate
+from dcabot.simulator.journal import Journal
+from dcabot.simulator.marketdata import DataHost
+from dcabot.simulator.quotes import QuoteDoor
+from dcabot.simulator.settings import Settings
+from dcabot.simulator.sockets import Door
+from dcabot.simulator.trading import TradingHost
+from dcabot.simulator.updates import UpdateDoor
+
+Number = Decimal | int | str
+T = TypeVar("T")
+
+
+class Server:
+    """The listening socket and everything behind it. All methods run in the loop that `start` ran in."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.clock = Clock(settings.speed, settings.start)
+        self.journal = Journal(self.clock)
+        self.faults = Faults()
+        self.exchange = Exchange(settings, self.clock, self.journal, self.faults)
+        self.trading = TradingHost(self.exchange)
+        self.doors: dict[str, Door] = {TRADING: UpdateDoor(self.exchange)}
+        quotes = QuoteDoor(self.exchange)
+        self.doors[DATA] = quotes
+        self.flood = Flood(self.exchange, quotes)
+        self._socket = bound(settings.host, settings.port)
+        self.host, self.port = self._socket.getsockname()[:2]
+        self._runner: web.AppRunner | None = None
+        self._site: web.SockSite | None = None
+
+    def _application(self) -> web.Application:
+        app = web.Application(middlewares=[Gate(self.exchange).middleware()], client_max_size=BODY_MAX)
+        app.add_routes(self.trading.routes())
+        app.add_routes(DataHost(self.exchange).routes())
+        app.add_routes(Control(self.exchange, self.flood).routes())
+        app.add_routes([web.get("/stream", self.doors[TRADING].upgrade)])
+        app.add_routes([web.get("/v1beta3/crypto/{location:us|us-1|us-2|eu-1|bs-1}", self.doors[DATA].upgrade)])
+        return app
+
+    async def start(self) -> None:
+        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await self._open()
+        self.clock.attach(asyncio.get_running_loop())
+        self.exchange.start()
+
+    async def _open(self) -> None:
+        assert self._runner is not None
+        self._site = web.SockSite(self._runner, self._socket)
+        await self._site.start()
+
+    async def stop(self) -> None:
+        self.flood.stop()
+        for door in self.doors.values():
+            door.cut(None)
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self._socket.close()
+
+    # --- what the faults borrow ---
+
+    def cut(self, stream: str, code: int | None) -> None:
+        self.doors[stream].cut(code)
+
+    def send_raw(self, stream: str, payload: bytes, is_binary: bool) -> None:
+        self.doors[stream].send_raw(payload, is_binary)
+
+    def rematch_all(self) -> None:
+        self.exchange.rematch_all()
+
+    async def listen(self, is_open: bool) -> None:
+        """Stop listening and break every connection, or listen again on the same port."""
+        if is_open and self._site is None:
+            self._socket = bound(self.host, self.port)
+            await self._open()
+        elif not is_open and self._site is not None and self._runner is not None:
+            site, self._site = self._site, None
+            for door in self.doors.values():
+                door.cut(None)
+            await site.stop()
+            server = self._runner.server
+            for protocol in [] if server is None else server.connections:
+                if protocol.transport is not None:
+                    protocol.transport.abort()
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A listening socket; the port is known and taken from here on."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener
+
+
+class Simulator:
+    """A local Alpaca. See the package's docstring for its use; the arguments are the fields of `Settings`."""
+
+    def __init__(self, settings: Settings | None = None, **options: Any) -> None:
+        self.settings = Settings(**options) if settings is None else settings
+        self.server = Server(self.settings)
+        self.journal, self.faults, self.clock = self.server.journal, self.server.faults, self.server.clock
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, name="dcabot-simulator", daemon=True)
+        self._is_ready = threading.Event()
+
+    # --- life ---
+
+    def __enter__(self) -> "Simulator":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Serve; returns when requests are answered."""
+        self._thread.start()
+        self._is_ready.wait()
+
+    def stop(self) -> None:
+        """End every connection and free the port. Safe to repeat."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self.faults.attach(self.server, self._do)
+        try:
+            self._loop.run_until_complete(self.server.start())
+            self._is_ready.set()
+            self._loop.run_forever()
+            self._loop.run_until_complete(self.server.stop())
+            for task in asyncio.all_tasks(self._loop):
+                task.cancel()
+            self._loop.run_until_complete(asyncio.sleep(0))
+        finally:
+            self._is_ready.set()
+            self._loop.close()
+
+    def _call(self, function: Callable[[], T]) -> T:
+        """The function's result, from the simulator's own loop."""
+        if threading.current_thread() is self._thread:
+            return function()
+
+        async def run() -> T:
+            result = function()
+            return await result if asyncio.iscoroutine(result) else result
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+
+    def _do(self, action: Callable[[], Any]) -> None:
+        if threading.current_thread() is not self._thread:
+            self._call(action)
+            return
+        result = action()
+        if asyncio.iscoroutine(result):
+            self._loop.create_task(result)
+
+    # --- where it is ---
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.server.host}:{self.server.port}"
+
+    @property
+    def stream_url(self) -> str:
+        """The trading stream; market data comes from `data_stream_url`."""
+        return f"ws://{self.server.host}:{self.server.port}/stream"
+
+    @property
+    def data_stream_url(self) -> str:
+        return f"ws://{self.server.host}:{self.server.port}/v1beta3/crypto/us"
+
+    @property
+    def key(self) -> str:
+        return self.settings.key
+
+    @property
+    def secret(self) -> str:
+        return self.settings.secret
+
+    def env(self) -> dict[str, str]:
+        """The variables that point a program here."""
+        return {
+            "APCA_API_KEY_ID": self.key,
+            "APCA_API_SECRET_KEY": self.secret,
+            "APCA_API_BASE_URL": self.url,
+            "APCA_API_DATA_URL": self.url,
+            "APCA_API_STREAM_URL": self.data_stream_url,
+        }
+
+    # --- what happens ---
+
+    def set_quote(self, symbol: str, bid: Number, ask: Number, at: datetime | None = None) -> None:
+        """A new price for quotes, fills and positions; `at` sends a quote with another date than now."""
+        self._call(lambda: self.server.exchange.set_quote(symbol, parse(bid), parse(ask), at))
+
+    def advance(self, seconds: Number) -> None:
+        """Step the clock; orders expire and fees are posted on the way."""
+        self._call(lambda: self.clock.advance(parse(seconds)))
+
+    def foreign_order(self, **body: Any) -> str:
+        """Another program's or a person's order on the same account; its id. Raises ValueError if refused."""
+        outcome = self._call(lambda: self.server.exchange.foreign_order(body))
+        if isinstance(outcome, Refusal):
+            raise ValueError(outcome.message)
+        return outcome.id
+
+    def foreign_cancel(self, order_id: str) -> None:
+        """Someone cancels an order by hand."""
+        self._call(lambda: self.server.exchange.cancel(order_id))
+
+    def transfer(self, coin: str, quantity: Number, price: Number = 0) -> None:
+        """Coins (`BTC`) or dollars (`USD`) come, or go when negative, without an order."""
+        self._call(lambda: self.server.exchange.move_coins(coin, parse(quantity), parse(price)))
+
+    # --- what is there: the same shapes as over REST ---
+
+    def account(self) -> dict[str, Any]:
+        return self._call(self.server.trading.account_view)
+
+    def orders(self, **query: str) -> list[dict[str, Any]]:
+        """All orders, oldest first; a query narrows them as in GET /v2/orders."""
+        wanted: Mapping[str, str] = {"status": "all", "direction": "asc", **query}
+        trading = self.server.trading
+        return self._call(lambda: [trading.view(order) for order in trading.select_orders(wanted, None)])
+
+    def positions(self) -> list[dict[str, Any]]:
+        return self._call(lambda: self.server.trading.positions_view(is_true=True))
+
+    def activities(self, **query: str) -> list[dict[str, Any]]:
+        """All ledger rows, oldest first."""
+        wanted: Mapping[str, str] = {"direction": "asc", **query}
+        return self._call(lambda: self.server.trading.select_activities(wanted, None, None))

@@ -1,0 +1,55 @@
+"""How one simulator is set up. Everything has a default that behaves like Alpaca's paper account."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from dcabot.core.venue import Policy
+from dcabot.simulator.listings import LISTINGS, Listing
+from dcabot.simulator.prices import Tick
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Real seconds. A fill can precede the answer to its own POST: make `response` larger than `new`."""
+
+    response: float = 0.0  # from the request to the answer of any trading request
+    pending_new: float = 0.001  # from the acceptance to the event
+    new: float = 0.003  # from the acceptance to the event, and to the first fill
+    cancel: float = 0.003  # from the DELETE to `canceled`
+    remainder: float = 0.05  # until what a partial fill left over is looked at again
+    auth_timeout: float = 10.0  # data stream: error 404 after this long without a login
+    dead_slot: float = 0.0  # how long a client that vanished keeps its slot; Alpaca: about 90
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`prices` are ticks in order of time; `speed` 0 is a clock stepped by hand.
+
+    `partial_fills` is the chance that a fill is partial and of random size; 0 in a test that counts fills.
+    `refresh_seconds` sends each last quote again that often, so that a price set by hand does not age.
+    """
+
+    symbols: Iterable[str | Listing] = tuple(LISTINGS)
+    cash: Decimal | int | str = 100_000
+    prices: Iterable[Tick] = ()
+    refresh_seconds: float | None = None
+    speed: float = 1
+    start: datetime | None = None
+    seed: int = 0
+    partial_fills: Decimal | int | str = Decimal("0.1")
+    policy: Policy = field(default_factory=Policy)
+    timing: Timing = field(default_factory=Timing)
+    rate_limit: int | None = 200  # trading requests a minute
+    data_rate_limit: int | None = 200  # market-data requests a minute
+    symbols_maximum: int = 30  # quotes or trades subscribed on the data stream, error 405 beyond
+    paper: bool = True  # trade updates in binary frames; live sends text
+    one_connection: bool = True  # a second websocket of the account is refused: 429, or 406 on data
+    allows_replace: bool = False  # PATCH of a crypto order: reported to answer 404
+    position_after_fee: bool = False  # `position_qty` of a buy's fill: the one capture shows it before the fee
+    data_error_close: int = 1000  # close code after data errors 404, 406 and 407: unproven
+    host: str = "127.0.0.1"
+    port: int = 0
+    key: str = "PKSIMULATOR000000000"
+    secret: str = field(default="simulator-secret-0000000000000000000000", repr=False)

@@ -1,0 +1,334 @@
+"""Venue values to the wire's shapes: strings on the trading host, numbers on the data host. alpaca.md 2 to 4."""
+
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import msgpack  # type: ignore[import-untyped]
+
+from dcabot.core.account import average_price
+from dcabot.core.model import Quote, Side
+from dcabot.core.money import ONE, ZERO, text
+from dcabot.core.venue import (
+    USD,
+    Activity,
+    Event,
+    Execution,
+    FeeRow,
+    Refusal,
+    VenueOrder,
+    VenueStatus,
+)
+from dcabot.simulator.clock import EPOCH
+from dcabot.simulator.listings import Listing
+
+Json = dict[str, Any]
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+CLOSED_FIELDS = {
+    VenueStatus.FILLED: "filled_at",
+    VenueStatus.CANCELED: "canceled_at",
+    VenueStatus.EXPIRED: "expired_at",
+    VenueStatus.REJECTED: "failed_at",
+    VenueStatus.REPLACED: "replaced_at",
+}
+
+
+def number(value: Decimal) -> float:
+    """A price or size as the data host writes it."""
+    return float(value)
+
+
+def optional(value: Decimal | None) -> str | None:
+    return None if value is None else text(value)
+
+
+def stamp(at: datetime | None, nanoseconds: int = 0) -> str | None:
+    """RFC 3339 with nanoseconds; the venue counts microseconds, the last three digits are decoration."""
+    return None if at is None else f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond:06d}{nanoseconds % 1000:03d}Z"
+
+
+def stamp_ns(at_ns: int) -> str:
+    at = EPOCH + timedelta(seconds=at_ns // 1_000_000_000)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ns % 1_000_000_000:09d}Z"
+
+
+def new_york(at: datetime) -> datetime:
+    """Naive local time in New York: the second Sunday of March to the first of November is summer, from 2007 on."""
+    march, november = (datetime(at.year, month, 1, tzinfo=timezone.utc) for month in (3, 11))
+    begins = march + timedelta(days=(6 - march.weekday()) % 7 + 7, hours=7)
+    ends = november + timedelta(days=(6 - november.weekday()) % 7, hours=6)
+    return (at - timedelta(hours=4 if begins <= at < ends else 5)).replace(tzinfo=None)
+
+
+def ulid(value: int) -> str:
+    """26 letters that sort as the 128-bit number they stand for."""
+    return "".join(CROCKFORD[value >> shift & 31] for shift in range(125, -1, -5))
+
+
+def timestamp(at_ns: int) -> Any:
+    """A time as msgpack's own extension, with nanoseconds."""
+    return msgpack.Timestamp(at_ns // 1_000_000_000, at_ns % 1_000_000_000)
+
+
+def timestamp_place() -> Any:
+    """A timestamp of the longest form, 12 bytes: something to write any time over."""
+    return msgpack.Timestamp(2**34, 0)
+
+
+def packed(message: Any) -> bytes:
+    content: bytes = msgpack.packb(message)
+    return content
+
+
+def unpacked(content: bytes) -> Any:
+    """Raises ValueError for what is no msgpack."""
+    try:
+        return msgpack.unpackb(content)
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        raise ValueError(f"unreadable msgpack: {type(error).__name__}") from None
+
+
+def refusal_json(refusal: Refusal) -> Json:
+    return {"code": refusal.code, "message": refusal.message, **refusal.extras}
+
+
+def order_json(order: VenueOrder, listing: Listing) -> Json:
+    """An order as REST shows it."""
+    created = stamp(order.submitted_at, order.number * 37)
+    ends = dict.fromkeys(CLOSED_FIELDS.values())
+    if order.status in CLOSED_FIELDS:
+        ends[CLOSED_FIELDS[order.status]] = stamp(order.closed_at, order.number * 37)
+    return {
+        "id": order.id,
+        "client_order_id": order.client_order_id,
+        "created_at": created,
+        "updated_at": stamp(order.updated_at, order.number * 37),
+        "submitted_at": created,
+        **ends,
+        "replaced_by": order.replaced_by,
+        "replaces": order.replaces,
+        "asset_id": listing.id,
+        "symbol": order.symbol,
+        "asset_class": "crypto",
+        "notional": optional(order.notional),
+        "qty": optional(order.quantity),
+        "filled_qty": text(order.filled_quantity),
+        "filled_avg_price": optional(order.filled_price),
+        "order_class": "",
+        "order_type": order.type.value,
+        "type": order.type.value,
+        "side": order.side.value,
+        "position_intent": "buy_to_open" if order.side is Side.BUY else "sell_to_close",
+        "time_in_force": order.time_in_force.value,
+        "limit_price": optional(order.limit_price),
+        "stop_price": optional(order.stop_price),
+        "status": order.status.value,
+        "extended_hours": False,
+        "legs": None,
+        "trail_percent": None,
+        "trail_price": None,
+        "hwm": None,
+        "subtag": None,
+        "source": None,
+        "expires_at": f"{order.expires_at:%Y-%m-%dT%H:%M:%SZ}",
+    }
+
+
+def update_json(event: Event, listing: Listing, event_id: str, position_after_fee: bool) -> Json:
+    """The `data` of a trade update: the order without its REST-only fields, and what this event adds."""
+    order = order_json(event.order, listing)
+    del order["subtag"], order["source"]
+    order["cancel_requested_at"] = stamp(event.order.cancel_requested_at)
+    data: Json = {
+        "at": f"{event.at:%Y-%m-%dT%H:%M:%S}.{event.at.microsecond:06d}Z",
+        "event_id": event_id,
+        "event": event.name,
+        "timestamp": stamp(event.at, event.order.number * 37),
+        "order": order,
+    }
+    if event.execution_id is not None:
+        data["execution_id"] = event.execution_id
+    execution = event.execution
+    if execution is not None:
+        before_fee = execution.position
+        if execution.side is Side.BUY and not position_after_fee:
+            before_fee += execution.fee
+        data |= {
+            "price": text(execution.price),
+            "qty": text(execution.quantity),
+            "position_qty": text(before_fee),
+            "swap_rate": "1",
+            "settle_date": f"{event.at:%Y-%m-%d}",
+        }
+    return data
+
+
+def activity_id(activity: Activity) -> str:
+    local = new_york(activity.at)
+    return f"{local:%Y%m%d%H%M%S}{local.microsecond // 1000:03d}::{activity.id}"
+
+
+def activity_json(activity: Activity, order: VenueOrder) -> Json:
+    return _fee_json(activity) if isinstance(activity, FeeRow) else _fill_json(activity, order)
+
+
+def _fill_json(fill: Execution, order: VenueOrder) -> Json:
+    is_whole = fill.leaves == 0
+    return {
+        "id": activity_id(fill),
+        "activity_type": "FILL",
+        "transaction_time": f"{fill.at:%Y-%m-%dT%H:%M:%S}.{fill.at.microsecond:06d}Z",
+        "type": "fill" if is_whole else "partial_fill",
+        "price": text(fill.price),
+        "qty": text(fill.quantity),
+        "side": fill.side.value,
+        "symbol": fill.symbol,
+        "leaves_qty": text(fill.leaves),
+        "order_id": fill.order_id,
+        "cum_qty": text(fill.cumulative),
+        "order_status": "filled" if is_whole else "partially_filled",
+        "swap_rate": "1",
+    }
+
+
+def _fee_json(row: FeeRow) -> Json:
+    fill = row.execution
+    base = {
+        "id": activity_id(row),
+        "activity_type": "CFEE",
+        "date": f"{new_york(row.at):%Y-%m-%d}",
+        "status": "executed",
+        "currency": "USD",
+        "created_at": stamp(row.at),
+    }
+    if fill.fee_currency == USD:
+        return {**base, "net_amount": text(-fill.fee), "description": "Coin Pair Transaction Fee (USD)"}
+    return {
+        **base,
+        "net_amount": "0",
+        "description": "Coin Pair Transaction Fee (Non USD)",
+        "symbol": f"{fill.fee_currency}{USD}",
+        "qty": text(-fill.fee),
+        "price": text(fill.price),
+    }
+
+
+def position_json(
+    coin: str, facts: dict[str, Decimal], quotes: tuple[Quote | None, Quote | None], asset_id: str
+) -> Json:
+    """A position as REST shows it. `facts`: quantity, available, cost; `quotes`: now and the last of the day before."""
+    quantity, cost = facts["quantity"], facts["cost"]
+    entry = average_price(cost, quantity) if cost > 0 else ZERO
+    price = _mid(quotes[0]) if quotes[0] else entry
+    last = _mid(quotes[1]) if quotes[1] else price
+    value = quantity * price
+    profit = value - cost
+    return {
+        "asset_id": asset_id,
+        "symbol": f"{coin}{USD}",
+        "exchange": "CRYPTO",
+        "asset_class": "crypto",
+        "asset_marginable": False,
+        "qty": text(quantity),
+        "qty_available": text(facts["available"]),
+        "avg_entry_price": text(entry),
+        "side": "long",
+        "market_value": text(value),
+        "cost_basis": text(cost),
+        "unrealized_pl": text(profit),
+        "unrealized_plpc": _ratio(profit, cost),
+        "unrealized_intraday_pl": text(profit),
+        "unrealized_intraday_plpc": _ratio(profit, cost),
+        "current_price": text(price),
+        "lastday_price": text(last),
+        "change_today": _ratio(price - last, last),
+    }
+
+
+def _mid(quote: Quote) -> Decimal:
+    return (quote.bid + quote.ask) / 2
+
+
+def _ratio(part: Decimal, whole: Decimal) -> str:
+    return text((part / whole).quantize(Decimal("1e-16"))) if whole else "0"
+
+
+def account_json(money: dict[str, Decimal], tier: int, now: datetime, account_id: str) -> Json:
+    """The account. `money`: cash, free (cash not held by open buys), value of the coins, equity of yesterday, fees."""
+    cash, value = text(money["cash"]), text(money["value"])
+    equity = text(money["cash"] + money["value"])
+    zero = "0"
+    return {
+        "id": account_id,
+        "account_number": "PA3SIMULATOR",
+        "status": "ACTIVE",
+        "crypto_status": "ACTIVE",
+        "currency": USD,
+        "cash": cash,
+        "equity": equity,
+        "last_equity": text(money["last_equity"]),
+        "portfolio_value": equity,
+        "buying_power": text(money["free"] * 2),
+        "regt_buying_power": text(money["free"] * 2),
+        "non_marginable_buying_power": text(money["free"]),
+        "options_buying_power": text(money["free"]),
+        "effective_buying_power": text(money["free"] * 2),
+        "accrued_fees": text(money["fees"]),
+        "pending_transfer_in": zero,
+        "long_market_value": value,
+        "short_market_value": zero,
+        "position_market_value": value,
+        "initial_margin": zero,
+        "maintenance_margin": zero,
+        "last_maintenance_margin": zero,
+        "sma": cash,
+        "multiplier": "2",
+        "crypto_tier": tier,
+        "balance_asof": f"{new_york(now) - timedelta(days=1):%Y-%m-%d}",
+        "intraday_adjustments": zero,
+        "pending_reg_taf_fees": zero,
+        "shorting_enabled": True,
+        "trading_blocked": False,
+        "transfers_blocked": False,
+        "account_blocked": False,
+        "trade_suspended_by_user": False,
+        "admin_configurations": {},
+        "user_configurations": None,
+        "options_approved_level": 3,
+        "options_trading_level": 3,
+        "created_at": "2024-01-02T03:04:05.000000Z",
+    }
+
+
+def asset_json(listing: Listing) -> Json:
+    instrument = listing.instrument
+    return {
+        "id": listing.id,
+        "class": "crypto",
+        "exchange": "CRYPTO",
+        "symbol": listing.symbol,
+        "name": listing.name,
+        "status": "active" if instrument.tradable else "inactive",
+        "tradable": instrument.tradable,
+        "marginable": False,
+        "maintenance_margin_requirement": 100,
+        "margin_requirement_long": "100",
+        "margin_requirement_short": "100",
+        "shortable": False,
+        "easy_to_borrow": False,
+        "fractionable": True,
+        "attributes": ["fractional_eh_enabled"],
+        "min_order_size": text(instrument.quantity_min),
+        "min_trade_increment": text(instrument.quantity_step),
+        "price_increment": text(instrument.price_step),
+    }
+
+
+def quote_numbers(quote: Quote, size: Decimal = ONE) -> Json:
+    """Prices and sizes of a quote as the data host writes them; the sizes mean nothing."""
+    return {"bp": number(quote.bid), "bs": number(size), "ap": number(quote.ask), "as": number(size)}
+
+
+def coin_position_symbol(symbol: str) -> str:
+    """The coin whose position the wire calls by this name: BTCUSD, as every position is shown in dollars."""
+    return symbol[: -len(USD)] if symbol.endswith(USD) and "/" not in symbol else ""
