@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_UP, Decimal
 
-from dcabot.core.model import Cycle, CycleStatus, Order, Side
+from dcabot.core.model import Cycle, CycleStatus, Order, Purpose, Side
 from dcabot.core.money import EXACT, ZERO, step_up
 from dcabot.core.states import is_open, status_of
 
@@ -61,7 +61,7 @@ def fold(orders: Iterable[Order]) -> Holding:
         bought += order.filled_quantity
         cost = EXACT.add(cost, EXACT.multiply(order.filled_quantity, order.filled_price))
         fees += fee_of(order)
-        safety_count += order.purpose.value == "safety"
+        safety_count += order.purpose is Purpose.SAFETY
         settled = settled and order.fee_quantity is not None
         last_buy_price = order.filled_price.quantize(PRICE_STEP)
     if not bought:

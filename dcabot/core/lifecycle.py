@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from dcabot.core.ledger import COIN_STEP, DUST_NOTIONAL, current_status, fee_of, fold
-from dcabot.core.model import Asset, Cycle, CycleStatus, Decision, Order, OrderReport, OrderStatus, Side
+from dcabot.core.model import Asset, Cycle, CycleStatus, Decision, Order, OrderReport, OrderStatus, Side, whole_seconds
 from dcabot.core.money import ZERO, text
-from dcabot.core.states import OPEN, ORDER_STEPS, OVER, is_open, may_step
+from dcabot.core.states import ORDER_STEPS, OVER, is_open, may_step
 from dcabot.core.strategy import cancel_is_due, request_cancel
 
 FEE_RATIO_PLAUSIBLE = Decimal("0.01")  # four times Alpaca's highest fee: what is missing beyond it is no fee
@@ -19,20 +19,21 @@ FEE_RATIO_PLAUSIBLE = Decimal("0.01")  # four times Alpaca's highest fee: what i
 
 def merge(order: Order, report: OrderReport) -> Order:
     """The order with what the report adds: its status only moves along `ORDER_STEPS`, its fills only grow."""
+    # A fill without a price cannot be booked, and the order must not end without it: the next report brings both.
+    if report.filled_price is None and (report.filled_quantity or report.status is OrderStatus.FILLED):
+        return order
     status = report.status if may_step(ORDER_STEPS, order.status, report.status) else order.status
     merged = replace(order, status=status, order_id=order.order_id or report.order_id)
-    # A fill without a price cannot be booked; the next report, or REST, brings both.
-    if report.filled_quantity > order.filled_quantity and report.filled_price is not None:
-        merged = replace(
-            merged,
-            filled_quantity=report.filled_quantity,
-            filled_price=report.filled_price,
-            fee_quantity=None if order.side is Side.BUY else order.fee_quantity,
-        )
+    grown = report.filled_quantity > order.filled_quantity
+    if grown:
+        filled, price = report.filled_quantity, report.filled_price
+        merged = replace(merged, filled_quantity=filled, filled_price=price, fee_quantity=None)
     if merged.status is OrderStatus.ACCEPTED and merged.filled_quantity:
         merged = replace(merged, status=OrderStatus.PARTIALLY_FILLED)
-    if not is_open(merged) and merged.status is not order.status:
-        merged = replace(merged, closed_at=report.at, note=report.note or order.note)
+    if is_open(merged):
+        return replace(merged, closed_at=None, note="")
+    if grown or merged.status is not order.status:
+        merged = replace(merged, closed_at=report.at, note=report.note)
     return merged
 
 
@@ -45,9 +46,9 @@ def on_report(cycle: Cycle, report: OrderReport, now: datetime) -> Decision | No
     if merged == order:
         return None
     decision = settle_status(cycle.with_order(merged), _report_sentence(order, merged), now)
-    if order.status is OrderStatus.VOID and merged.status in OPEN:
+    if order.status is OrderStatus.VOID and is_open(merged):
         # Nobody waits for it any more: the price that justified it has passed.
-        return replace(decision, cancel=(merged,))
+        return request_cancel(decision.cycle, (merged,), now, f"{decision.reason}, after it was void: cancel it")
     return decision
 
 
@@ -66,7 +67,8 @@ def on_absent(cycle: Cycle, client_order_id: str, now: datetime, grace: timedelt
     if order is None or not is_open(order) or now - order.created_at < grace:
         return None
     void = replace(order, status=OrderStatus.VOID, closed_at=now, note="unknown to the exchange")
-    sentence = f"{order.client_order_id} is unknown to Alpaca {grace.seconds} s after it was intended: void"
+    age = whole_seconds(now - order.created_at)
+    sentence = f"{order.client_order_id} is unknown to Alpaca {age} s after it was intended: void"
     return settle_status(cycle.with_order(void), sentence, now)
 
 
@@ -105,24 +107,32 @@ def on_stale(cycle: Cycle, now: datetime, limit: timedelta) -> Decision | None:
     if not due:
         return None
     names = ", ".join(order.client_order_id for order in due)
-    return request_cancel(cycle, due, now, f"buy open longer than {limit.total_seconds():.0f} s, cancelling: {names}")
+    return request_cancel(cycle, due, now, f"buy open longer than {whole_seconds(limit)} s, cancelling: {names}")
 
 
-def on_position(cycle: Cycle, position: Decimal) -> Decision | None:
+def on_position(cycle: Cycle, position: Decimal, now: datetime) -> Decision | None:
     """Learn from the position what Alpaca kept of the buys. None when nothing is to be learnt or it is no fee.
 
     The caller has seen to it that no order was open between the reading of the position and now.
     """
+    if cycle.status in OVER or any(is_open(order) for order in cycle.orders):
+        return None
+    missing = _plausible_fee(cycle, position)
+    if missing is None:
+        return None
+    sentence = f"{text(position)} held after a fee of {text(missing)}"
+    return settle_status(_with_fees(cycle, missing), sentence, now)
+
+
+def _plausible_fee(cycle: Cycle, position: Decimal) -> Decimal | None:
+    """What of the unsettled buys did not arrive; below zero when dust lay there before. None when it is no fee."""
     holding = fold(cycle.orders)
-    if holding.settled or cycle.status in OVER or any(is_open(order) for order in cycle.orders):
+    if holding.settled:
         return None
     missing = _gross(cycle) - _known_fees(cycle) - position
-    unsettled = [order for order in cycle.orders if _is_unsettled(order)]
-    bought = sum((order.filled_quantity for order in unsettled), ZERO)
+    bought = sum((order.filled_quantity for order in cycle.orders if _is_unsettled(order)), ZERO)
     dust = DUST_NOTIONAL / holding.average_price
-    if not -dust < missing <= max(bought * FEE_RATIO_PLAUSIBLE, COIN_STEP):
-        return None
-    return Decision(_with_fees(cycle, unsettled, missing), f"{text(position)} held after a fee of {text(missing)}")
+    return missing if -dust < missing <= max(bought * FEE_RATIO_PLAUSIBLE, COIN_STEP) else None
 
 
 def position_differs(cycle: Cycle, position: Decimal) -> bool:
@@ -131,7 +141,7 @@ def position_differs(cycle: Cycle, position: Decimal) -> bool:
         return False
     holding = fold(cycle.orders)
     if not holding.settled:
-        return on_position(cycle, position) is None
+        return _plausible_fee(cycle, position) is None
     return bool(holding.average_price) and holding.held != position
 
 
@@ -153,9 +163,8 @@ def on_position_differs(cycle: Cycle, position: Decimal, now: datetime) -> Decis
     corrected.append(replace(buys[-1], fee_quantity=_gross(cycle) - known - position))
     for order in corrected:
         cycle = cycle.with_order(order)
-    return Decision(
-        cycle, f"held quantity corrected from {text(holding.held)} to {text(position)}, the exchange's figure"
-    )
+    sentence = f"held quantity corrected from {text(holding.held)} to {text(position)}, the exchange's figure"
+    return settle_status(cycle, sentence, now)
 
 
 def _report_sentence(order: Order, merged: Order) -> str:
@@ -179,16 +188,12 @@ def _known_fees(cycle: Cycle) -> Decimal:
     return sum((o.fee_quantity for o in cycle.orders if o.fee_quantity is not None), ZERO)
 
 
-def _with_fees(cycle: Cycle, unsettled: list[Order], missing: Decimal) -> Cycle:
+def _with_fees(cycle: Cycle, missing: Decimal) -> Cycle:
     """Book `missing` coins on the unsettled buys: the estimate on each, the rest on the last."""
+    unsettled = [order for order in cycle.orders if _is_unsettled(order)]
     rest = missing
     for order in unsettled[:-1]:
         fee = min(fee_of(order), max(rest, ZERO))
         cycle = cycle.with_order(replace(order, fee_quantity=fee))
         rest -= fee
     return cycle.with_order(replace(unsettled[-1], fee_quantity=rest))
-
-
-def open_order_ids(cycle: Cycle) -> list[str]:
-    """The ids of the cycle's orders that may still be filled."""
-    return [order.client_order_id for order in cycle.orders if is_open(order)]

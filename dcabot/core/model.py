@@ -169,12 +169,10 @@ class Cycle:
 
     def with_order(self, order: Order) -> "Cycle":
         """This cycle with `order` in place of its older self, or added."""
-        others = [o for o in self.orders if o.client_order_id != order.client_order_id]
-        if len(others) == len(self.orders):
+        if self.order(order.client_order_id) is None:
             return replace(self, orders=(*self.orders, order))
-        return replace(
-            self, orders=tuple(order if o.client_order_id == order.client_order_id else o for o in self.orders)
-        )
+        orders = tuple(order if o.client_order_id == order.client_order_id else o for o in self.orders)
+        return replace(self, orders=orders)
 
     def order(self, client_order_id: str) -> Order | None:
         return next((o for o in self.orders if o.client_order_id == client_order_id), None)
@@ -182,7 +180,7 @@ class Cycle:
     def next_id(self, purpose: Purpose) -> str:
         """The id of this purpose's next order: a function of the row, so two writers collide."""
         attempt = 1 + sum(1 for o in self.orders if o.purpose is purpose)
-        return f"{ID_PREFIX}{self.id}-{(self.opened_at - EPOCH) // timedelta(seconds=1)}-{purpose.value}-{attempt}"
+        return f"{ID_PREFIX}{self.id}-{whole_seconds(self.opened_at - EPOCH)}-{purpose.value}-{attempt}"
 
     def __repr__(self) -> str:
         return f"<Cycle {self.id} {self.symbol} {self.status.value} {list(self.orders)}>"
@@ -202,6 +200,10 @@ class Decision:
     cancel: tuple[Order, ...] = ()
     successor: CycleStatus | None = None
     last_sell_price: Decimal | None = None
+
+
+def whole_seconds(duration: timedelta) -> int:
+    return duration // timedelta(seconds=1)
 
 
 def dropped(price: Decimal, drop_ratio: Decimal) -> Decimal:

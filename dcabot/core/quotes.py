@@ -7,7 +7,7 @@ from decimal import Decimal
 from dcabot.core.model import Quote
 from dcabot.core.money import text
 
-JUMP_RATIO_MAX = Decimal("0.5")  # system.md section 9: a 50 % jump in one quote
+JUMP_RATIO = Decimal("0.5")  # system.md section 9: a 50 % jump in one quote
 BELIEVED_AFTER = timedelta(seconds=10)  # a jump is believed once quotes have agreed with it this long
 
 
@@ -41,6 +41,8 @@ def screen(before: Screen, quote: Quote) -> Screen:
 
 def impossible(quote: Quote) -> str:
     """A sentence when no market can quote this, else empty."""
+    if not (quote.bid.is_finite() and quote.ask.is_finite()):
+        return f"{quote.symbol}: a price that is no number: bid {quote.bid}, ask {quote.ask}"
     if quote.bid <= 0 or quote.ask <= 0:
         return f"{quote.symbol}: a price of zero or below: {quote!r}"
     if quote.bid > quote.ask:
@@ -54,4 +56,4 @@ def stale(quote: Quote, now: datetime, max_age: timedelta) -> bool:
 
 
 def _jumps(old: Quote, new: Quote) -> bool:
-    return abs(new.ask - old.ask) > old.ask * JUMP_RATIO_MAX or abs(new.bid - old.bid) > old.bid * JUMP_RATIO_MAX
+    return abs(new.ask - old.ask) >= old.ask * JUMP_RATIO or abs(new.bid - old.bid) >= old.bid * JUMP_RATIO

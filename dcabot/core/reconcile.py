@@ -101,24 +101,23 @@ def to_ask(book: Iterable[Entry], open_orders: Iterable[OrderReport], now: datet
 
 
 def _may_surface(order: Order, now: datetime) -> bool:
-    return order.status is OrderStatus.VOID and now - order.created_at < SURFACES_WITHIN
+    return order.status is OrderStatus.VOID and now - (order.closed_at or order.created_at) < SURFACES_WITHIN
 
 
 def absent(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
     """Harm prevented: a cycle that waits for ever for an order that never reached the exchange."""
-    denied = (
-        name
-        for name in lifecycle.open_order_ids(entry.cycle)
-        if name in snapshot.answers and snapshot.answers[name] is None
-    )
-    for name in denied:
-        if lifecycle.on_absent(entry.cycle, name, snapshot.at, limits.grace):
-            return _absence(entry, name, snapshot.at, limits.grace)
+    for order in entry.cycle.orders:
+        name = order.client_order_id
+        denied = name in snapshot.answers and snapshot.answers[name] is None
+        if denied and lifecycle.on_absent(entry.cycle, name, snapshot.at, limits.grace):
+            return _absence(entry, order, snapshot.at, limits.grace)
     return None
 
 
-def _absence(entry: Entry, name: str, at: datetime, grace: timedelta) -> Discrepancy:
-    return Discrepancy("absent", entry, lambda asset, cycle: lifecycle.on_absent(cycle, name, at, grace))
+def _absence(entry: Entry, order: Order, at: datetime, grace: timedelta) -> Discrepancy:
+    """An order that was accepted once and is denied now may be one odd answer: a second buy beside it costs money."""
+    name, law = order.client_order_id, "vanished" if order.order_id else "absent"
+    return Discrepancy(law, entry, lambda asset, cycle: lifecycle.on_absent(cycle, name, at, grace), key=name)
 
 
 def stale(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
@@ -138,9 +137,10 @@ def cooldown(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | 
 def fees(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
     """Harm prevented: selling the gross quantity, which Alpaca refuses."""
     held = snapshot.position(entry.cycle.symbol)
-    if held is None or not lifecycle.on_position(entry.cycle, held):
+    if held is None or not lifecycle.on_position(entry.cycle, held, snapshot.at):
         return None
-    return Discrepancy("fees", entry, _if_unchanged(entry, lambda cycle: lifecycle.on_position(cycle, held)))
+    repair = _if_unchanged(entry, lambda cycle: lifecycle.on_position(cycle, held, snapshot.at))
+    return Discrepancy("fees", entry, repair)
 
 
 def position(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
@@ -164,7 +164,7 @@ def columns(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | N
 
 Law = Callable[[Entry, Snapshot, Limits], Discrepancy | None]
 LAWS: Mapping[str, Law] = {law.__name__: law for law in (absent, stale, cooldown, fees, position, columns)}
-SECOND_LOOK = frozenset({"position"})
+SECOND_LOOK = frozenset({"position", "vanished"})  # `absent` says "vanished" of an order that was accepted once
 
 
 def discrepancies(

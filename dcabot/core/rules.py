@@ -1,14 +1,15 @@
 """Which settings can work. The daemon, `dcabot asset` and `dcabot check` ask the same function."""
 
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 
 from dcabot.core.ledger import FEE_RATIO_MAX
 from dcabot.core.model import Asset, Instrument
-from dcabot.core.money import EXACT, HUNDRED, ONE, ZERO, step_down, text
+from dcabot.core.money import EXACT, HUNDRED, ONE, ZERO, text
 
 MINIMUM_NOTIONAL = Decimal(10)  # USD, "cost basis must be >= minimal amount of order 10"; alpaca.md 5.2
 MAXIMUM_NOTIONAL = Decimal(200_000)  # USD an order; docs.alpaca.markets/docs/crypto-trading
-ROUND_TRIP_FEE_RATIO = 2 * FEE_RATIO_MAX
+# A buy's fee leaves fewer coins, a sell's fewer dollars: at the same price (1 - fee) squared of the money comes back.
+ROUND_TRIP_FEE_RATIO = (ONE / (ONE - FEE_RATIO_MAX) ** 2 - ONE).quantize(Decimal("0.000001"), rounding=ROUND_UP)
 SAFETY_COUNT_LIMIT = 1000
 
 
@@ -29,7 +30,7 @@ def faults(asset: Asset, instrument: Instrument | None) -> list[str]:
         found += _notional_fault("safety_order_amount", rules.safety_notional)
         if not ZERO < rules.safety_drop_ratio < ONE:
             found.append(f"safety_order_deviation {_percent(rules.safety_drop_ratio)} must be above 0 and below 100")
-    if rules.take_profit_ratio <= ROUND_TRIP_FEE_RATIO:
+    if rules.take_profit_ratio < ROUND_TRIP_FEE_RATIO:
         found.append(
             f"take_profit_percent {_percent(rules.take_profit_ratio)} does not cover the round-trip fee of "
             f"{_percent(ROUND_TRIP_FEE_RATIO)} %: every cycle would lose money"
@@ -43,13 +44,20 @@ def faults(asset: Asset, instrument: Instrument | None) -> list[str]:
     return found
 
 
-def cost_too_small(quantity: Decimal, price: Decimal) -> bool:
-    return quantity * price < MINIMUM_NOTIONAL
-
-
 def buy_quantity(notional: Decimal, price: Decimal, instrument: Instrument) -> Decimal:
     """Coins that `notional` USD buy at `price`, rounded down to the instrument's step."""
-    return step_down(EXACT.divide(notional, price), instrument.quantity_step)
+    step = instrument.quantity_step
+    return EXACT.multiply(EXACT.divide_int(notional, EXACT.multiply(price, step)), step)
+
+
+def too_small(quantity: Decimal, price: Decimal, instrument: Instrument) -> str:
+    """A sentence when Alpaca takes no buy of this size, else empty."""
+    notional = EXACT.multiply(quantity, price)
+    if notional < MINIMUM_NOTIONAL:
+        return f"{text(notional)} USD after rounding down, below Alpaca's minimum of {MINIMUM_NOTIONAL} USD"
+    if quantity < instrument.quantity_min:
+        return f"{text(quantity)} coins, below Alpaca's minimum of {text(instrument.quantity_min)}"
+    return ""
 
 
 def _notional_fault(column: str, notional: Decimal) -> list[str]:

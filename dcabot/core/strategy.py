@@ -7,6 +7,7 @@ so it depends on nothing but its arguments.
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import takewhile
 
 from dcabot.core.ledger import DUST_NOTIONAL, Holding, fold
 from dcabot.core.model import (
@@ -23,12 +24,14 @@ from dcabot.core.model import (
     dropped,
     raised,
 )
-from dcabot.core.money import ZERO, step_down, step_up, text
-from dcabot.core.rules import buy_quantity, cost_too_small
+from dcabot.core.money import step_down, step_up, text
+from dcabot.core.rules import buy_quantity, too_small
 from dcabot.core.states import OVER, is_open
 
 BACKOFF_SECONDS_MAX = 600  # a refused order is tried again after 1, 2, 4 ... seconds, at most this
-CANCEL_AGAIN_SECONDS = 30  # a cancel that brought no report is asked for again
+CANCEL_AGAIN = timedelta(seconds=30)  # a cancel that brought no report is asked for again
+SELL_RESTS_AFTER = timedelta(seconds=60)  # a market sell fills in milliseconds; one that rests hangs on the collar
+REFUSALS = frozenset({OrderStatus.REJECTED, OrderStatus.CANCELED, OrderStatus.EXPIRED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,16 @@ def on_quote(asset: Asset, cycle: Cycle, market: Market) -> Decision | None:
     """
     if cycle.status in OVER or asset.held_back:
         return None
+    resting = tuple(order for order in cycle.orders if _rests(order, market.now))
+    if resting:
+        sentence = "the sell rests at Alpaca's price collar: cancel it, the remainder is sold on"
+        return request_cancel(cycle, resting, market.now, sentence)
     holding = fold(cycle.orders)
-    if not holding.held:
+    sellable = step_down(holding.held, market.instrument.quantity_step)
+    if not sellable:
         return _base_order(asset, cycle, market)
     if market.quote.bid >= take_profit_price(asset, holding):
-        return _take_profit(cycle, market, holding)
+        return _take_profit(cycle, market, holding, sellable)
     return _safety_order(asset, cycle, market, holding)
 
 
@@ -76,7 +84,7 @@ def restart_price(asset: Asset) -> Decimal | None:
 
 
 def _base_order(asset: Asset, cycle: Cycle, market: Market) -> Decision | None:
-    if not asset.enabled or _waits(cycle, market.now):
+    if not asset.enabled or _waits(cycle, Side.BUY, market.now):
         return None
     ask, why = market.quote.ask, "base order"
     if cycle.status is CycleStatus.COOLDOWN:
@@ -101,7 +109,7 @@ def is_dust(quantity: Decimal, market: Market) -> bool:
 
 def _safety_order(asset: Asset, cycle: Cycle, market: Market, holding: Holding) -> Decision | None:
     ask, threshold = market.quote.ask, safety_price(asset, holding)
-    if threshold is None or ask > threshold or not asset.enabled or _waits(cycle, market.now):
+    if threshold is None or ask > threshold or not asset.enabled or _waits(cycle, Side.BUY, market.now):
         return None
     count = f"{holding.safety_count + 1} of {asset.rules.safety_count_max}"
     why = f"safety order {count}, ask {text(ask)} at or below {text(threshold)}"
@@ -112,26 +120,20 @@ def _buy(cycle: Cycle, market: Market, purpose: Purpose, notional: Decimal, why:
     instrument = market.instrument
     price = step_up(market.quote.ask, instrument.price_step)
     quantity = buy_quantity(notional, price, instrument)
-    if cost_too_small(quantity, price) or quantity < instrument.quantity_min:
-        return Decision(
-            cycle,
-            f"{purpose.value} order of {text(notional)} USD comes to {text(quantity * price)} USD after rounding "
-            "down, below Alpaca's minimum of 10 USD; raise the amount a little",
-        )
+    fault = too_small(quantity, price, instrument)
+    if fault:
+        return Decision(cycle, f"{purpose.value} order of {text(notional)} USD comes to {fault}; raise the amount")
     order = Order(cycle.next_id(purpose), purpose, Side.BUY, quantity, price, market.now)
     bought = replace(cycle.with_order(order), status=CycleStatus.BUYING)
     return Decision(bought, f"{why}: buy {text(quantity)} at {text(price)}", submit=(order,))
 
 
-def _take_profit(cycle: Cycle, market: Market, holding: Holding) -> Decision | None:
+def _take_profit(cycle: Cycle, market: Market, holding: Holding, quantity: Decimal) -> Decision | None:
     open_buys = [order for order in cycle.orders if is_open(order) and order.side is Side.BUY]
     if open_buys:
         return _cancel_buys(cycle, open_buys, market.now)
-    if not holding.settled or _waits(cycle, market.now):
+    if not holding.settled or _waits(cycle, Side.SELL, market.now):
         return None
-    quantity = step_down(holding.held, market.instrument.quantity_step)
-    if not quantity:
-        return Decision(cycle, f"{text(holding.held)} is less than Alpaca sells of {cycle.symbol}")
     purpose = Purpose.TAKE_PROFIT
     order = Order(cycle.next_id(purpose), purpose, Side.SELL, quantity, None, market.now)
     sold = replace(cycle.with_order(order), status=CycleStatus.SELLING)
@@ -152,7 +154,13 @@ def cancel_is_due(order: Order, now: datetime) -> bool:
     if order.order_id is None:
         return False
     asked = order.cancel_requested_at
-    return asked is None or asked <= now - timedelta(seconds=CANCEL_AGAIN_SECONDS)
+    return asked is None or now - asked >= CANCEL_AGAIN
+
+
+def _rests(order: Order, now: datetime) -> bool:
+    """True when a sell should have been filled long ago and may be cancelled."""
+    is_slow = order.side is Side.SELL and is_open(order) and now - order.created_at >= SELL_RESTS_AFTER
+    return is_slow and cancel_is_due(order, now)
 
 
 def request_cancel(cycle: Cycle, orders: tuple[Order, ...], now: datetime, reason: str) -> Decision:
@@ -162,23 +170,27 @@ def request_cancel(cycle: Cycle, orders: tuple[Order, ...], now: datetime, reaso
     return Decision(cycle, reason, cancel=orders)
 
 
-def _waits(cycle: Cycle, at: datetime) -> bool:
-    """True while an order is open or the last refusal is too fresh."""
+def _waits(cycle: Cycle, side: Side, now: datetime) -> bool:
+    """True while an order is open or the last refusal of this side is too fresh."""
     if any(is_open(order) for order in cycle.orders):
         return True
-    until = backoff_until(cycle)
-    return until is not None and at < until
+    until = backoff_until(cycle, side)
+    return until is not None and now < until
 
 
-def backoff_until(cycle: Cycle) -> datetime | None:
-    """When the next order may be tried after refusals in a row; None when the last order was not refused."""
-    refused = 0
-    for order in reversed(cycle.orders):
-        if order.status is not OrderStatus.REJECTED or order.filled_quantity > ZERO:
-            break
-        refused += 1
+def backoff_until(cycle: Cycle, side: Side) -> datetime | None:
+    """When the next order may be tried after refusals in a row; None when the last order was not refused.
+
+    Each side has its own: buys that cannot be paid must not hold up the take profit.
+    """
+    mine = [order for order in reversed(cycle.orders) if order.side is side]
+    refused = list(takewhile(_was_refused, mine))
     if not refused:
         return None
-    last = cycle.orders[-1]
-    seconds = min(2 ** min(refused - 1, 20), BACKOFF_SECONDS_MAX)
-    return (last.closed_at or last.created_at) + timedelta(seconds=seconds)
+    seconds = min(2 ** min(len(refused) - 1, 20), BACKOFF_SECONDS_MAX)
+    return (refused[0].closed_at or refused[0].created_at) + timedelta(seconds=seconds)
+
+
+def _was_refused(order: Order) -> bool:
+    """True when the exchange ended it with nothing filled and nobody here asked for that."""
+    return order.status in REFUSALS and not order.filled_quantity and order.cancel_requested_at is None
