@@ -9,17 +9,18 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from dcabot.adapters.broker import Broker
 from dcabot.adapters.database import DatabaseBusy
 from dcabot.adapters.store import Store
 from dcabot.core import lifecycle
-from dcabot.core.ledger import fold
 from dcabot.core.model import Cycle, Decision, Order, OrderReport, Side
 from dcabot.core.reconcile import Entry, Repair
 from dcabot.core.snapshot import Accepted, ExchangeError, Refused
 from dcabot.core.states import OVER
+
+if TYPE_CHECKING:  # its SDK costs half a second, and the cooldown manager never speaks to the exchange
+    from dcabot.adapters.broker import Broker
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class Executor:
     """The one way from a decision to the database and the exchange."""
 
     store: Store
-    broker: Broker
+    broker: "Broker"
     clock: Callable[[], datetime]
 
     def carry_out(self, cycle_id: int, decide: Repair) -> Decision | None:
@@ -40,7 +41,7 @@ class Executor:
 
         None when the row no longer wants it. Raises DatabaseUnreachable; then nothing was sent.
         """
-        decision = _when_not_busy(lambda: self._commit(cycle_id, decide))
+        decision = commit(self.store, cycle_id, decide)
         if decision is not None:
             self._send(decision)
         return decision
@@ -55,25 +56,14 @@ class Executor:
             self._send(decision)
         return decision
 
-    def _commit(self, cycle_id: int, decide: Repair) -> Decision | None:
-        with self.store.locked(cycle_id) as entry:
-            decision = decide(entry.asset, entry.cycle) if entry else None
-            if entry is not None and decision is not None:
-                self._save(entry, decision)
-        return decision
-
     def _book(self, cycle_id: int, report: OrderReport) -> Decision | None:
         with self.store.locked(cycle_id) as entry:
             if entry is not None and _comes_too_late(entry, report):
                 entry = self.store.move_to_current(entry, report.client_order_id) or entry
             decision = lifecycle.on_report(entry.cycle, report, self.clock()) if entry else None
             if entry is not None and decision is not None:
-                self._save(entry, decision)
+                self.store.save(entry, decision)
         return decision
-
-    def _save(self, entry: Entry, decision: Decision) -> None:
-        if decision.cycle != entry.cycle or entry.stored != fold(entry.cycle.orders):
-            self.store.save(entry, decision)
 
     def _send(self, decision: Decision) -> None:
         """After the commit: say what was decided, then ask the exchange for it."""
@@ -111,6 +101,19 @@ class Executor:
             return
         outcome = self.broker.cancel(order.order_id)
         log.info("%s cycle %s: cancel %s: %s", cycle.symbol, cycle.id, order.client_order_id, outcome)
+
+
+def commit(store: Store, cycle_id: int, decide: Repair) -> Decision | None:
+    """Decide on the locked row and commit; sends nothing. None when the row no longer wants it."""
+
+    def work() -> Decision | None:
+        with store.locked(cycle_id) as entry:
+            decision = decide(entry.asset, entry.cycle) if entry else None
+            if entry is not None and decision is not None:
+                store.save(entry, decision)
+        return decision
+
+    return _when_not_busy(work)
 
 
 def _comes_too_late(entry: Entry, report: OrderReport) -> bool:

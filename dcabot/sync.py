@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import partial
 
 from dcabot.adapters.broker import Broker
 from dcabot.adapters.store import Book, RowFault, Store
 from dcabot.core import reconcile
-from dcabot.core.model import ID_PREFIX, CycleStatus, Decision
-from dcabot.core.reconcile import LAWS, Discrepancy, Limits, Snapshot
+from dcabot.core.model import ID_PREFIX, CycleStatus, Decision, OrderReport
+from dcabot.core.reconcile import LAWS, Discrepancy, Entry, Limits, Snapshot
 from dcabot.executor import Executor
 
 log = logging.getLogger(__name__)
 
 SECOND_LOOK_AFTER = timedelta(seconds=5)
+LATE_NEWS_AFTER = timedelta(seconds=10)
 ROUNDS_MAX = 20  # each round mends the first broken law of every cycle; two or three are usual
 
 
@@ -38,10 +38,10 @@ class Suspicions:
         return [one for one in found if not (one.needs_second_look and one.key in young)]
 
 
-def _held_on_fault(work: Callable[[], Decision | None]) -> Decision | None:
+def _unless_faulty(work: Callable[..., Decision | None], *arguments: object) -> Decision | None:
     """A row edited into nonsense since the book was read stops its own asset, not the others."""
     try:
-        return work()
+        return work(*arguments)
     except RowFault as fault:
         log.error("left alone: %s", fault)
         return None
@@ -49,13 +49,17 @@ def _held_on_fault(work: Callable[[], Decision | None]) -> Decision | None:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a sweep saw and did. `mended` are sentences; `unowned` coins by symbol that no cycle owns."""
+    """What a sweep saw and did. `mended` are sentences, `unowned` coins by symbol that no cycle owns.
+
+    `late_news` are the orders of which the trade-update stream should have told long before.
+    """
 
     book: Book
     snapshot: Snapshot
     unowned: dict[str, Decimal]
     mended: list[str]
     doubtful: int
+    late_news: list[str]
 
 
 @dataclass(slots=True)
@@ -76,15 +80,24 @@ class Sync:
         Raises ExchangeUnreachable or DatabaseUnreachable when a question could not be answered; nothing is
         concluded from that.
         """
-        book = self.store.read_book()
-        snapshot = self.snapshot(book)
-        mended = self._book_news(book, snapshot)
-        entries = [reconcile.booked(entry, snapshot) for entry in book.entries]
+        book, snapshot, entries, news = self.look()
+        booked = [(report, decision) for report in news if (decision := _unless_faulty(self.executor.apply, report))]
+        mended = [decision.reason for _, decision in booked]
         found = reconcile.discrepancies(entries, snapshot, self.limits, self.laws)
         due = self.suspicions.confirmed(found, snapshot.at)
         mended += [sentence for one in due if (sentence := self._mend(one))]
-        unowned = reconcile.unowned(entries, snapshot)
-        return Swept(book, snapshot, unowned, mended, len(found) - len(due))
+        late = [report.client_order_id for report, _ in booked if snapshot.at - report.at > LATE_NEWS_AFTER]
+        return Swept(book, snapshot, reconcile.unowned(entries, snapshot), mended, len(found) - len(due), late)
+
+    def look(self) -> tuple[Book, Snapshot, list[Entry], list[OrderReport]]:
+        """The book, the exchange's view of it, the entries as they will stand, and the news that makes them so."""
+        book = self.store.read_book()
+        snapshot = self.snapshot(book)
+        news = [report for entry in book.entries for report in reconcile.news(entry, snapshot)]
+        in_book = {order.client_order_id for entry in book.entries for order in entry.cycle.orders}
+        strays = [report for report in snapshot.open_orders if report.client_order_id not in in_book]
+        strays = [report for report in strays if report.client_order_id.startswith(ID_PREFIX)]
+        return book, snapshot, [reconcile.booked(entry, snapshot) for entry in book.entries], news + strays
 
     def settle(self) -> Swept:
         """Sweep until nothing is left to mend: how the bot starts."""
@@ -113,17 +126,8 @@ class Sync:
             log.warning("Alpaca sent a row that cannot be read: %s", row.why)
         return Snapshot(self.clock(), open_orders.rows, answers, positions, unread)
 
-    def _book_news(self, book: Book, snapshot: Snapshot) -> list[str]:
-        """Book what the exchange tells of our orders, also of those that the book no longer works on."""
-        news = [report for entry in book.entries for report in reconcile.news(entry, snapshot)]
-        in_book = {order.client_order_id for entry in book.entries for order in entry.cycle.orders}
-        strays = [report for report in snapshot.open_orders if report.client_order_id not in in_book]
-        strays = [report for report in strays if report.client_order_id.startswith(ID_PREFIX)]
-        applied = [_held_on_fault(partial(self.executor.apply, report)) for report in news + strays]
-        return [decision.reason for decision in applied if decision]
-
     def _mend(self, one: Discrepancy) -> str:
-        decision = _held_on_fault(partial(self.executor.carry_out, one.entry.cycle.id, one.repair))
+        decision = _unless_faulty(self.executor.carry_out, one.entry.cycle.id, one.repair)
         return decision.reason if decision else ""
 
     def sweep_orphans(self, snapshot: Snapshot, policy: str) -> tuple[int, int]:

@@ -61,13 +61,12 @@ class Trader:
             log.warning("Alpaca sent an asset that cannot be read: %s", row.why)
         self.instruments = {one.symbol: one for one in listing.rows}
 
-    def refresh(self) -> list[str]:
-        """Read the book again: new, changed and disabled assets, and what caretakers did. The symbols to watch."""
+    def refresh(self) -> None:
+        """Read the book again: new, changed and disabled assets, and what caretakers did."""
         book = self.store.read_book()
         if self.sync.open_missing_cycles(book):
             book = self.store.read_book()
         self._take(book)
-        return sorted(self.entries)
 
     def consider(self, quote: Quote) -> Market | None:
         """What is to be acted upon at this quote; None nearly always. No IO."""
@@ -81,14 +80,14 @@ class Trader:
         after = screen(before, quote)
         self.screens[symbol] = after
         if after.fault:
-            self._say(symbol, after.fault)
+            self.say(symbol, after.fault)
             return None
         market = Market(instrument, quote, self.unowned.get(symbol), now)
         decision = on_quote(entry.asset, entry.cycle, market)
         if decision is None:
             return None
         if not decision.submit and not decision.cancel:
-            self._say(symbol, decision.reason)
+            self.say(symbol, decision.reason)
             return None
         return market if self._in_contact(now) else None
 
@@ -126,12 +125,18 @@ class Trader:
             self.refresh()
         return swept
 
-    def waits_for_exchange(self) -> bool:
-        """True while an order is open, or a fill's fee is not read yet."""
-        cycles = [entry.cycle for entry in self.entries.values()]
-        return any(is_open(order) for cycle in cycles for order in cycle.orders) or any(
-            not fold(cycle.orders).settled for cycle in cycles
-        )
+    def symbols(self) -> list[str]:
+        """What the market-data stream must bring: every asset that has a current cycle."""
+        return sorted(self.entries)
+
+    def has_open_orders(self) -> bool:
+        return any(is_open(order) for entry in list(self.entries.values()) for order in entry.cycle.orders)
+
+    def is_unsettled(self) -> bool:
+        """True while something is known only in part: the fee of a fill, or what the account holds besides."""
+        entries = list(self.entries.values())
+        learning = any(entry.cycle.symbol not in self.unowned for entry in entries)
+        return learning or any(not fold(entry.cycle.orders).settled for entry in entries)
 
     def _in_contact(self, now: datetime) -> bool:
         recently = self.swept_at is not None and now - self.swept_at < CONTACT_MAX_AGE
@@ -185,7 +190,7 @@ class Trader:
         self.held[symbol] = sentence
         log.error("%s is held: %s", symbol, sentence)
 
-    def _say(self, symbol: str, sentence: str) -> None:
+    def say(self, symbol: str, sentence: str) -> None:
         """Say it once; again only when it changes. Figures may change with every quote, so its opening words decide."""
         key = " ".join(word for word in sentence.split() if not any(c.isdigit() for c in word))
         if self.said.get(symbol) != key:

@@ -71,7 +71,7 @@ def start_logging(verbose: bool = False) -> None:
     form = "%(levelname)s %(message)s" if "JOURNAL_STREAM" in os.environ else "%(asctime)s %(levelname)s %(message)s"
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, format=form, stream=sys.stderr, force=True)
     # Each of their lines is about one request; ours say what it was for.
-    for chatty in ("urllib3", "alpaca", "websockets", "peewee", "asyncio"):
+    for chatty in ("urllib3", "websockets", "peewee", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.CRITICAL)
 
 

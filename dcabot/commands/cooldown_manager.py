@@ -1,0 +1,33 @@
+"""`dcabot cooldown-manager`: one pass over cooldowns. Works on the database alone."""
+
+import logging
+import os
+
+from dcabot.adapters.config import DATABASE, load
+from dcabot.commands import DONE, parser, start_logging, utc_now
+from dcabot.commands.wiring import open_books
+from dcabot.core.lifecycle import on_cooldown_over
+from dcabot.core.model import Asset, Cycle, CycleStatus, Decision
+from dcabot.executor import commit
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: list[str]) -> int:
+    what = "End cooldowns whose time has passed; give enabled assets without a current cycle theirs. One pass."
+    args = parser("cooldown-manager", what).parse_args(argv)
+    start_logging(args.verbose)
+    store = open_books(load({DATABASE}, os.environ, args.env_file))
+    now = utc_now()
+
+    def over(asset: Asset, cycle: Cycle) -> Decision | None:
+        return on_cooldown_over(asset, cycle, now)
+
+    book = store.read_book()
+    due = [entry.cycle.id for entry in book.entries if over(entry.asset, entry.cycle)]
+    ended = sum(commit(store, cycle_id, over) is not None for cycle_id in due)
+    opened = sum(store.open_cycle(asset.id, CycleStatus.WATCHING) for asset in book.idle if asset.enabled)
+    for symbol, fault in book.faults.items():
+        log.error("%s is held: %s", symbol, fault)
+    log.info("cooldown manager: %d cooldowns over, %d cycles opened, %d assets held", ended, opened, len(book.faults))
+    return DONE

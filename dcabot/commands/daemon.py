@@ -1,0 +1,362 @@
+"""`dcabot run`: the daemon. Streams in, decisions out, health told to systemd.
+
+Three lanes of worker threads keep slow things apart: `orders` sends requests, one in flight per asset and many assets
+side by side; `books` applies what the streams report, in order; `sweeps` asks REST for the truth. The event loop
+itself only keeps the newest quote of each symbol and decides on it (see `Trader.consider`).
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+from dcabot.adapters import wire
+from dcabot.adapters.config import ConfigError
+from dcabot.adapters.database import DatabaseBusy, DatabaseError, DatabaseUnreachable
+from dcabot.adapters.streams import Feed, Streams, mute_symbols
+from dcabot.adapters.systemd import Systemd
+from dcabot.commands import DONE, parser, start_logging, utc_now
+from dcabot.commands.health import Health
+from dcabot.commands.wiring import Parts, assemble
+from dcabot.core.snapshot import ExchangeError, ExchangeUnreachable
+from dcabot.trader import Trader
+
+log = logging.getLogger(__name__)
+
+ORDER_THREADS = 20
+PACE_SECONDS = 0.005  # between two looks at the newest quotes: a flood must not starve the socket
+START_PATIENCE_SECONDS = 60  # the database or the exchange may start later than we do
+SWEEP_SPACING_SECONDS = 2.0
+SWEEP_STREAM_DOWN_SECONDS = 3.0
+SWEEP_UNSETTLED_SECONDS = 5.0
+SWEEP_ORDER_OPEN_SECONDS = 30.0
+SWEEP_IDLE_SECONDS = 60.0
+EVENT_PATIENCE_SECONDS = 5.0  # a request that brought no event by then is asked about
+INSTRUMENTS_SECONDS = 3600.0
+RETRY_SECONDS = 2.0
+HEALTH_SECONDS = 5.0
+STREAM_SETTLED_SECONDS = 30.0  # a stream that came up later than this may well be behind REST
+STOP_PATIENCE_SECONDS = 3.0  # for requests in flight; what they came to, the next start will ask
+
+T = TypeVar("T")
+
+
+def main(argv: list[str]) -> int:
+    args = parser("run", "The daemon: trades until it is stopped. SIGHUP reads the assets again.").parse_args(argv)
+    start_logging(args.verbose)
+    parts = assemble(args.env_file)
+    venue = parts.config.venue.value.upper()
+    log.info("dcabot trades on %s (%s), books in %s", venue, parts.config.base_url, parts.store.database.settings)
+    daemon = Daemon(parts)
+    asyncio.run(daemon.run())
+    parts.store.database.close_all()
+    if daemon.workers_are_stuck():
+        # A thread waits for the exchange. Its row is committed and its outcome will be asked for at the next start;
+        # Python would wait for it, systemd would not.
+        logging.shutdown()
+        os._exit(DONE)
+    return DONE
+
+
+class Daemon:
+    """The event loop's side: what is waiting, who is busy, and when to look again."""
+
+    def __init__(self, parts: Parts) -> None:
+        config = parts.config
+        self.parts = parts
+        self.trader = Trader(
+            parts.store,
+            parts.broker,
+            parts.executor,
+            parts.sync(),
+            utc_now,
+            timedelta(seconds=config.quote_max_age_seconds),
+        )
+        self.systemd = Systemd(os.environ)
+        self.streams = Streams(config, self.on_quote, self.on_trade_update, self.on_connected)
+        self.health = Health(self.trader, self.streams)
+        self.orders = ThreadPoolExecutor(ORDER_THREADS, "orders")
+        self.books = ThreadPoolExecutor(1, "books")
+        self.sweeps = ThreadPoolExecutor(1, "sweeps")
+        self.latest: dict[str, Any] = {}
+        self.busy: set[str] = set()
+        self.quotes_wait = asyncio.Event()
+        self.sweep_wanted = asyncio.Event()
+        self.refresh_wanted = asyncio.Event()
+        self.stopping = asyncio.Event()
+        self.reload_wanted = False
+        self.failed: asyncio.Future[None]
+        self.streaming: asyncio.Task[None]
+
+    async def run(self) -> None:
+        """Start, trade, stop. SIGTERM and SIGINT end it at any moment; an error that nobody expects is raised."""
+        self.loop = asyncio.get_running_loop()
+        self.failed = self.loop.create_future()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.loop.add_signal_handler(number, self.stopping.set)
+        self.loop.add_signal_handler(signal.SIGHUP, self._reload)
+        life = asyncio.create_task(self._live())
+        stop = asyncio.create_task(self.stopping.wait())
+        ends: list[asyncio.Future[Any]] = [life, stop, self.failed]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        self.systemd.stopping("stopping")
+        log.info("stopping")
+        ended = [one for one in (life, self.failed) if one.done()]
+        self.streams.stop()
+        life.cancel()
+        for pool in (self.orders, self.books, self.sweeps):
+            pool.shutdown(wait=False, cancel_futures=True)
+        await self._finish_requests()
+        for one in ended:
+            one.result()
+
+    def workers_are_stuck(self) -> bool:
+        return any(thread.is_alive() for pool in (self.orders, self.books, self.sweeps) for thread in pool._threads)
+
+    async def _finish_requests(self) -> None:
+        """Let requests in flight be answered and their answers be written, for a moment."""
+        patience_ends = time.monotonic() + STOP_PATIENCE_SECONDS
+        while self.workers_are_stuck() and time.monotonic() < patience_ends:
+            await asyncio.sleep(0.02)
+
+    def _reload(self) -> None:
+        self.reload_wanted = True
+        self.refresh_wanted.set()
+
+    # What the streams call. It runs between two reads of a socket, so it only puts things where they wait.
+
+    def on_quote(self, raw: dict[str, Any]) -> None:
+        self.latest[raw.get("S", "")] = raw
+        self.quotes_wait.set()
+
+    def on_trade_update(self, frame: dict[str, Any]) -> None:
+        self._in_lane(self.books, self._booked, self._book, frame)
+
+    def on_connected(self, feed: Feed) -> None:
+        """Whatever happened while a stream was away is only known to REST."""
+        self.trader.stream_up = self.health.is_up(Feed.ORDERS)
+        self.sweep_wanted.set()
+
+    # The daemon's life.
+
+    async def _live(self) -> None:
+        """Start, and then do five things at once until one of them fails."""
+        await self._start()
+        self.systemd.ready(self.health.sentence())
+        log.info("ready: %s", self.health.sentence())
+        await asyncio.gather(
+            self._consume(),
+            self._wake_consumer(),
+            self._sweep_for_ever(),
+            self._refresh_for_ever(),
+            self._tell_health(),
+        )
+
+    async def _start(self) -> None:
+        """Be the only daemon, listen, and agree with the exchange before anything is decided."""
+        self.systemd.status("starting: agreeing with the exchange")
+        account = await self._patiently(self.parts.broker.account)
+        if account.obstacle:
+            raise ConfigError([f"Alpaca: {account.obstacle}"])
+        await self._patiently(self._be_alone)
+        await self._patiently(self.trader.recover)
+        # What happens between the recovery and the connection is only known to REST: `on_connected` asks for it.
+        self.streaming = asyncio.create_task(self.streams.run(self.trader.symbols()))
+        for _ in range(ORDER_THREADS):
+            self.orders.submit(self._warm_up)
+
+    def _be_alone(self) -> None:
+        if not self.parts.store.database.hold_daemon_lock():
+            raise DatabaseUnreachable("another dcabot daemon works on this database; only one may")
+
+    def _warm_up(self) -> None:
+        """The first order of a thread must not wait for handshakes."""
+        with contextlib.suppress(DatabaseError):
+            self.parts.store.database.ping()
+            self.parts.broker.warm_up(1)
+
+    async def _patiently(self, work: Callable[[], T]) -> T:
+        """Try again while the database or the exchange is not there yet; then their error ends the start."""
+        patience_ends = time.monotonic() + START_PATIENCE_SECONDS
+        while True:
+            try:
+                return await self._run(self.sweeps, work)
+            except (DatabaseUnreachable, DatabaseBusy, ExchangeUnreachable) as error:
+                if time.monotonic() > patience_ends:
+                    raise
+                self.systemd.status(f"starting: {error}")
+                log.warning("%s; trying again", error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _consume(self) -> None:
+        """Decide on the newest quote of every symbol that is not busy."""
+        while True:
+            await self.quotes_wait.wait()
+            self.quotes_wait.clear()
+            self.trader.stream_up = self.health.is_up(Feed.ORDERS)
+            for symbol in [symbol for symbol in self.latest if symbol not in self.busy]:
+                self._decide(symbol, self.latest.pop(symbol))
+            self.health.consumer_advanced()
+            await asyncio.sleep(PACE_SECONDS)
+
+    def _decide(self, symbol: str, raw: dict[str, Any]) -> None:
+        try:
+            quote = wire.quote(raw)
+        except wire.WireError as error:
+            self.trader.say(symbol, f"a quote that cannot be read: {error}")
+            return
+        self.health.quoted(quote)
+        market = self.trader.consider(quote)
+        if market is not None:
+            self.busy.add(symbol)
+            self._in_lane(self.orders, partial(self._acted, symbol), self.trader.act, symbol, market)
+
+    async def _wake_consumer(self) -> None:
+        """So that a consumer without quotes can show that it lives."""
+        while True:
+            self.quotes_wait.set()
+            await asyncio.sleep(1)
+
+    def _acted(self, symbol: str, error: Exception | None) -> None:
+        if error is not None:
+            # Without the database no order goes out; the quote after the pause tries again.
+            self.loop.call_later(RETRY_SECONDS, self.busy.discard, symbol)
+            return
+        self.busy.discard(symbol)
+        self.quotes_wait.set()
+        self.loop.call_later(EVENT_PATIENCE_SECONDS, self.sweep_wanted.set)
+
+    def _book(self, frame: dict[str, Any]) -> None:
+        """In the books lane: one report of the stream."""
+        try:
+            report = wire.trade_update(frame)
+        except wire.WireError as error:
+            log.warning("a trade update that cannot be read (%s); asking REST instead", error)
+            return
+        if report is None:
+            return
+        if report.note:
+            log.warning("%s: %s; asking REST instead", report.client_order_id, report.note)
+        self.trader.on_report(report)
+
+    def _booked(self, error: Exception | None) -> None:
+        """Any report may have ended an order: REST knows the position now."""
+        self.quotes_wait.set()
+        if error is not None or self.trader.is_unsettled():
+            self.sweep_wanted.set()
+
+    async def _sweep_for_ever(self) -> None:
+        instruments_at = time.monotonic()
+        while True:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.sweep_wanted.wait(), self._sweep_pause())
+            self.sweep_wanted.clear()
+            try:
+                if time.monotonic() - instruments_at > INSTRUMENTS_SECONDS:
+                    await self._run(self.sweeps, self.trader.learn_instruments)
+                    instruments_at = time.monotonic()
+                await self._run(self.sweeps, self._sweep)
+                await self._check_for_mute_data()
+                self.health.well()
+            except (ExchangeError, DatabaseError) as error:
+                self.health.trouble(str(error))
+            await asyncio.sleep(SWEEP_SPACING_SECONDS)
+
+    def _sweep_pause(self) -> float:
+        if not self.health.is_up(Feed.ORDERS):
+            return SWEEP_STREAM_DOWN_SECONDS
+        if self.trader.is_unsettled():
+            return SWEEP_UNSETTLED_SECONDS
+        return SWEEP_ORDER_OPEN_SECONDS if self.trader.has_open_orders() else SWEEP_IDLE_SECONDS
+
+    def _sweep(self) -> None:
+        """In the sweeps lane."""
+        swept = self.trader.sweep()
+        self.health.database_answered()
+        if swept.late_news and self.health.up_seconds(Feed.ORDERS) > STREAM_SETTLED_SECONDS:
+            # Connected, and silent about an order: Alpaca's streams are known to starve.
+            why = f"REST told of {', '.join(swept.late_news)} before the stream did"
+            asyncio.run_coroutine_threadsafe(self.streams.recycle(Feed.ORDERS, why), self.loop)
+        if swept.mended or swept.doubtful:
+            self.loop.call_soon_threadsafe(self.sweep_wanted.set)
+
+    async def _check_for_mute_data(self) -> None:
+        """Silence may be a quiet market or a dead socket: REST knows which."""
+        limit = self.parts.config.data_timeout_seconds
+        silent = self.health.silent_symbols(self.trader.symbols(), limit)
+        if not silent:
+            return
+        listing = await self._run(self.sweeps, partial(self.parts.broker.latest_quotes, silent))
+        mute = mute_symbols(self.health.quoted_at(), listing.rows)
+        if mute:
+            why = f"silent on {', '.join(mute)} for over {limit} s, and REST has newer quotes"
+            await self.streams.recycle(Feed.QUOTES, why)
+
+    async def _refresh_for_ever(self) -> None:
+        """Settings, and what the caretakers did, at the operator's pace or at once on SIGHUP."""
+        while True:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.refresh_wanted.wait(), self.parts.config.asset_refresh_seconds)
+            self.refresh_wanted.clear()
+            reloading, self.reload_wanted = self.reload_wanted, False
+            if reloading:
+                log.info("reading the assets again")
+                self.systemd.reloading()
+            try:
+                await self._run(self.books, self._refresh)
+                await self.streams.set_symbols(self.trader.symbols())
+            except DatabaseError as error:
+                self.health.trouble(str(error))
+            if reloading:
+                self.systemd.ready(self.health.sentence())
+
+    def _refresh(self) -> None:
+        """In the books lane."""
+        self._be_alone()
+        self.trader.refresh()
+        self.health.database_answered()
+
+    async def _tell_health(self) -> None:
+        pause = min(HEALTH_SECONDS, (self.systemd.watchdog_seconds or HEALTH_SECONDS * 3) / 3)
+        told = ""
+        while True:
+            if not self.health.sickness():
+                self.systemd.watchdog()
+            sentence = self.health.sentence()
+            if sentence != told:
+                self.systemd.status(sentence)
+                told = sentence
+            await asyncio.sleep(pause)
+
+    # Lanes.
+
+    async def _run(self, lane: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        return await self.loop.run_in_executor(lane, work)
+
+    def _in_lane(
+        self,
+        lane: ThreadPoolExecutor,
+        done: Callable[[Exception | None], None],
+        work: Callable[..., object],
+        *given: Any,
+    ) -> None:
+        """Work whose end `done` hears of. Trouble with a door is expected; any other error ends the daemon."""
+
+        def finished(future: "asyncio.Future[object]") -> None:
+            error = None if future.cancelled() else future.exception()
+            if isinstance(error, (DatabaseError, ExchangeError)):
+                self.health.trouble(str(error))
+                self.sweep_wanted.set()
+            elif error is not None and not self.failed.done():
+                self.failed.set_exception(error)
+                return
+            done(error if isinstance(error, Exception) else None)
+
+        self.loop.run_in_executor(lane, work, *given).add_done_callback(finished)

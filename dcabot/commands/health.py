@@ -1,0 +1,97 @@
+"""Is the daemon well, and what does it do: what the watchdog, STATUS and an alert go by."""
+
+import logging
+import time
+from collections.abc import Iterable
+from datetime import datetime
+
+from dcabot.adapters.streams import Feed, Streams
+from dcabot.core.model import CycleStatus, Quote
+from dcabot.trader import Trader
+
+log = logging.getLogger(__name__)
+
+CONSUMER_SECONDS = 10.0  # the consumer is woken every second
+DATABASE_SECONDS = 60.0
+STREAM_SECONDS = 60.0  # a reconnect takes a few seconds, half a minute after a refusal
+
+
+class Health:
+    """When each part last showed a sign of life, in monotonic seconds."""
+
+    def __init__(self, trader: Trader, streams: Streams) -> None:
+        self.trader = trader
+        self.streams = streams
+        now = time.monotonic()
+        self._consumer_at = self._database_at = now
+        self._up_at = dict.fromkeys(Feed, now)
+        self._quoted_at: dict[str, datetime] = {}
+        self._heard_at: dict[str, float] = {}
+        self._told = ""
+
+    def consumer_advanced(self) -> None:
+        self._consumer_at = time.monotonic()
+
+    def database_answered(self) -> None:
+        self._database_at = time.monotonic()
+
+    def quoted(self, quote: Quote) -> None:
+        self._quoted_at[quote.symbol] = quote.at
+        self._heard_at[quote.symbol] = time.monotonic()
+
+    def silent_symbols(self, symbols: Iterable[str], seconds: float) -> list[str]:
+        """Those of which the stream brought nothing for so long, while it should have."""
+        if not self.is_up(Feed.QUOTES):
+            return []
+        now = time.monotonic()
+        return [symbol for symbol in symbols if now - self._heard_at.setdefault(symbol, now) > seconds]
+
+    def quoted_at(self) -> dict[str, datetime]:
+        """When the newest quote that the stream brought of each symbol was made."""
+        return dict(self._quoted_at)
+
+    def trouble(self, sentence: str) -> None:
+        """Say an outage once; `well` says when it is over."""
+        if sentence != self._told:
+            self._told = sentence
+            log.error("%s", sentence)
+
+    def well(self) -> None:
+        if self._told:
+            log.info("over: %s", self._told)
+            self._told = ""
+
+    def is_up(self, feed: Feed) -> bool:
+        return self.streams.health(feed).connected_since is not None
+
+    def up_seconds(self, feed: Feed) -> float:
+        since = self.streams.health(feed).connected_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def sickness(self) -> str:
+        """Why the watchdog must not be fed, as a sentence; empty when all is well."""
+        now = time.monotonic()
+        if now - self._consumer_at > CONSUMER_SECONDS:
+            return f"quotes were not looked at for {now - self._consumer_at:.0f} s"
+        if now - self._database_at > DATABASE_SECONDS:
+            return f"the database did not answer for {now - self._database_at:.0f} s"
+        for feed in Feed:
+            if self.is_up(feed) or (feed is Feed.QUOTES and not self.trader.symbols()):
+                self._up_at[feed] = now
+            elif now - self._up_at[feed] > STREAM_SECONDS:
+                down = now - self._up_at[feed]
+                return f"{feed.value} is down for {down:.0f} s: {self.streams.health(feed).error}"
+        return ""
+
+    def sentence(self) -> str:
+        """What `systemctl status` shows."""
+        sick = self.sickness()
+        if sick:
+            return f"NOT WELL: {sick}"
+        entries = list(self.trader.entries.values())
+        if not entries:
+            return "no assets are enabled; `dcabot asset add` adds one"
+        held = len(self.trader.held)
+        counts = {status: sum(e.cycle.status is status for e in entries) for status in CycleStatus}
+        words = ", ".join(f"{count} {status.value}" for status, count in counts.items() if count)
+        return f"{len(entries)} assets: {words}" + (f"; {held} held, see the log" if held else "")

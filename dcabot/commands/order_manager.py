@@ -1,0 +1,28 @@
+"""`dcabot order-manager`: one pass over open orders. Cancels stale buys and treats untracked orders."""
+
+import logging
+
+from dcabot.commands import DONE, parser, start_logging
+from dcabot.commands.wiring import assemble
+
+log = logging.getLogger(__name__)
+
+LAWS = ("absent", "stale")
+
+
+def main(argv: list[str]) -> int:
+    what = "Cancel buys that are open too long; cancel or report open orders that no row knows. One pass."
+    args = parser("order-manager", what).parse_args(argv)
+    start_logging(args.verbose)
+    parts = assemble(args.env_file)
+    sync = parts.sync(LAWS)
+    swept = sync.sweep()
+    cancelled, left = sync.sweep_orphans(swept.snapshot, parts.config.orphan_orders.value)
+    log.info(
+        "order manager: %d open orders at Alpaca, %d mended, %d untracked cancelled, %d untracked left alone",
+        len(swept.snapshot.open_orders),
+        len(swept.mended),
+        cancelled,
+        left,
+    )
+    return DONE
