@@ -64,10 +64,11 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        engine.guard = self._translated
+        engine.guard = self._statement
         self._thread = _Thread()
         self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
-        self._shared = threading.Lock()  # over the set and the daemon's lock
+        self._sessions_lock = threading.Lock()
+        self._daemon_lock = threading.Lock()
 
     @property
     def settings(self) -> DatabaseSettings:
@@ -123,22 +124,26 @@ class Database:
         Call it again every few seconds: it proves that the lock is still ours, or takes it again after the server
         was away. The lock is free when the process dies, and LOCK_LAPSE_SECONDS after its host fell silent.
         """
-        with self._shared, self._translated():
+        with self._daemon_lock, self._translated():
             return self._engine.daemon_lock.hold()
 
     def release_daemon_lock(self) -> None:
-        with self._shared:
-            self._engine.daemon_lock.release()
+        """Let another daemon have it. Also from another thread, while `hold_daemon_lock` waits for the server."""
+        self._engine.daemon_lock.release()
 
     def close(self) -> None:
         """Close this thread's session; the next transaction opens a new one."""
+        if self._engine.is_closed():
+            return
+        with self._sessions_lock:
+            self._sessions.discard(self._engine.connection())
         with suppress(*DRIVER_ERRORS):
             self._engine.close()
 
     def close_all(self) -> None:
         """Close this thread's session, cut off the others, free the lock. A thread that waits for the server wakes."""
         self.close()
-        with self._shared:
+        with self._sessions_lock:
             sessions = list(self._sessions)
             self._sessions.clear()
         for session in sessions:
@@ -155,7 +160,7 @@ class Database:
         if self._engine.is_closed():
             with self._translated():
                 self._engine.connect()
-            with self._shared:
+            with self._sessions_lock:
                 self._sessions.add(self._engine.connection())
         self._thread.used_at = time.monotonic()
         session: Session = self._engine.connection()
@@ -166,6 +171,14 @@ class Database:
             session.rollback()
         except DRIVER_ERRORS:
             self.close()
+
+    @contextmanager
+    def _statement(self) -> Iterator[None]:
+        """Around every query: after trouble in this transaction there is nothing more to do in it."""
+        if self._thread.broken is not None:
+            raise self._thread.broken
+        with self._translated():
+            yield
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

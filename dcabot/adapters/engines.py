@@ -84,7 +84,7 @@ class MySQL(peewee.MySQLDatabase):
     guard: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def __init__(self, settings: DatabaseSettings, limits: Limits) -> None:
-        super().__init__(settings.name)
+        super().__init__(settings.name, autoconnect=False)
         self.settings, self.limits = settings, limits
         self.daemon_lock = ServerLock(self)
 
@@ -168,7 +168,7 @@ class SQLite(peewee.SqliteDatabase):
     guard: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def __init__(self, settings: DatabaseSettings, limits: Limits, create: bool) -> None:
-        super().__init__(settings.path)
+        super().__init__(settings.path, autoconnect=False)
         self.settings, self.limits, self.create = settings, limits, create
         self.path = Path(settings.path).absolute()
         self.daemon_lock = FileLock(Path(f"{self.path}.lock"))
@@ -201,7 +201,8 @@ class SQLite(peewee.SqliteDatabase):
         session.execute("SELECT 1 FROM sqlite_master LIMIT 1").close()
 
     def sever(self, session: Session) -> None:
-        session.interrupt()
+        with suppress(sqlite3.ProgrammingError):  # it was closed meanwhile
+            session.interrupt()
 
     def kind(self, error: Exception) -> type[DatabaseError] | None:
         """Which of the three it is; None when it is none of them. Python 3.10 has no codes, only sentences."""
@@ -261,7 +262,8 @@ class ServerLock:
             self._session = self._engine.open_session(self._engine.limits.connect)
             with self._session.cursor() as cursor:
                 cursor.execute("SET SESSION autocommit = 1, wait_timeout = %s", (LOCK_LAPSE_SECONDS,))
-        if self._ask("SELECT GET_LOCK(%s, 0)") == 1:
+        # One second: the server may take a moment to notice that the former daemon died.
+        if self._ask("SELECT GET_LOCK(%s, 1)") == 1:
             return True
         self.release()
         return False
@@ -269,6 +271,7 @@ class ServerLock:
     def release(self) -> None:
         session, self._session = self._session, None
         if session is not None:
+            self._engine.sever(session)
             with suppress(pymysql.err.Error):
                 session.close()
 

@@ -1,0 +1,231 @@
+"""A MariaDB that dies, restarts, freezes, throws us out or forbids: what each looks like from inside a transaction."""
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from dcabot.adapters import database as database_module
+from dcabot.adapters.database import (
+    Database,
+    DatabaseBusy,
+    DatabaseMisconfigured,
+    DatabaseUnreachable,
+    Limits,
+    connect,
+)
+from dcabot.adapters.dburl import DatabaseSettings
+from dcabot.adapters.migrations import migrate
+from dcabot.adapters.schema import Asset, current
+from tests.servers import PASSWORD, MariaDB
+
+LIMITS = Limits(connect=1, read=1, write=1)
+names = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def server(mariadb_server: MariaDB) -> Iterator[MariaDB]:
+    """A server for this file, on a port; each test leaves it running. (The session's says whether there is one.)"""
+    assert mariadb_server
+    with MariaDB(tcp=True) as server:
+        yield server
+
+
+@pytest.fixture
+def door(server: MariaDB) -> Iterator[Database]:
+    place = server.create_database()
+    migrate(_settings(server, place.name))
+    database = connect(_settings(server, place.name), LIMITS)
+    yield database
+    database.close_all()
+
+
+def _settings(server: MariaDB, name: str, user: str = "dcabot") -> DatabaseSettings:
+    return DatabaseSettings("mysql", "127.0.0.1", server.port or 0, user=user, password=PASSWORD, name=name)
+
+
+def add_asset() -> int:
+    columns = dict.fromkeys((f.name for f in Asset._meta.sorted_fields if not f.null and not f.primary_key), 1)
+    return int(Asset.insert(**(columns | {"asset_symbol": f"C{next(names)}/USD"})).execute())
+
+
+def count_assets(door: Database) -> int:
+    with door.transaction():
+        return int(Asset.select().count())
+
+
+def session_number() -> int:
+    return int(current.engine.execute_sql("SELECT CONNECTION_ID()").fetchone()[0])
+
+
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if every session had idled for long."""
+    monkeypatch.setattr(database_module, "IDLE_SECONDS", -1.0)
+
+
+def test_an_idle_session_survives_a_restart_of_the_server(
+    server: MariaDB, door: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle(monkeypatch)
+    assert count_assets(door) == 0
+    server.restart()
+    assert count_assets(door) == 0
+
+
+def test_a_session_thrown_out_while_it_idled_is_replaced(
+    server: MariaDB, door: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle(monkeypatch)
+    with door.transaction():
+        number = session_number()
+    server.execute(f"KILL {number}")
+    with door.transaction():
+        assert session_number() != number
+
+
+def test_after_a_restart_a_busy_session_fails_once_and_then_works(server: MariaDB, door: Database) -> None:
+    assert count_assets(door) == 0
+    server.restart()
+    with pytest.raises(DatabaseUnreachable):
+        count_assets(door)
+    assert count_assets(door) == 0
+
+
+def test_a_session_killed_in_the_middle_writes_nothing(server: MariaDB, door: Database) -> None:
+    with pytest.raises(DatabaseUnreachable), door.transaction():
+        add_asset()
+        server.execute(f"KILL {session_number()}")
+        add_asset()
+    assert count_assets(door) == 0
+
+
+def test_a_session_killed_before_the_commit_says_so(server: MariaDB, door: Database) -> None:
+    with pytest.raises(DatabaseUnreachable), door.transaction():
+        add_asset()
+        server.execute(f"KILL {session_number()}")
+    assert count_assets(door) == 0
+
+
+def test_a_swallowed_loss_is_not_committed_by_a_new_session(server: MariaDB, door: Database) -> None:
+    with pytest.raises(DatabaseUnreachable), door.transaction():
+        add_asset()
+        server.execute(f"KILL {session_number()}")
+        with pytest.raises(DatabaseUnreachable):
+            add_asset()
+        with pytest.raises(DatabaseUnreachable):
+            add_asset()
+    assert count_assets(door) == 0
+
+
+def test_a_killed_query_is_busy_and_the_session_lives(server: MariaDB, door: Database) -> None:
+    with door.transaction():
+        number = session_number()
+    killer = threading.Timer(0.2, server.execute, (f"KILL QUERY {number}",))
+    killer.start()
+    with pytest.raises(DatabaseBusy), door.transaction():
+        current.engine.execute_sql("SELECT COUNT(*) FROM seq_1_to_1000000 a, seq_1_to_10000 b WHERE a.seq %% b.seq = 7")
+    killer.join()
+    assert count_assets(door) == 0
+
+
+def test_a_frozen_server_is_unreachable_within_the_read_timeout(server: MariaDB, door: Database) -> None:
+    assert count_assets(door) == 0
+    server.freeze()
+    try:
+        begun = time.monotonic()
+        with pytest.raises(DatabaseUnreachable):
+            count_assets(door)
+        in_session = time.monotonic() - begun
+        with pytest.raises(DatabaseUnreachable):
+            count_assets(door)
+        in_login = time.monotonic() - begun - in_session
+    finally:
+        server.thaw()
+    assert in_session < 1.9
+    assert in_login < 1.9
+    assert count_assets(door) == 0
+
+
+def test_a_stopped_server_is_unreachable_at_once_and_found_again(server: MariaDB, door: Database) -> None:
+    server.stop()
+    try:
+        begun = time.monotonic()
+        with pytest.raises(DatabaseUnreachable, match=r"127\.0\.0\.1") as caught:
+            count_assets(door)
+        assert time.monotonic() - begun < 0.9
+        assert PASSWORD not in repr(caught.value)
+    finally:
+        server.start()
+    assert count_assets(door) == 0
+
+
+def test_a_server_killed_while_we_write_loses_nothing_that_was_committed(server: MariaDB, door: Database) -> None:
+    with door.transaction():
+        add_asset()
+    with pytest.raises(DatabaseUnreachable), door.transaction():
+        add_asset()
+        server.kill()
+        server.start()
+    assert count_assets(door) == 1
+
+
+def test_close_all_wakes_a_thread_that_waits_for_the_server(server: MariaDB) -> None:
+    door = connect(_settings(server, server.create_database().name), Limits(read=30))
+    began, caught = threading.Event(), []
+
+    def wait() -> None:
+        try:
+            with door.transaction():
+                session_number()
+                began.set()
+                current.engine.execute_sql("SELECT SLEEP(30)")
+        except DatabaseUnreachable as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    assert began.wait(5)
+    begun = time.monotonic()
+    door.close_all()
+    thread.join(10)
+    assert len(caught) == 1
+    assert time.monotonic() - begun < 2
+
+
+def test_a_server_that_takes_no_more_sessions_is_unreachable_and_not_misconfigured(server: MariaDB) -> None:
+    name = server.create_database().name
+    server.execute(f"CREATE USER single@'127.0.0.1' IDENTIFIED BY '{PASSWORD}' WITH MAX_USER_CONNECTIONS 1")
+    server.execute(f"GRANT ALL ON {name}.* TO single@'127.0.0.1'")
+    first, second = (connect(_settings(server, name, "single"), LIMITS) for _ in range(2))
+    first.ping()
+    with pytest.raises(DatabaseUnreachable):
+        second.ping()
+    first.close_all()
+
+
+def test_a_server_that_became_read_only_is_misconfigured(server: MariaDB) -> None:
+    name = server.create_database().name
+    server.execute(
+        f"CREATE USER plain@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'", f"GRANT ALL ON {name}.* TO plain@'127.0.0.1'"
+    )
+    migrate(_settings(server, name, "plain"))
+    door = connect(_settings(server, name, "plain"), LIMITS)
+    server.execute("SET GLOBAL read_only = ON")
+    try:
+        with pytest.raises(DatabaseMisconfigured, match=r"read.only"), door.transaction():
+            add_asset()
+    finally:
+        server.execute("SET GLOBAL read_only = OFF")
+    assert count_assets(door) == 0
+    door.close_all()
+
+
+def test_a_user_who_may_not_create_tables_is_told(server: MariaDB) -> None:
+    name = server.create_database().name
+    server.execute(
+        f"CREATE USER reader@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'", f"GRANT SELECT ON {name}.* TO reader@'127.0.0.1'"
+    )
+    with pytest.raises(DatabaseMisconfigured, match="denied"):
+        migrate(_settings(server, name, "reader"))
