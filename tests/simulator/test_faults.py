@@ -1,0 +1,250 @@
+"""Every fault, seen by the unmodified SDK."""
+
+import threading
+
+import pytest
+import requests
+from alpaca.common.exceptions import APIError
+
+from dcabot.simulator import Simulator, Timing
+from tests.simulator.sdk import client, listening, order, quotes, said, subscribed, until, updates
+
+
+def alpaca_with(**options: object) -> Simulator:
+    return Simulator(**{"symbols": ("BTC/USD", "ETH/USD"), "partial_fills": 0, **options})
+
+
+def priced(alpaca: Simulator) -> None:
+    alpaca.set_quote("BTC/USD", "60000", "60010")
+
+
+def test_a_lost_request_never_reaches_the_venue() -> None:
+    with alpaca_with() as alpaca:
+        priced(alpaca)
+        alpaca.faults.lose_request("POST", "/v2/orders")
+        with pytest.raises(requests.exceptions.ConnectionError):
+            client(alpaca).post("/orders", order())
+        assert alpaca.orders() == []
+        client(alpaca).post("/orders", order())
+        assert len(alpaca.orders()) == 1
+
+
+def test_a_lost_response_leaves_the_order_at_the_venue() -> None:
+    with alpaca_with() as alpaca:
+        priced(alpaca)
+        alpaca.faults.lose_response("POST", "/v2/orders")
+        with pytest.raises(requests.exceptions.ConnectionError):
+            client(alpaca).post("/orders", order(client_order_id="mine"))
+        assert [one["client_order_id"] for one in alpaca.orders()] == ["mine"]
+
+
+def test_a_delayed_request_arrives_after_its_client_gave_up() -> None:
+    with alpaca_with() as alpaca:
+        priced(alpaca)
+        alpaca.faults.delay(0.2, "POST")
+        with pytest.raises(requests.exceptions.ReadTimeout):
+            requests.post(f"{alpaca.url}/v2/orders", json=order(), headers=keys(alpaca), timeout=0.05)
+        assert alpaca.orders() == []
+        until(alpaca.orders)
+
+
+def keys(alpaca: Simulator) -> dict[str, str]:
+    return {"APCA-API-KEY-ID": alpaca.key, "APCA-API-SECRET-KEY": alpaca.secret}
+
+
+def test_a_held_request_waits_for_its_release() -> None:
+    with alpaca_with() as alpaca:
+        rule = alpaca.faults.hold("GET", "/v2/account$")
+        answers: list[str] = []
+        asking = threading.Thread(target=lambda: answers.append(str(client(alpaca).get_account().cash)))
+        asking.start()
+        until(lambda: rule.hits)
+        client(alpaca).get_clock()
+        assert answers == []
+        rule.release()
+        asking.join(5)
+        assert answers == ["100000"]
+
+
+@pytest.mark.parametrize("status", [400, 403, 500, 502])
+def test_any_answer_can_be_given_to_the_next_requests(status: int) -> None:
+    with alpaca_with() as alpaca:
+        alpaca.faults.respond(status, {"code": 1, "message": "no"}, path="/v2/account", times=2)
+        for _ in range(2):
+            with pytest.raises(APIError) as caught:
+                client(alpaca).get_account()
+            assert caught.value.status_code == status
+        assert client(alpaca).get_account().cash == "100000"
+
+
+def test_maintenance_answers_with_html_and_refuses_streams() -> None:
+    with alpaca_with() as alpaca, updates(alpaca):
+        listening(alpaca)
+        alpaca.faults.maintenance()
+        answer = requests.get(f"{alpaca.url}/v2/account", headers=keys(alpaca), timeout=5)
+        assert (answer.status_code, answer.text[:6]) == (503, "<html>")
+        until(lambda: said(alpaca, "trading", "refused"))
+        alpaca.faults.maintenance(False)
+        listening(alpaca, 2)
+
+
+def test_refused_connections_come_back_on_the_same_port() -> None:
+    with alpaca_with() as alpaca:
+        alpaca.faults.refuse_connections()
+        with pytest.raises(requests.exceptions.ConnectionError):
+            client(alpaca).get_account()
+        alpaca.faults.refuse_connections(False)
+        assert client(alpaca).get_account().cash == "100000"
+
+
+def test_updates_are_dropped_doubled_and_turned_round() -> None:
+    with alpaca_with() as alpaca, updates(alpaca) as stream:
+        listening(alpaca)
+        priced(alpaca)
+        alpaca.faults.drop_updates("pending_new")
+        client(alpaca).post("/orders", order())
+        until(lambda: stream.events() == ["new", "fill"])
+        stream.heard.clear()
+        alpaca.faults.duplicate_updates("fill")
+        client(alpaca).post("/orders", order())
+        until(lambda: stream.events() == ["pending_new", "new", "fill", "fill"])
+        stream.heard.clear()
+        alpaca.faults.reorder_updates("new")
+        client(alpaca).post("/orders", order())
+        until(lambda: stream.events() == ["pending_new", "fill", "new"])
+
+
+def test_an_update_can_be_late() -> None:
+    with alpaca_with() as alpaca, updates(alpaca) as stream:
+        listening(alpaca)
+        priced(alpaca)
+        alpaca.faults.delay_updates(0.1, "new")
+        client(alpaca).post("/orders", order())
+        until(lambda: stream.events() == ["pending_new", "fill", "new"])
+
+
+def test_odd_updates_and_broken_frames_go_out_as_told() -> None:
+    with alpaca_with() as alpaca, updates(alpaca, raw_data=True) as stream:
+        listening(alpaca)
+        priced(alpaca)
+        alpaca.faults.alter_updates({"event": "odd", "order": {"status": "odder"}}, "new")
+        client(alpaca).post("/orders", order())
+        until(lambda: len(stream.heard) == 3)
+        assert stream.heard[1]["data"]["event"] == "odd"
+        assert stream.heard[1]["data"]["order"]["status"] == "odder"
+        alpaca.faults.send_raw("trading", b'{"stream":"trade_updates","da')
+        alpaca.faults.send_raw("trading", b'{"stream":"trade_updates","data":null}')
+        until(lambda: len(stream.heard) == 4)
+        assert stream.heard[3]["data"] is None
+
+
+def test_a_mute_stream_says_nothing_and_keeps_its_connection() -> None:
+    with alpaca_with() as alpaca, quotes(alpaca) as stream:
+        subscribed(alpaca)
+        priced(alpaca)
+        until(lambda: stream.heard)
+        alpaca.faults.mute("data")
+        priced(alpaca)
+        alpaca.faults.mute("data", False)
+        alpaca.set_quote("BTC/USD", 1, 2)
+        until(lambda: stream.heard[-1].ask_price == 2)
+        assert len(stream.heard) == 2
+        assert len(said(alpaca, "data", "connect")) == 1
+
+
+def test_a_cut_stream_comes_back() -> None:
+    with alpaca_with() as alpaca, updates(alpaca), quotes(alpaca):
+        listening(alpaca)
+        subscribed(alpaca)
+        alpaca.faults.cut("trading")
+        alpaca.faults.cut("data", 1011)
+        listening(alpaca, 2)
+        subscribed(alpaca, 2)
+
+
+def test_an_upgrade_is_refused_as_often_as_told() -> None:
+    with alpaca_with() as alpaca:
+        alpaca.faults.refuse_upgrade("trading", 403, times=1)
+        with updates(alpaca):
+            listening(alpaca)
+        assert [entry["status"] for entry in said(alpaca, "trading", "refused")] == [403]
+
+
+def test_partial_fills_have_the_sizes_that_were_chosen() -> None:
+    with alpaca_with(timing=Timing(remainder=0.001)) as alpaca:
+        priced(alpaca)
+        alpaca.faults.partial_fills(["0.0002", "0.0003"])
+        client(alpaca).post("/orders", order())
+        until(lambda: alpaca.orders()[0]["status"] == "filled")
+        assert [row["qty"] for row in alpaca.activities()] == ["0.0002", "0.0003", "0.0005"]
+        assert [row["cum_qty"] for row in alpaca.activities()] == ["0.0002", "0.0005", "0.001"]
+
+
+def test_the_rest_of_a_partial_fill_can_be_made_to_wait() -> None:
+    with alpaca_with(timing=Timing(remainder=0.001)) as alpaca:
+        priced(alpaca)
+        alpaca.faults.partial_fills(["0.0002"], rest_waits=True)
+        client(alpaca).post("/orders", order())
+        until(lambda: alpaca.orders()[0]["status"] == "partially_filled")
+        priced(alpaca)
+        assert alpaca.orders()[0]["filled_qty"] == "0.0002"
+        alpaca.faults.clear()
+        assert alpaca.orders()[0]["status"] == "filled"
+
+
+def test_held_fills_happen_at_the_price_of_their_release() -> None:
+    with alpaca_with() as alpaca:
+        priced(alpaca)
+        alpaca.faults.hold_fills()
+        client(alpaca).post("/orders", order(kind="limit", limit_price="60010"))
+        until(lambda: alpaca.orders()[0]["status"] == "new")
+        alpaca.set_quote("BTC/USD", "59000", "59010")
+        alpaca.faults.hold_fills(False)
+        assert alpaca.orders()[0]["filled_avg_price"] == "59010"
+
+
+def test_a_position_is_missing_for_one_read() -> None:
+    with alpaca_with() as alpaca:
+        priced(alpaca)
+        client(alpaca).post("/orders", order())
+        until(alpaca.positions)
+        alpaca.faults.hide_position("BTC/USD")
+        assert client(alpaca).get_all_positions() == []
+        assert [one.symbol for one in client(alpaca).get_all_positions()] == ["BTCUSD"]
+
+
+def test_foreign_orders_and_transfers_happen_on_the_same_account() -> None:
+    with alpaca_with() as alpaca:
+        priced(alpaca)
+        order_id = alpaca.foreign_order(**order(kind="limit", limit_price="50000"))
+        assert [str(one.id) for one in client(alpaca).get_orders()] == [order_id]
+        alpaca.foreign_cancel(order_id)
+        until(lambda: alpaca.orders()[0]["status"] == "canceled")
+        alpaca.transfer("BTC", "0.5", "40000")
+        assert alpaca.positions()[0]["qty"] == "0.5"
+        alpaca.transfer("BTC", "-0.5")
+        assert alpaca.positions() == []
+
+
+def test_the_control_api_does_what_python_does() -> None:
+    with alpaca_with() as alpaca:
+        sim = f"{alpaca.url}/_sim"
+
+        def post(path: str, body: object) -> requests.Response:
+            return requests.post(f"{sim}{path}", json=body, timeout=5)
+
+        assert post("/quote", [{"symbol": "BTC/USD", "bid": "60000", "ask": 60010.5}]).status_code == 200
+        answer = {"status": 418, "body": {"message": "tea"}, "path": "/v2/account", "times": None}
+        rule = post("/faults/respond", answer).json()["rule"]
+        with pytest.raises(APIError):
+            client(alpaca).get_account()
+        assert post("/release", {"rule": rule}).json() == {"hits": 1}
+        assert client(alpaca).get_account().cash == "100000"
+        foreign = post("/order", order(kind="limit", limit_price="50000")).json()["id"]
+        assert post("/cancel", {"id": foreign}).status_code == 200
+        assert post("/transfer", {"coin": "ETH", "quantity": "1", "price": 0}).status_code == 200
+        assert [one["symbol"] for one in alpaca.positions()] == ["ETHUSD"]
+        assert post("/faults/nonsense", {}).status_code == 404
+        assert post("/faults/respond", {"no": 1}).status_code == 400
+        assert requests.get(f"{sim}/journal?kind=request", timeout=5).json()[0]["path"] == "/v2/account"
+        assert requests.get(sim, timeout=5).json()["orders"] == 1
