@@ -12,12 +12,16 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.legacy.client import WebSocketClientProtocol
 
 log = logging.getLogger(__name__)
+# websockets prints every frame at DEBUG, the login with its keys too.
+FRAMES_LOG = logging.getLogger(f"{__name__}.frames")
+FRAMES_LOG.setLevel(logging.WARNING)
 
 LOGIN_SECONDS = 15.0  # alpaca-py waits for the answer to its login for ever
 CONFIRM_SECONDS = 5.0  # a subscription that is never confirmed is believed after this
 RECYCLE_SECONDS = 600.0
 STEADY_SECONDS = 20.0  # a connection that lived this long ends a row of failures
 PAUSE_MIN, PAUSE_MAX = 1.0, 30.0  # a dead session may keep its slot for 90 s (alpaca.md 5.8)
+CANCEL_SECONDS, CANCEL_ATTEMPTS = 0.05, 8
 GOODBYE_SECONDS = 0.4  # for the closing handshake when we stop
 REPEAT_SECONDS = 60.0  # the same complaint about a message is said once in this time
 
@@ -92,6 +96,7 @@ class Link:
             "close_timeout": 2,
             "compression": None,
             "create_protocol": self._make_protocol,
+            "logger": FRAMES_LOG,
         }
 
     # The supervisor
@@ -221,21 +226,27 @@ class Link:
     async def _hang_up(self) -> None:
         """End the stream's loop and its socket now, in whatever state they are. alpaca-py's own stop takes 5 s."""
         self._forget_timer()
+        self._logged_in_at = self._connected_since = None
         socket = self.stream._ws
+        for _ in range(CANCEL_ATTEMPTS):
+            if self._task is None or self._task.done():
+                break
+            # Once may not do: asyncio.wait_for in Python 3.11 forgets a cancel that meets the end of what it waits for.
+            self._task.cancel()
+            if socket is None:
+                self._abort()
+            await asyncio.wait({self._task}, timeout=CANCEL_SECONDS)
         if socket is not None and socket.open:
             # A proper goodbye frees the account's only slot at once.
             goodbye = asyncio.ensure_future(socket.close())
             await asyncio.wait({goodbye}, timeout=GOODBYE_SECONDS)
             goodbye.cancel()
-        if self._task is not None:
-            self._task.cancel()
-        await asyncio.sleep(0)
+        self._abort()
+
+    def _abort(self) -> None:
         transport = getattr(self._protocol, "transport", None)
         if transport is not None:
             transport.abort()
-        if self._task is not None:
-            await asyncio.wait({self._task}, timeout=GOODBYE_SECONDS)
-        self._logged_in_at = self._connected_since = None
 
 
 class SdkLog(logging.Filter):
