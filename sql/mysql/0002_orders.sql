@@ -3,14 +3,14 @@
 -- No cascade on cycle_id: deleting an asset must fail while its orders are the only record of what was bought.
 CREATE TABLE dca_orders (
     id INT AUTO_INCREMENT PRIMARY KEY,
-    client_order_id VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin NOT NULL UNIQUE, -- 'dcabot-...', made before sending
+    client_order_id VARCHAR(128) COLLATE utf8mb4_bin NOT NULL UNIQUE, -- 'dcabot-...', made before sending
     cycle_id INT NOT NULL,
     purpose VARCHAR(20) NOT NULL, -- 'base', 'safety', 'take_profit'
     side VARCHAR(4) NOT NULL, -- 'buy', 'sell'
     quantity DECIMAL(30, 15) NOT NULL, -- coins asked for
     limit_price DECIMAL(20, 10) NULL, -- NULL for a market order
     status VARCHAR(20) NOT NULL, -- 'intended', 'accepted', 'filled', ...: dcabot/core/states.py has the table
-    order_id VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NULL, -- Alpaca's id, once it is known
+    order_id VARCHAR(255) COLLATE utf8mb4_bin NULL, -- Alpaca's id, once it is known
     filled_quantity DECIMAL(30, 15) NOT NULL DEFAULT 0, -- cumulative, before fees
     filled_price DECIMAL(30, 15) NULL, -- cumulative average as Alpaca reports it
     fee_quantity DECIMAL(30, 15) NULL, -- what of a buy never arrived in the position; NULL = not read yet

@@ -1,6 +1,6 @@
 -- The two tables of the brief for SQLite. A decimal is TEXT, since SQLite would keep a number as a float; its CHECK
--- refuses what is no number. STRICT refuses text in an integer's place. Times are UTC text;
--- SQLite has no ON UPDATE, the program writes updated_at.
+-- refuses what is no number. STRICT refuses text in an integer's place. A time is UTC text, 2026-11-22 17:45:01.
+-- SQLite has no ON UPDATE: the program writes updated_at.
 CREATE TABLE dca_assets (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     asset_symbol TEXT NOT NULL UNIQUE,
@@ -14,8 +14,8 @@ CREATE TABLE dca_assets (
     buy_order_price_deviation_percent TEXT NOT NULL
         CHECK (CAST(buy_order_price_deviation_percent AS NUMERIC) = buy_order_price_deviation_percent),
     last_sell_price TEXT NULL CHECK (CAST(last_sell_price AS NUMERIC) = last_sell_price),
-    created_at TEXT DEFAULT CURRENT_TIMESTAMP,
-    updated_at TEXT DEFAULT CURRENT_TIMESTAMP
+    created_at TEXT DEFAULT CURRENT_TIMESTAMP CHECK (datetime(created_at, '+0 days') IS created_at),
+    updated_at TEXT DEFAULT CURRENT_TIMESTAMP CHECK (datetime(updated_at, '+0 days') IS updated_at)
 ) STRICT;
 
 CREATE TABLE dca_cycles (
@@ -28,8 +28,8 @@ CREATE TABLE dca_cycles (
     safety_orders INTEGER NOT NULL DEFAULT 0,
     latest_order_id TEXT NULL,
     last_order_fill_price TEXT NULL CHECK (CAST(last_order_fill_price AS NUMERIC) = last_order_fill_price),
-    completed_at TEXT NULL,
-    created_at TEXT DEFAULT CURRENT_TIMESTAMP,
-    updated_at TEXT DEFAULT CURRENT_TIMESTAMP,
+    completed_at TEXT NULL CHECK (datetime(completed_at, '+0 days') IS completed_at),
+    created_at TEXT DEFAULT CURRENT_TIMESTAMP CHECK (datetime(created_at, '+0 days') IS created_at),
+    updated_at TEXT DEFAULT CURRENT_TIMESTAMP CHECK (datetime(updated_at, '+0 days') IS updated_at),
     FOREIGN KEY (asset_id) REFERENCES dca_assets(id) ON DELETE CASCADE
 ) STRICT;

@@ -1,6 +1,7 @@
 """The models against the tables as `sql/` makes them, and what goes through their columns and comes back."""
 
 import re
+import sqlite3
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 
 import peewee
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dcabot.adapters.database import Database, connect
 from dcabot.adapters.dburl import DatabaseSettings
@@ -251,6 +254,38 @@ def test_sqlite_refuses_text_that_is_no_number_in_a_decimals_place(tmp_path: Pat
         with pytest.raises(peewee.IntegrityError, match="INTEGER"):
             current.engine.execute_sql("UPDATE dca_assets SET max_safety_orders = 'five' WHERE id = ?", (asset,))
     database.close()
+
+
+@pytest.mark.parametrize("value", ["yesterday", "2026-11-22", "2026-02-30 10:00:00", "now", "1763833501", ""])
+def test_sqlite_refuses_text_that_is_no_instant_in_an_instants_place(tmp_path: Path, value: str) -> None:
+    settings = DatabaseSettings("sqlite", path=str(tmp_path / "dcabot.db"))
+    migrate(settings)
+    database = connect(settings)
+    with database.transaction():
+        cycle = a_cycle(an_asset())
+        with pytest.raises(peewee.DatabaseError):
+            current.engine.execute_sql("UPDATE dca_cycles SET completed_at = ? WHERE id = ?", (value, cycle))
+    database.close()
+
+
+@given(st.datetimes(datetime(1971, 1, 1), datetime(2037, 12, 31), timezones=st.just(timezone.utc)))  # noqa: DTZ001
+def test_sqlite_takes_every_instant(at: datetime) -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.executescript((SQL_FOLDER / "sqlite" / "0001_brief_tables.sql").read_text(encoding="utf-8"))
+    written = Cycle.completed_at.db_value(at)
+    connection.execute("INSERT INTO dca_cycles (asset_id, status, completed_at) VALUES (1, 'complete', ?)", (written,))
+    connection.close()
+    assert Cycle.completed_at.python_value(written) == at.replace(microsecond=0)
+    assert Order.created_at.python_value(Order.created_at.db_value(at)) == at
+
+
+def test_an_id_that_is_not_ours_may_hold_any_letters(door: Database) -> None:
+    # The exchange shows us orders of other programs, and we ask whether we know their ids.
+    with door.transaction():
+        an_order(a_cycle(an_asset()), client_order_id="dcabot-1")
+        strange = ["ümlaut-\U0001f680", "dcabot-1", "it's; --", "x" * 300]
+        known = Order.select().where(Order.client_order_id.in_(strange) | Order.order_id.in_(strange))
+        assert [order.client_order_id for order in known] == ["dcabot-1"]
 
 
 def test_instants_come_back_aware_and_in_utc(door: Database) -> None:
