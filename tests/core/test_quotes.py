@@ -1,0 +1,91 @@
+"""Section 9 of the contract, as far as it is about prices: which quotes may decide."""
+
+from datetime import timedelta
+
+import pytest
+
+from dcabot.core.model import Quote
+from dcabot.core.quotes import Screen, impossible, screen, stale
+from tests.builders import make_quote, make_time
+
+MINUTE = timedelta(seconds=60)
+
+
+def after(*quotes: Quote) -> Screen:
+    seen = Screen()
+    for quote in quotes:
+        seen = screen(seen, quote)
+    return seen
+
+
+def test_the_first_quote_is_believed() -> None:
+    assert after(make_quote()) == Screen(believed=make_quote())
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "said"),
+    [
+        ("0", "100", "a price of zero or below"),
+        ("100", "0", "a price of zero or below"),
+        ("-1", "100", "a price of zero or below"),
+        ("100", "-1", "a price of zero or below"),
+        ("100.01", "100", "the bid is above the ask"),
+        ("NaN", "100", "a price that is no number"),
+        ("100", "Infinity", "a price that is no number"),
+    ],
+)
+def test_section_9_an_impossible_price_is_named_and_decides_nothing(bid: str, ask: str, said: str) -> None:
+    quote = make_quote(bid, ask)
+    assert impossible(quote).startswith(f"BTC/USD: {said}")
+    assert after(quote) == Screen(fault=impossible(quote))
+
+
+def test_section_9_an_impossible_price_does_not_shake_belief_in_the_last_good_one() -> None:
+    seen = after(make_quote(), make_quote("0", "0", at=1))
+    assert seen.believed == make_quote()
+    assert screen(seen, make_quote(at=2)).fault == ""
+
+
+def test_a_bid_equal_to_the_ask_is_possible() -> None:
+    assert impossible(make_quote("100", "100")) == ""
+
+
+@pytest.mark.parametrize(("bid", "ask"), [("49", "50"), ("150", "150"), ("49", "100"), ("999", "1000")])
+def test_section_9_a_jump_of_half_the_price_in_one_quote_decides_nothing(bid: str, ask: str) -> None:
+    seen = after(make_quote("100", "100"), make_quote(bid, ask, at=1))
+    assert seen.fault.startswith(f"BTC/USD: the price jumped from 100 to {ask} in one quote")
+    assert seen.believed == make_quote("100", "100")
+
+
+def test_a_fall_of_less_than_half_decides_at_once() -> None:
+    assert after(make_quote("100", "100"), make_quote("50.01", "50.01", at=1)).fault == ""
+
+
+def test_section_9_after_a_lone_jump_the_next_good_quote_decides_and_the_jump_is_forgotten() -> None:
+    good = make_quote("100", "100", at=2)
+    assert after(make_quote("100", "100"), make_quote("10", "10", at=1), good) == Screen(believed=good)
+
+
+def test_section_9_a_jump_is_believed_when_quotes_agree_with_it_for_ten_seconds() -> None:
+    seen = after(make_quote("100", "100"), make_quote("40", "40", at=1), make_quote("41", "41", at=10))
+    assert seen.fault
+    crash = make_quote("40", "40", at=11)
+    assert screen(seen, crash) == Screen(believed=crash)
+
+
+def test_section_9_jumps_that_do_not_agree_with_each_other_are_never_believed() -> None:
+    seen = after(make_quote("100", "100"))
+    for at in range(1, 60):
+        seen = screen(seen, make_quote("10", "10", at=at) if at % 2 else make_quote("1000", "1000", at=at))
+        assert seen.fault
+
+
+def test_section_9_a_stale_quote_decides_nothing() -> None:
+    quote = make_quote(at=0)
+    assert not stale(quote, make_time(60), MINUTE)
+    assert stale(quote, make_time(60.001), MINUTE)
+
+
+def test_section_9_a_quote_from_the_far_future_decides_nothing() -> None:
+    assert stale(make_quote(at=61), make_time(0), MINUTE)
+    assert not stale(make_quote(at=1), make_time(0), MINUTE)
