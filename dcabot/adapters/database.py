@@ -89,8 +89,8 @@ class Database:
         if current.engine is not None:
             raise RuntimeError("a transaction inside a transaction: its commit would not be one")
         session = self._ready()
-        current.engine, thread.broken = self._engine, None
         try:
+            current.engine, thread.broken = self._engine, None
             with self._translated():
                 self._engine.begin(session)
                 yield
@@ -122,7 +122,8 @@ class Database:
         """Be the one daemon of this database: True when we are, False when another process is.
 
         Call it again every few seconds: it proves that the lock is still ours, or takes it again after the server
-        was away. The lock is free when the process dies, and LOCK_LAPSE_SECONDS after its host fell silent.
+        was away. The lock is free when the process dies, and LOCK_LAPSE_SECONDS after the last call; a refusal takes
+        a second. Raises as `transaction` does.
         """
         with self._daemon_lock, self._translated():
             return self._engine.daemon_lock.hold()

@@ -60,8 +60,9 @@ MYSQL_MISCONFIGURED = frozenset(
     | {2054, 2059, 2061, 3118, 3159, 3955, 4151}
 )
 MYSQL_NO_SCHEMA = frozenset({1146, 1054})  # no such table, no such column
-SQLITE_NO_SCHEMA = ("unable to open", "no such table", "no such column")
-SQLITE_MISCONFIGURED = (*SQLITE_NO_SCHEMA, "readonly database", "not a database")
+SQLITE_NO_FILE = "unable to open"
+SQLITE_NO_SCHEMA = ("no such table", "no such column")
+SQLITE_MISCONFIGURED = (*SQLITE_NO_SCHEMA, SQLITE_NO_FILE, "readonly database", "not a database")
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +213,8 @@ class SQLite(peewee.SqliteDatabase):
         return DatabaseMisconfigured if any(words in said for words in SQLITE_MISCONFIGURED) else None
 
     def schema_is_missing(self, error: Exception) -> bool:
-        return any(words in str(error) for words in SQLITE_NO_SCHEMA)
+        said = str(error)
+        return any(words in said for words in SQLITE_NO_SCHEMA) or (SQLITE_NO_FILE in said and not self.create)
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         with self.guard():

@@ -161,6 +161,17 @@ def test_a_stopped_server_is_unreachable_at_once_and_found_again(server: MariaDB
     assert count_assets(door) == 0
 
 
+def test_the_daemons_lock_tells_a_server_that_is_away_from_another_daemon(server: MariaDB, door: Database) -> None:
+    assert door.hold_daemon_lock()
+    server.stop()
+    try:
+        with pytest.raises(DatabaseUnreachable):
+            door.hold_daemon_lock()
+    finally:
+        server.start()
+    assert door.hold_daemon_lock()
+
+
 def test_a_server_killed_while_we_write_loses_nothing_that_was_committed(server: MariaDB, door: Database) -> None:
     with door.transaction():
         add_asset()
