@@ -1,6 +1,7 @@
 """`dcabot simulator`: the local Alpaca, until SIGINT or SIGTERM. Prints the variables that point a program at it."""
 
 import argparse
+import heapq
 import signal
 import sys
 import threading
@@ -8,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from dcabot.core.money import parse
-from dcabot.simulator import LISTINGS, Policy, Settings, Simulator, Tick, Timing, read_script, walk
+from dcabot.simulator import LISTINGS, Policy, Settings, Simulator, Tick, Timing, candles, read_script, walk
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,10 +22,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prices = parser.add_mutually_exclusive_group()
     prices.add_argument("--prices", metavar="FILE", help="lines of SECONDS SYMBOL BID ASK")
     prices.add_argument("--walk", type=int, metavar="SEED", help="a random walk (the default, with seed 0)")
+    prices.add_argument(
+        "--candles", action="append", metavar="SYMBOL=FILE", help="candles from a CSV file, gzip too; may be repeated"
+    )
     prices.add_argument("--no-prices", action="store_true", help="no prices but those set at /_sim/quote")
     parser.add_argument("--interval", type=_number, default=Decimal(1), help="seconds between quotes of the walk")
     parser.add_argument("--step", type=_number, default=Decimal("0.0005"), help="largest move of the walk, a ratio")
     parser.add_argument("--spread", type=_number, default=Decimal("0.0010"), help="spread of the walk, a ratio")
+    parser.add_argument("--correlation", type=_number, default=Decimal(0), help="share of a move common to all pairs")
+    parser.add_argument("--jump-chance", type=_number, default=Decimal(0), help="chance of a jump in each step")
+    parser.add_argument("--jump", type=_number, default=Decimal("0.02"), help="size of a jump, a ratio")
     parser.add_argument("--speed", type=_speed, default=1, help="venue seconds in a real second; 0: by hand only")
     parser.add_argument("--refresh", type=_speed, metavar="SECONDS", help="send each last quote again that often")
     parser.add_argument("--seed", type=int, default=0, help="of ids and of partial fills")
@@ -87,7 +94,21 @@ def _prices(arguments: argparse.Namespace, symbols: Sequence[str]) -> Iterable[T
         return ()
     if arguments.prices:
         return read_script(arguments.prices)
-    return walk(arguments.walk or 0, symbols, arguments.interval, arguments.step, arguments.spread)
+    if arguments.candles:
+        pairs = [words.partition("=") for words in arguments.candles]
+        return heapq.merge(
+            *(candles(path, symbol, arguments.spread) for symbol, _, path in pairs), key=lambda tick: tick.seconds
+        )
+    return walk(
+        arguments.walk or 0,
+        symbols,
+        interval=arguments.interval,
+        step=arguments.step,
+        spread=arguments.spread,
+        correlation=arguments.correlation,
+        jump_chance=arguments.jump_chance,
+        jump=arguments.jump,
+    )
 
 
 def _number(words: str) -> Decimal:

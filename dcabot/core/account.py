@@ -25,6 +25,7 @@ class Account:
         self.cash = cash
         self.positions: dict[str, Position] = {}
         self.activities: list[Activity] = []
+        self.fee_delay = policy.fee_delay
         self._policy = policy
         self._new_id = new_id
         self._held: dict[str, Decimal] = {}
@@ -107,7 +108,7 @@ class Account:
         self._volumes[now.date()] = EXACT.add(self._volumes.get(now.date(), ZERO), notional)
         self.activities.append(execution)
         if fee:
-            due_at = midnight_after(now) if self._policy.fee_delay is None else now + self._policy.fee_delay
+            due_at = midnight_after(now) if self.fee_delay is None else now + self.fee_delay
             self._executions += 1
             heapq.heappush(self._fees_due, (due_at, self._executions, execution))
         return execution

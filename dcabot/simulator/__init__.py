@@ -17,8 +17,9 @@ The arguments are the fields of `Settings`; the switches for what is unproven ab
 """
 
 from dcabot.core.venue import Policy
+from dcabot.simulator.candles import candles
 from dcabot.simulator.listings import BUSIEST, LISTINGS, Listing
-from dcabot.simulator.prices import Tick, read_script, script, walk
+from dcabot.simulator.prices import Tick, WalkShape, read_script, script, walk
 from dcabot.simulator.server import Simulator
 from dcabot.simulator.settings import Settings, Timing
 
@@ -31,6 +32,8 @@ __all__ = [
     "Simulator",
     "Tick",
     "Timing",
+    "WalkShape",
+    "candles",
     "read_script",
     "script",
     "walk",

@@ -78,6 +78,8 @@ class StreamFault:
     refuse_status: int | None = None
     refuse_times: int | None = None
     hangs_in_login: bool = False
+    login_error: int | None = None
+    subscribe_error: int | None = None
     is_mute: bool = False
     drop_ratio: Decimal = Decimal(0)  # of market data messages
     duplicates: bool = False
@@ -113,7 +115,9 @@ class Doors(Protocol):
     def cut(self, stream: str, code: int | None) -> None: ...
     def send_raw(self, stream: str, payload: bytes, is_binary: bool) -> None: ...
     def listen(self, is_open: bool) -> Awaitable[None]: ...
+    def send_error(self, code: int) -> None: ...
     def rematch_all(self) -> None: ...
+    def delay_fees(self, seconds: float | None) -> None: ...
 
 
 class Faults:
@@ -147,6 +151,7 @@ class Faults:
         for rule in self.requests:
             rule.stop()
         self._reset()
+        self._do(lambda doors: doors.delay_fees(None))
         self._do(lambda doors: doors.rematch_all())
         self._do(lambda doors: doors.listen(True))
 
@@ -221,6 +226,18 @@ class Faults:
         """The upgrade works, the login is never answered; pings are."""
         self.streams[stream].hangs_in_login = is_on
 
+    def answer_login(self, stream: str, code: int | None) -> None:
+        """Refuse every login, right keys or not: with this error on `data`, as unauthorized on `trading`."""
+        self.streams[stream].login_error = code
+
+    def answer_subscribe(self, code: int | None) -> None:
+        """Answer every subscription to market data with this error."""
+        self.streams[DATA].subscribe_error = code
+
+    def data_error(self, code: int) -> None:
+        """Send this error to the data stream's clients now; 404, 406 and 407 end the connection."""
+        self._do(lambda doors: doors.send_error(code))
+
     def mute(self, stream: str, is_on: bool = True) -> None:
         """The stream says nothing more, but answers pings."""
         self.streams[stream].is_mute = is_on
@@ -289,6 +306,10 @@ class Faults:
     def reject_orders(self, times: int = 1) -> None:
         """The next orders are accepted with 200 and rejected afterwards."""
         self.rejections = times
+
+    def delay_fees(self, seconds: float | None) -> None:
+        """Fees of fills from now on are posted so many venue seconds later; None: as the policy says."""
+        self._do(lambda doors: doors.delay_fees(seconds))
 
     def hide_position(self, symbol: str, times: int = 1) -> None:
         """The position is missing from the next reads. `symbol`: BTC/USD or BTCUSD."""

@@ -1,57 +1,186 @@
 """The data host: /v1beta3/crypto/us over HTTP. Numbers are numbers, symbols have their slash. alpaca.md 2.10."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 
 from aiohttp import web
 
-from dcabot.core.model import Quote
+from dcabot.core.venue import Refusal
+from dcabot.simulator import requests
+from dcabot.simulator.bars import Bar, Tape, Trade, bucket_of
+from dcabot.simulator.clock import EPOCH
 from dcabot.simulator.exchange import Exchange
 from dcabot.simulator.gate import answer
-from dcabot.simulator.wire import Json, quote_numbers, stamp
+from dcabot.simulator.requests import BadRequest
+from dcabot.simulator.wire import Json, quote_numbers, stamp_ns
 
 SYMBOL = re.compile(r"[A-Z]+x?/[A-Z]+")
 ROOT = "/v1beta3/crypto/{location:us|us-1|us-2|eu-1|bs-1}"
+LIMIT, LIMIT_MAX = 1000, 10_000
+Rows = list[tuple[str, Json]]  # (time as text, the row)
 
 
 class DataHost:
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+    def __init__(self, exchange: Exchange, tape: Tape) -> None:
+        self._exchange, self._tape = exchange, tape
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get(f"{ROOT}/latest/quotes", self.latest_quotes),
             web.get(f"{ROOT}/latest/orderbooks", self.latest_orderbooks),
+            web.get(f"{ROOT}/latest/trades", self.latest_trades),
+            web.get(f"{ROOT}/latest/bars", self.latest_bars),
+            web.get(f"{ROOT}/bars", self.bars),
+            web.get(f"{ROOT}/trades", self.trades),
+            web.get(f"{ROOT}/quotes", self.quotes),
+            web.get(f"{ROOT}/snapshots", self.snapshots),
         ]
 
+    # --- the latest ---
+
     async def latest_quotes(self, request: web.Request) -> web.Response:
-        return self._latest(request, "quotes", lambda quote: {"t": stamp(quote.at), **quote_numbers(quote)})
+        return self._latest(request, "quotes", self._quote)
 
     async def latest_orderbooks(self, request: web.Request) -> web.Response:
-        return self._latest(request, "orderbooks", orderbook)
+        return self._latest(request, "orderbooks", self._orderbook)
 
-    def _latest(self, request: web.Request, name: str, show: Callable[[Quote], Json]) -> web.Response:
-        symbols = [symbol.strip() for symbol in request.query.get("symbols", "").split(",") if symbol.strip()]
-        if not symbols:
-            return answer({"message": "symbols is required"}, 400)
-        refusal = refuse_symbols(symbols)
-        if refusal is not None:
-            return refusal
-        quotes = self._exchange.venue.quotes
-        return answer({name: {symbol: show(quotes[symbol]) for symbol in symbols if symbol in quotes}})
+    async def latest_trades(self, request: web.Request) -> web.Response:
+        return self._latest(request, "trades", self._trade)
+
+    async def latest_bars(self, request: web.Request) -> web.Response:
+        return self._latest(request, "bars", self._bar)
+
+    async def snapshots(self, request: web.Request) -> web.Response:
+        return self._latest(request, "snapshots", self._snapshot)
+
+    def _latest(self, request: web.Request, name: str, show: Callable[[str], Json | None]) -> web.Response:
+        shown = {symbol: show(symbol) for symbol in _symbols(request.query)}
+        return answer({name: {symbol: row for symbol, row in shown.items() if row is not None}})
+
+    def _quote(self, symbol: str) -> Json | None:
+        quote = self._exchange.venue.quotes.get(symbol)
+        return None if quote is None else {"t": stamp_ns(ns_of(quote.at)), **quote_numbers(quote)}
+
+    def _orderbook(self, symbol: str) -> Json | None:
+        row = self._quote(symbol)
+        return row and {"t": row["t"], **book_of(row)}
+
+    def _trade(self, symbol: str) -> Json | None:
+        trades = self._tape.trades.get(symbol)
+        return trade_row(trades[-1]) if trades else None
+
+    def _bar(self, symbol: str, timeframe: str = "1Min", back: int = 1) -> Json | None:
+        bars = self._tape.select(symbol, bucket_of(timeframe), 0, self._exchange.clock.now_ns())
+        return bar_row(bars[-back]) if len(bars) >= back else None
+
+    def _snapshot(self, symbol: str) -> Json | None:
+        quote = self._quote(symbol)
+        return quote and {
+            "dailyBar": self._bar(symbol, "1Day"),
+            "latestQuote": quote,
+            "latestTrade": self._trade(symbol),
+            "minuteBar": self._bar(symbol),
+            "prevDailyBar": self._bar(symbol, "1Day", 2),
+        }
+
+    # --- history ---
+
+    async def bars(self, request: web.Request) -> web.Response:
+        try:
+            bucket = bucket_of(request.query.get("timeframe", ""))
+        except ValueError as error:
+            raise data_error(str(error)) from None
+        start, end = self._window(request.query)
+        return self._pages(
+            request.query,
+            "bars",
+            lambda symbol: (bar_row(bar) for bar in self._tape.select(symbol, bucket, start, end)),
+        )
+
+    async def trades(self, request: web.Request) -> web.Response:
+        start, end = self._window(request.query)
+        kept = self._tape.trades
+        return self._pages(
+            request.query,
+            "trades",
+            lambda symbol: (trade_row(trade) for trade in kept.get(symbol, ()) if start <= trade.at_ns <= end),
+        )
+
+    async def quotes(self, request: web.Request) -> web.Response:
+        start, end = self._window(request.query)
+        kept = self._tape.quotes
+        return self._pages(
+            request.query,
+            "quotes",
+            lambda symbol: (
+                {"t": stamp_ns(at_ns), **quote_numbers(quote)}
+                for at_ns, quote in kept.get(symbol, ())
+                if start <= at_ns <= end
+            ),
+        )
+
+    def _window(self, query: Mapping[str, str]) -> tuple[int, int]:
+        """From `start` (the day's beginning) to `end` (now), in nanoseconds."""
+        now = self._exchange.clock.now()
+        try:
+            start, end = requests.instant(query, "start"), requests.instant(query, "end")
+        except BadRequest as error:
+            raise data_error(str(error)) from None
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        return ns_of(start or midnight), ns_of(end or now)
+
+    def _pages(self, query: Mapping[str, str], name: str, rows: Callable[[str], Iterable[Json]]) -> web.Response:
+        """One page over all symbols; the token is the number of rows already given."""
+        limit = LIMIT if "limit" not in query else _count(query["limit"], LIMIT_MAX)
+        done = _count(query["page_token"], 10**9) if query.get("page_token") else 0
+        found = [(symbol, row) for symbol in sorted(_symbols(query)) for row in _in_order(rows(symbol), query)]
+        page = found[done : done + limit]
+        shown: dict[str, list[Json]] = {}
+        for symbol, row in page:
+            shown.setdefault(symbol, []).append(row)
+        more = done + limit < len(found)
+        return answer({name: shown, "next_page_token": str(done + limit) if more else None})
 
 
-def refuse_symbols(symbols: list[str]) -> web.Response | None:
+def _in_order(rows: Iterable[Json], query: Mapping[str, str]) -> Iterable[Json]:
+    return reversed(list(rows)) if query.get("sort") == "desc" else rows
+
+
+def _symbols(query: Mapping[str, str]) -> list[str]:
+    """The well-formed symbols asked for. Raises BadRequest."""
+    symbols = [symbol.strip() for symbol in query.get("symbols", "").split(",") if symbol.strip()]
+    if not symbols:
+        raise data_error("symbols is required")
     for symbol in symbols:
         if not SYMBOL.fullmatch(symbol):
-            return answer({"message": f"invalid symbol: {symbol[:100]} does not match ^[A-Z]+x?/[A-Z]+$"}, 400)
-    return None
+            raise data_error(f"invalid symbol: {symbol[:100]} does not match ^[A-Z]+x?/[A-Z]+$")
+    return list(dict.fromkeys(symbols))
 
 
-def orderbook(quote: Quote) -> Json:
-    numbers = quote_numbers(quote)
-    return {
-        "t": stamp(quote.at),
-        "b": [{"p": numbers["bp"], "s": numbers["bs"]}],
-        "a": [{"p": numbers["ap"], "s": numbers["as"]}],
-    }
+def _count(text: str, largest: int) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:12]) <= largest:
+        raise data_error(f"invalid limit or page_token: {text[:40]}")
+    return int(text)
+
+
+def data_error(message: str) -> BadRequest:
+    """The data host's refusals have a message and no code."""
+    return BadRequest(Refusal(400, 0, message))
+
+
+def ns_of(at: datetime) -> int:
+    return (at - EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def bar_row(bar: Bar) -> Json:
+    return {"t": stamp_ns(bar.at_ns)[:19] + "Z", **bar.numbers()}
+
+
+def trade_row(trade: Trade) -> Json:
+    return {"t": stamp_ns(trade.at_ns), **trade.numbers()}
+
+
+def book_of(quote: Json) -> Json:
+    """A book of one level on each side."""
+    return {"b": [{"p": quote["bp"], "s": quote["bs"]}], "a": [{"p": quote["ap"], "s": quote["as"]}]}

@@ -1,18 +1,20 @@
-"""Where prices come from: a list or file of ticks, or a seeded random walk.
+"""Where prices come from: a list or file of ticks, or a seeded random walk. (Candles: `candles.py`.)
 
 No floats: the same seed makes the same prices on every machine.
 """
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
-from dcabot.core.money import parse, step_down, step_up
+from dcabot.core.money import ONE, parse, step_down, step_up
 from dcabot.simulator.listings import Listing, listing_of
 
-PARTS = 1_000_000  # walks move in millionths of the price
+PARTS = 1_000_000_000  # walks move in billionths of the price
+Number = Decimal | int | str
 
 
 class Tick(NamedTuple):
@@ -24,7 +26,7 @@ class Tick(NamedTuple):
     ask: Decimal
 
 
-def script(rows: Iterable[tuple[int | str | Decimal, str, int | str | Decimal, int | str | Decimal]]) -> list[Tick]:
+def script(rows: Iterable[tuple[Number, str, Number, Number]]) -> list[Tick]:
     """Ticks from (seconds, symbol, bid, ask), put in order of time."""
     ticks = [Tick(parse(seconds), symbol, parse(bid), parse(ask)) for seconds, symbol, bid, ask in rows]
     return sorted(ticks, key=lambda tick: tick.seconds)
@@ -50,25 +52,48 @@ def read_script(path: str | Path) -> list[Tick]:
     return sorted(ticks, key=lambda tick: tick.seconds)
 
 
-def walk(
-    seed: int,
-    symbols: Sequence[str],
-    interval: Decimal | int | str = 1,
-    step: Decimal | int | str = "0.0005",
-    spread: Decimal | int | str = "0.0010",
-) -> Iterator[Tick]:
-    """An endless random walk: each `interval` seconds every price moves by at most the ratio `step`."""
+@dataclass(frozen=True, slots=True)
+class WalkShape:
+    """How a walk moves. Ratios are of the price; chances are for each symbol and step.
+
+    `correlation` is the share of every move that is the same for all symbols. A jump is a single move of the
+    ratio `jump`, up or down; while a spread is wide it is `wide_spread`.
+    """
+
+    interval: Number = 1  # seconds between the quotes of a symbol
+    step: Number = "0.0005"
+    spread: Number = "0.0010"
+    correlation: Number = 0
+    jump_chance: Number = 0
+    jump: Number = "0.02"
+    wide_chance: Number = 0
+    wide_spread: Number = "0.01"
+
+
+def walk(seed: int, symbols: Sequence[str], shape: WalkShape | None = None, **changes: Number) -> Iterator[Tick]:
+    """An endless random walk; `changes` are fields of WalkShape."""
+    form = WalkShape(**changes) if shape is None else shape
     dice = random.Random(seed)
     listings = [listing_of(symbol) for symbol in symbols]
     mids = [listing.start_price for listing in listings]
-    reach, half = int(parse(step) * PARTS), parse(spread) / 2
+    reach, common = int(parse(form.step) * PARTS), parse(form.correlation)
     seconds = Decimal(0)
     while True:
+        shared = dice.randint(-reach, reach)
         for number, listing in enumerate(listings):
-            yield quoted(seconds, listing, mids[number], half)
-            moved = mids[number] * (PARTS + dice.randint(-reach, reach)) / PARTS
+            spread = form.wide_spread if _happens(dice, form.wide_chance) else form.spread
+            yield quoted(seconds, listing, mids[number], parse(spread) / 2)
+            move = common * shared + (ONE - common) * dice.randint(-reach, reach)
+            if _happens(dice, form.jump_chance):
+                move += dice.choice((-1, 1)) * parse(form.jump) * PARTS
+            moved = step_down(mids[number] * (PARTS + move) / PARTS, listing.instrument.price_step / 1000)
             mids[number] = max(listing.instrument.price_step * 100, moved)
-        seconds += parse(interval)
+        seconds += parse(form.interval)
+
+
+def _happens(dice: random.Random, chance: Number) -> bool:
+    # Not drawn when it cannot happen, so that a walk without jumps is the same with and without this feature.
+    return bool(parse(chance)) and dice.randrange(PARTS) < parse(chance) * PARTS
 
 
 def quoted(seconds: Decimal, listing: Listing, mid: Decimal, half_spread: Decimal) -> Tick:

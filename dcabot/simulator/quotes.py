@@ -10,6 +10,7 @@ from aiohttp import WSMsgType, web
 
 from dcabot.core.model import Quote
 from dcabot.core.money import text
+from dcabot.simulator.bars import Bar, Tape, Trade
 from dcabot.simulator.exchange import Exchange
 from dcabot.simulator.faults import DATA
 from dcabot.simulator.sockets import BACKLOG_MAX, Connection, Door
@@ -35,21 +36,23 @@ ERRORS = {
     411: "insufficient scope",
     500: "internal error",
 }
+CLOSING = frozenset({404, 406, 407})
 
 
 def error(code: int) -> list[Json]:
-    return [{"T": "error", "code": code, "msg": ERRORS[code]}]
+    return [{"T": "error", "code": code, "msg": ERRORS.get(code, "error")}]
 
 
 class QuoteDoor(Door):
     """GET /v1beta3/crypto/us as a websocket."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, tape: Tape) -> None:
         super().__init__(DATA, exchange)
         self._dice = random.Random(exchange.settings.seed + 2)
         self._waiting: tuple[str, Json, int] | None = None
-        self.login_error: int | None = None  # answer every login with this error
         exchange.on_quote.append(self.publish)
+        tape.on_trade.append(self._publish_trade)
+        tape.on_bar.append(self._publish_bar)
 
     async def serve(self, connection: Connection, request: web.Request) -> None:
         if self.fault.hangs_in_login:
@@ -100,8 +103,8 @@ class QuoteDoor(Door):
 
     async def _log_in(self, connection: Connection, keys: list[Any]) -> bool:
         """Answer a login. False when the connection is over."""
-        if self.login_error is not None:
-            self._send(connection, error(self.login_error))
+        if self.fault.login_error is not None:
+            self._send(connection, error(self.fault.login_error))
             return True
         if not keys_match(self.exchange, keys):
             self.note("login", status="auth failed")
@@ -120,6 +123,9 @@ class QuoteDoor(Door):
         return True
 
     def _subscribe(self, connection: Connection, asked: Json, is_more: bool) -> None:
+        if self.fault.subscribe_error is not None:
+            self._send(connection, error(self.fault.subscribe_error))
+            return
         wanted: dict[str, set[str]] = {}
         for channel in asked:
             if channel == "action":
@@ -147,6 +153,12 @@ class QuoteDoor(Door):
     def _send(self, connection: Connection, message: list[Json]) -> None:
         connection.send(self.pack(connection, message), connection.is_msgpack)
 
+    def send_error(self, code: int) -> None:
+        for connection in list(self.connections):
+            self._send(connection, error(code))
+            if code in CLOSING:
+                connection.cut(self.exchange.settings.data_error_close)
+
     # --- quotes ---
 
     def publish(self, quote: Quote, at_ns: int) -> None:
@@ -157,6 +169,7 @@ class QuoteDoor(Door):
         if fault.drop_ratio and self._dice.randrange(1_000_000) < fault.drop_ratio * 1_000_000:
             return
         body = quote_numbers(quote)
+        self._publish_book(quote.symbol, body, at_ns)
         self.exchange.journal.add_quote(time.monotonic_ns(), quote.symbol, text(quote.bid), text(quote.ask))
         if fault.reorders and self._waiting is None:
             self._waiting = (quote.symbol, body, at_ns)
@@ -171,6 +184,30 @@ class QuoteDoor(Door):
             symbol, earlier, earlier_ns = self._waiting
             self._waiting = None
             self.send_data("quotes", "q", symbol, earlier, earlier_ns)
+
+    def _publish_trade(self, symbol: str, trade: Trade) -> None:
+        if not self.fault.is_mute:
+            self.send_data("trades", "t", symbol, trade.numbers(), trade.at_ns)
+
+    def _publish_bar(self, channel: str, symbol: str, bar: Bar) -> None:
+        if not self.fault.is_mute:
+            self.send_data(channel, "b" if channel == "bars" else "d", symbol, bar.numbers(), bar.at_ns)
+
+    def _publish_book(self, symbol: str, quote: Json, at_ns: int) -> None:
+        """A book of one level: whole and marked as a reset at first, then what changed; size 0 takes a level away."""
+        for connection in self.connections:
+            if not {symbol, "*"} & connection.channels.get("orderbooks", set()):
+                continue
+            before = connection.books.get(symbol)
+            connection.books[symbol] = quote
+            sides: Json = {}
+            for side, price, size in (("b", "bp", "bs"), ("a", "ap", "as")):
+                gone = before is not None and before[price] != quote[price]
+                sides[side] = [{"p": before[price], "s": 0.0}] if before is not None and gone else []
+                sides[side].append({"p": quote[price], "s": quote[size]})
+            at = timestamp(at_ns) if connection.is_msgpack else stamp_ns(at_ns)
+            reset = {"r": True} if before is None else {}
+            self._send(connection, [{"T": "o", "S": symbol, "t": at, **sides, **reset}])
 
     def send_data(self, channel: str, kind: str, symbol: str, body: Json, at_ns: int) -> None:
         """One data message, alone in its array, to every subscriber of the symbol."""

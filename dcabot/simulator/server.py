@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from aiohttp import web
 
 from dcabot.core.money import parse
 from dcabot.core.venue import Refusal
+from dcabot.simulator.bars import Tape
 from dcabot.simulator.clock import Clock
 from dcabot.simulator.control import Control
 from dcabot.simulator.exchange import Exchange
@@ -41,9 +42,12 @@ class Server:
         self.exchange = Exchange(settings, self.clock, self.journal, self.faults)
         self.trading = TradingHost(self.exchange)
         self.doors: dict[str, Door] = {TRADING: UpdateDoor(self.exchange)}
-        quotes = QuoteDoor(self.exchange)
-        self.doors[DATA] = quotes
-        self.flood = Flood(self.exchange, quotes)
+        self.tape = Tape(self.clock)
+        self.exchange.on_quote.append(self.tape.hear_quote)
+        self.exchange.on_event.append(self.tape.hear_event)
+        self._quotes = QuoteDoor(self.exchange, self.tape)
+        self.doors[DATA] = self._quotes
+        self.flood = Flood(self.exchange, self._quotes)
         self._socket = bound(settings.host, settings.port)
         self.host, self.port = self._socket.getsockname()[:2]
         self._runner: web.AppRunner | None = None
@@ -52,7 +56,7 @@ class Server:
     def _application(self) -> web.Application:
         app = web.Application(middlewares=[Gate(self.exchange).middleware()], client_max_size=BODY_MAX)
         app.add_routes(self.trading.routes())
-        app.add_routes(DataHost(self.exchange).routes())
+        app.add_routes(DataHost(self.exchange, self.tape).routes())
         app.add_routes(Control(self.exchange, self.flood).routes())
         app.add_routes([web.get("/stream", self.doors[TRADING].upgrade)])
         app.add_routes([web.get("/v1beta3/crypto/{location:us|us-1|us-2|eu-1|bs-1}", self.doors[DATA].upgrade)])
@@ -85,6 +89,13 @@ class Server:
 
     def send_raw(self, stream: str, payload: bytes, is_binary: bool) -> None:
         self.doors[stream].send_raw(payload, is_binary)
+
+    def send_error(self, code: int) -> None:
+        self._quotes.send_error(code)
+
+    def delay_fees(self, seconds: float | None) -> None:
+        policy = self.exchange.settings.policy
+        self.exchange.venue.account.fee_delay = policy.fee_delay if seconds is None else timedelta(seconds=seconds)
 
     def rematch_all(self) -> None:
         self.exchange.rematch_all()

@@ -40,6 +40,7 @@ class Connection:
         self.is_authorized = False
         self.was_cut = False
         self.channels: dict[str, set[str]] = {}
+        self.books: dict[str, Any] = {}  # the last order book sent, of each symbol
 
     @property
     def is_up(self) -> bool:

@@ -65,7 +65,7 @@ class UpdateDoor(Door):
         names = ("key_id", "secret_key") if action == "authenticate" else ("key", "secret")
         holder = asked.get("data") if action == "authenticate" else asked
         sent = [holder.get(name) if isinstance(holder, dict) else None for name in names]
-        connection.is_authorized = keys_match(self.exchange, sent)
+        connection.is_authorized = self.fault.login_error is None and keys_match(self.exchange, sent)
         self.note("login", status="authorized" if connection.is_authorized else "unauthorized")
         data = {"action": "authenticate", "status": "authorized" if connection.is_authorized else "unauthorized"}
         if action == "authenticate" and connection.is_authorized:

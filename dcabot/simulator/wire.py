@@ -89,7 +89,9 @@ def unpacked(content: bytes) -> Any:
 
 
 def refusal_json(refusal: Refusal) -> Json:
-    return {"code": refusal.code, "message": refusal.message, **refusal.extras}
+    """The body of a refusal; the data host's have no code."""
+    code = {"code": refusal.code} if refusal.code else {}
+    return {**code, "message": refusal.message, **refusal.extras}
 
 
 def order_json(order: VenueOrder, listing: Listing) -> Json:

@@ -1,0 +1,191 @@
+"""Bars and trades, made of what the venue saw: prices from quote mids, volume from its own executions.
+
+So a bar without a trade has v = 0, as on Alpaca's venue. Only minutes with a quote have a bar.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from dcabot.core.model import Quote, Side
+from dcabot.core.money import EXACT, ZERO
+from dcabot.core.venue import Event, Execution
+from dcabot.simulator.clock import EPOCH, SECOND, Clock, at_of
+from dcabot.simulator.wire import Json, number
+
+MINUTE = 60 * SECOND
+KEPT = 50_000  # bars and trades of a symbol
+QUOTES_KEPT = 2_000
+
+
+@dataclass(slots=True)
+class Bar:
+    """One minute, or a bucket of minutes. `at_ns` is where it begins."""
+
+    at_ns: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal = ZERO
+    turnover: Decimal = ZERO
+    trades: int = 0
+
+    def add(self, later: "Bar") -> None:
+        """Take a later bar into this one."""
+        self.high, self.low, self.close = max(self.high, later.high), min(self.low, later.low), later.close
+        self.volume += later.volume
+        self.turnover += later.turnover
+        self.trades += later.trades
+
+    def numbers(self) -> Json:
+        """The bar's fields on the data host, without its time."""
+        average = EXACT.divide(self.turnover, self.volume) if self.volume else (self.high + self.low) / 2
+        return {
+            "o": number(self.open),
+            "h": number(self.high),
+            "l": number(self.low),
+            "c": number(self.close),
+            "v": number(self.volume),
+            "n": self.trades,
+            "vw": number(average),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """An execution as market data: `taker` is B or S."""
+
+    number: int
+    at_ns: int
+    price: Decimal
+    quantity: Decimal
+    taker: str
+
+    def numbers(self) -> Json:
+        return {"p": number(self.price), "s": number(self.quantity), "i": self.number, "tks": self.taker}
+
+
+class Tape:
+    """What market data remembers, of each symbol. `on_bar(channel, symbol, bar)` hears of bars as they close."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.bars: dict[str, deque[Bar]] = {}
+        self.quotes: dict[str, deque[tuple[int, Quote]]] = {}
+        self.trades: dict[str, deque[Trade]] = {}
+        self._open: dict[str, Bar] = {}
+        self._days: dict[str, Bar] = {}
+        self._closes_at: int | None = None
+        self._count = 5_000_000_000
+        self.on_bar: list[Callable[[str, str, Bar], None]] = []
+        self.on_trade: list[Callable[[str, Trade], None]] = []
+
+    def load(self, symbol: str, bars: list[Bar]) -> None:
+        """History from before the simulator's start, oldest first."""
+        kept = self.bars.setdefault(symbol, deque(maxlen=KEPT))
+        kept.extend(bars)
+
+    def hear_quote(self, quote: Quote, at_ns: int) -> None:
+        if not 0 < quote.bid <= quote.ask:
+            return
+        mid = (quote.bid + quote.ask) / 2
+        self.quotes.setdefault(quote.symbol, deque(maxlen=QUOTES_KEPT)).append((at_ns, quote))
+        bar = self._current(quote.symbol, mid)
+        bar.high, bar.low, bar.close = max(bar.high, mid), min(bar.low, mid), mid
+
+    def hear_event(self, event: Event) -> None:
+        if event.execution is not None:
+            self._add_trade(event.execution)
+
+    def _add_trade(self, execution: Execution) -> None:
+        self._count += 1
+        is_buyer_taker = (execution.side is Side.BUY) != execution.maker
+        trade = Trade(
+            self._count,
+            self._clock.now_ns(),
+            execution.price,
+            execution.quantity,
+            "B" if is_buyer_taker else "S",
+        )
+        self.trades.setdefault(execution.symbol, deque(maxlen=KEPT)).append(trade)
+        bar = self._current(execution.symbol, execution.price)
+        bar.volume += trade.quantity
+        bar.turnover += EXACT.multiply(trade.quantity, trade.price)
+        bar.trades += 1
+        for listener in self.on_trade:
+            listener(execution.symbol, trade)
+
+    def _current(self, symbol: str, price: Decimal) -> Bar:
+        """The symbol's bar of this minute; the first of a minute sets the timer that closes it."""
+        now_ns = self._clock.now_ns()
+        if self._closes_at is not None and now_ns >= self._closes_at:
+            self._close()
+        if self._closes_at is None:
+            self._closes_at = now_ns - now_ns % MINUTE + MINUTE
+            self._clock.call_at(self._closes_at, self._close)
+        bar = self._open.get(symbol)
+        if bar is None:
+            bar = self._open[symbol] = Bar(now_ns - now_ns % MINUTE, price, price, price, price)
+        return bar
+
+    def _close(self) -> None:
+        """End the minute: its bars are history and news, and each day bar grows."""
+        if self._closes_at is None or self._clock.now_ns() < self._closes_at:
+            return
+        closed, self._open, self._closes_at = self._open, {}, None
+        for symbol, bar in closed.items():
+            self.bars.setdefault(symbol, deque(maxlen=KEPT)).append(bar)
+            day_ns = bar.at_ns - bar.at_ns % (1440 * MINUTE)
+            day = self._days.get(symbol)
+            if day is None or day.at_ns != day_ns:
+                day = self._days[symbol] = _copy(bar, day_ns)
+            else:
+                day.add(bar)
+            for listener in self.on_bar:
+                listener("bars", symbol, bar)
+                listener("dailyBars", symbol, day)
+
+    def select(self, symbol: str, bucket: Callable[[int], int], start_ns: int, end_ns: int) -> list[Bar]:
+        """The symbol's bars in buckets, from `start_ns` to `end_ns` inclusive, the forming one last."""
+        found: list[Bar] = []
+        forming = [self._open[symbol]] if symbol in self._open else []
+        for bar in [*self.bars.get(symbol, ()), *forming]:
+            begins = bucket(bar.at_ns)
+            if not start_ns <= begins <= end_ns:
+                continue
+            if found and found[-1].at_ns == begins:
+                found[-1].add(bar)
+            else:
+                found.append(_copy(bar, begins))
+        return found
+
+
+def _copy(bar: Bar, at_ns: int) -> Bar:
+    return Bar(at_ns, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.turnover, bar.trades)
+
+
+def bucket_of(timeframe: str) -> Callable[[int], int]:
+    """Where the bar begins that a minute belongs to: 15Min, 1Hour, 1Day, 1Week, 3Month. Raises ValueError."""
+    count = timeframe.rstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+    unit = timeframe[len(count) :]
+    if not count.isdigit() or not 0 < int(count) < 60:
+        raise ValueError(f"invalid timeframe: {timeframe}")
+    minutes = {"Min": 1, "T": 1, "Hour": 60, "H": 60, "Day": 1440, "D": 1440}.get(unit)
+    if minutes is not None:
+        size = int(count) * minutes * MINUTE
+        return lambda at_ns: at_ns - at_ns % size
+    if unit in ("Week", "W"):
+        week, offset = 7 * 1440 * MINUTE, 3 * 1440 * MINUTE  # 1970 began on a Thursday
+        return lambda at_ns: at_ns - (at_ns + offset) % week
+    if unit in ("Month", "M"):
+        months = int(count)
+        return lambda at_ns: _month(at_of(at_ns), months)
+    raise ValueError(f"invalid timeframe: {timeframe}")
+
+
+def _month(at: datetime, months: int) -> int:
+    first = at.replace(month=(at.month - 1) // months * months + 1, day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (first - EPOCH) // timedelta(microseconds=1) * 1000
