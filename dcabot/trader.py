@@ -59,7 +59,8 @@ class Trader:
         listing = self.broker.instruments()
         for row in listing.unreadable:
             log.warning("Alpaca sent an asset that cannot be read: %s", row.why)
-        self.instruments = {one.symbol: one for one in listing.rows}
+        known = {symbol: one for symbol, one in self.instruments.items() if listing.may_hide(symbol)}
+        self.instruments = known | {one.symbol: one for one in listing.rows}
 
     def refresh(self) -> None:
         """Read the book again: new, changed and disabled assets, and what caretakers did."""
@@ -102,19 +103,23 @@ class Trader:
 
         try:
             decision = self.executor.carry_out(entry.cycle.id, decide)
+            self._reload(symbol, entry.cycle.id)
         except RowFault as fault:
             self._hold(symbol, str(fault))
             return None
         self.said.pop(symbol, None)
-        self._reload(symbol, entry.cycle.id)
         return decision
 
     def on_report(self, report: OrderReport) -> Decision | None:
         """Book what the stream told of an order."""
-        decision = self.executor.apply(report)
-        if decision is not None:
-            self.unowned.pop(decision.cycle.symbol, None)
-            self._reload(decision.cycle.symbol, decision.cycle.id)
+        try:
+            decision = self.executor.apply(report)
+            if decision is not None:
+                self.unowned.pop(decision.cycle.symbol, None)
+                self._reload(decision.cycle.symbol, decision.cycle.id)
+        except RowFault as fault:
+            self._hold(report.symbol, str(fault))
+            return None
         return decision
 
     def sweep(self) -> Swept:

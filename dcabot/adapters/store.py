@@ -77,8 +77,16 @@ class Store:
             raise Collision(f"cycle {cycle_id}: {error}") from error
 
     def save(self, entry: Entry, decision: Decision) -> None:
-        """Write a decision on a locked entry: orders, the cycle's columns, the asset's price, the next cycle."""
-        now = self.clock()
+        """Write a decision on a locked entry: orders, the cycle's columns, the asset's price, the next cycle.
+
+        Raises RowFault when a figure does not fit its column.
+        """
+        try:
+            self._write(entry, decision, self.clock())
+        except ValueError as error:
+            raise RowFault(f"cycle {entry.cycle.id} of {entry.asset.symbol}: {error}") from error
+
+    def _write(self, entry: Entry, decision: Decision, now: datetime) -> None:
         before = {order.client_order_id: order for order in entry.cycle.orders}
         for order in decision.cycle.orders:
             old = before.get(order.client_order_id)

@@ -65,6 +65,10 @@ def main(argv: list[str]) -> int:
     return DONE
 
 
+class AnotherDaemon(DatabaseUnreachable):
+    """Two daemons on one database would each see half of the events."""
+
+
 class Daemon:
     """The event loop's side: what is waiting, who is busy, and when to look again."""
 
@@ -85,7 +89,8 @@ class Daemon:
         self.orders = ThreadPoolExecutor(ORDER_THREADS, "orders")
         self.books = ThreadPoolExecutor(1, "books")
         self.sweeps = ThreadPoolExecutor(1, "sweeps")
-        self.latest: dict[str, Any] = {}
+        self.newest: dict[str, Any] = {}  # of each symbol, the last quote that came
+        self.latest: dict[str, Any] = {}  # those of them that were not looked at yet
         self.busy: set[str] = set()
         self.quotes_wait = asyncio.Event()
         self.sweep_wanted = asyncio.Event()
@@ -133,7 +138,8 @@ class Daemon:
     # What the streams call. It runs between two reads of a socket, so it only puts things where they wait.
 
     def on_quote(self, raw: dict[str, Any]) -> None:
-        self.latest[raw.get("S", "")] = raw
+        symbol = raw.get("S", "")
+        self.latest[symbol] = self.newest[symbol] = raw
         self.quotes_wait.set()
 
     def on_trade_update(self, frame: dict[str, Any]) -> None:
@@ -174,7 +180,7 @@ class Daemon:
 
     def _be_alone(self) -> None:
         if not self.parts.store.database.hold_daemon_lock():
-            raise DatabaseUnreachable("another dcabot daemon works on this database; only one may")
+            raise AnotherDaemon("another dcabot daemon works on this database; only one may")
 
     def _warm_up(self) -> None:
         """The first order of a thread must not wait for handshakes."""
@@ -218,6 +224,11 @@ class Daemon:
             self.busy.add(symbol)
             self._in_lane(self.orders, partial(self._acted, symbol), self.trader.act, symbol, market)
 
+    def _look_again(self) -> None:
+        """The book has changed: the newest quotes may mean something else now, and the next may be a minute away."""
+        self.latest = {**self.newest, **self.latest}
+        self.quotes_wait.set()
+
     async def _wake_consumer(self) -> None:
         """So that a consumer without quotes can show that it lives."""
         while True:
@@ -230,7 +241,7 @@ class Daemon:
             self.loop.call_later(RETRY_SECONDS, self.busy.discard, symbol)
             return
         self.busy.discard(symbol)
-        self.quotes_wait.set()
+        self._look_again()
         self.loop.call_later(EVENT_PATIENCE_SECONDS, self.sweep_wanted.set)
 
     def _book(self, frame: dict[str, Any]) -> None:
@@ -248,7 +259,7 @@ class Daemon:
 
     def _booked(self, error: Exception | None) -> None:
         """Any report may have ended an order: REST knows the position now."""
-        self.quotes_wait.set()
+        self._look_again()
         if error is not None or self.trader.is_unsettled():
             self.sweep_wanted.set()
 
@@ -263,6 +274,7 @@ class Daemon:
                     await self._run(self.sweeps, self.trader.learn_instruments)
                     instruments_at = time.monotonic()
                 await self._run(self.sweeps, self._sweep)
+                self._look_again()
                 await self._check_for_mute_data()
                 self.health.well()
             except (ExchangeError, DatabaseError) as error:
@@ -312,6 +324,9 @@ class Daemon:
             try:
                 await self._run(self.books, self._refresh)
                 await self.streams.set_symbols(self.trader.symbols())
+                self._look_again()
+            except AnotherDaemon:
+                raise
             except DatabaseError as error:
                 self.health.trouble(str(error))
             if reloading:
