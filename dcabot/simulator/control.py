@@ -14,6 +14,7 @@ POST /_sim/flood                  {"symbols", "quotes", "seconds", "per_second"}
 """
 
 import inspect
+from decimal import Decimal
 from typing import Any
 
 from aiohttp import web
@@ -26,6 +27,7 @@ from dcabot.simulator.flood import Flood
 from dcabot.simulator.gate import answer, refuse
 from dcabot.simulator.listings import BUSIEST
 from dcabot.simulator.requests import unreadable
+from dcabot.simulator.wire import number
 
 FAULTS = frozenset(
     name
@@ -99,7 +101,8 @@ class Control:
             inspect.signature(method).bind(**body)
         except TypeError as error:
             raise unreadable(str(error)) from None
-        rule = method(**body)
+        # The event loop cannot wait for a Decimal.
+        rule = method(**{key: number(value) if isinstance(value, Decimal) else value for key, value in body.items()})
         if not isinstance(rule, RequestFault | UpdateFault):
             return answer({})
         self._rules.append(rule)
