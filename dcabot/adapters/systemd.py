@@ -38,6 +38,10 @@ class Systemd:
         """A start or stop that takes its time: systemd waits this long from now."""
         self._say(f"EXTEND_TIMEOUT_USEC={seconds * MICROSECONDS}")
 
+    def close(self) -> None:
+        if self._notifier is not None and self._notifier.socket is not None:
+            self._notifier.socket.close()
+
     def _say(self, *lines: str) -> None:
         if self._notifier is not None:
             self._notifier.notify("\n".join(lines))
