@@ -104,6 +104,13 @@ def load(needs: Collection[str], environ: Mapping[str, str], env_file: str | Non
     return config
 
 
+def load_mail(environ: Mapping[str, str], env_file: str | None = None) -> tuple[MailSettings | None, tuple[str, ...]]:
+    """Where alerts go, and what is odd about that; whatever else is wrong with the settings stands in no alert's way."""
+    reader = _Reader(environ, env_file)
+    mail = _mail(reader)
+    return mail, (*reader.notes, *reader.problems)
+
+
 def is_loopback(host: str) -> bool:
     """True for the names and addresses of this machine."""
     if host == "localhost" or host.endswith(".localhost"):
