@@ -1,8 +1,7 @@
 """`dcabot run`: the daemon. Streams in, decisions out, health told to systemd.
 
-Three lanes of worker threads keep slow things apart: `orders` sends requests, one in flight per asset and many assets
-side by side; `books` applies what the streams report, in order; `sweeps` asks REST for the truth. The event loop
-itself only keeps the newest quote of each symbol and decides on it (see `Trader.consider`).
+Lanes of worker threads keep slow things apart (`lanes.py`); of an asset one request is in flight at a time. The event
+loop itself only keeps the newest quote of each symbol and decides on it (see `Trader.consider`).
 """
 
 import asyncio
@@ -10,9 +9,9 @@ import contextlib
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -22,15 +21,15 @@ from dcabot.adapters.config import ConfigError
 from dcabot.adapters.database import DatabaseBusy, DatabaseError, DatabaseUnreachable
 from dcabot.adapters.streams import Feed, Streams, mute_symbols
 from dcabot.adapters.systemd import Systemd
-from dcabot.commands import DONE, parser, start_logging, utc_now
+from dcabot.commands import DONE, FAILED, parser, start_logging, utc_now
 from dcabot.commands.health import Health
-from dcabot.commands.wiring import Parts, assemble
+from dcabot.commands.lanes import ORDER_THREADS, Lanes
+from dcabot.commands.wiring import Parts, build, check_schema
 from dcabot.core.snapshot import ExchangeError, ExchangeUnreachable
 from dcabot.trader import Trader
 
 log = logging.getLogger(__name__)
 
-ORDER_THREADS = 20
 PACE_SECONDS = 0.005  # between two looks at the newest quotes: a flood must not starve the socket
 START_PATIENCE_SECONDS = 60  # the database or the exchange may start later than we do
 SWEEP_SPACING_SECONDS = 2.0
@@ -42,8 +41,11 @@ EVENT_PATIENCE_SECONDS = 5.0  # a request that brought no event by then is asked
 INSTRUMENTS_SECONDS = 3600.0
 RETRY_SECONDS = 2.0
 HEALTH_SECONDS = 5.0
+BEAT_SECONDS = 10.0
 STREAM_SETTLED_SECONDS = 30.0  # a stream that came up later than this may well be behind REST
+PULSE_SECONDS = 5.0
 STOP_PATIENCE_SECONDS = 3.0  # for requests in flight; what they came to, the next start will ask
+STOP_SECONDS = 4.0  # then we go, whatever hangs: a name server, a library's goodbye
 
 T = TypeVar("T")
 
@@ -51,13 +53,15 @@ T = TypeVar("T")
 def main(argv: list[str]) -> int:
     args = parser("run", "The daemon: trades until it is stopped. SIGHUP reads the assets again.").parse_args(argv)
     start_logging(args.verbose)
-    parts = assemble(args.env_file)
+    parts = build(args.env_file)
     venue = parts.config.venue.value.upper()
     log.info("dcabot trades on %s (%s), books in %s", venue, parts.config.base_url, parts.store.database.settings)
     daemon = Daemon(parts)
-    asyncio.run(daemon.run())
-    parts.store.database.close_all()
-    if daemon.workers_are_stuck():
+    try:
+        asyncio.run(daemon.run())
+    finally:
+        parts.store.database.close_all()
+    if daemon.lanes.are_stuck():
         # A thread waits for the exchange. Its row is committed and its outcome will be asked for at the next start;
         # Python would wait for it, systemd would not.
         logging.shutdown()
@@ -86,9 +90,6 @@ class Daemon:
         self.systemd = Systemd(os.environ)
         self.streams = Streams(config, self.on_quote, self.on_trade_update, self.on_connected)
         self.health = Health(self.trader, self.streams)
-        self.orders = ThreadPoolExecutor(ORDER_THREADS, "orders")
-        self.books = ThreadPoolExecutor(1, "books")
-        self.sweeps = ThreadPoolExecutor(1, "sweeps")
         self.newest: dict[str, Any] = {}  # of each symbol, the last quote that came
         self.latest: dict[str, Any] = {}  # those of them that were not looked at yet
         self.busy: set[str] = set()
@@ -97,39 +98,29 @@ class Daemon:
         self.refresh_wanted = asyncio.Event()
         self.stopping = asyncio.Event()
         self.reload_wanted = False
-        self.failed: asyncio.Future[None]
+        self.lanes: Lanes
         self.streaming: asyncio.Task[None]
 
     async def run(self) -> None:
         """Start, trade, stop. SIGTERM and SIGINT end it at any moment; an error that nobody expects is raised."""
         self.loop = asyncio.get_running_loop()
-        self.failed = self.loop.create_future()
+        self.lanes = Lanes(self._trouble)
         for number in (signal.SIGTERM, signal.SIGINT):
             self.loop.add_signal_handler(number, self.stopping.set)
         self.loop.add_signal_handler(signal.SIGHUP, self._reload)
         life = asyncio.create_task(self._live())
         stop = asyncio.create_task(self.stopping.wait())
-        ends: list[asyncio.Future[Any]] = [life, stop, self.failed]
+        ends: list[asyncio.Future[Any]] = [life, stop, self.lanes.failed]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        _leave_within(STOP_SECONDS, DONE if self.stopping.is_set() else FAILED)
         self.systemd.stopping("stopping")
         log.info("stopping")
-        ended = [one for one in (life, self.failed) if one.done()]
+        ended = [one for one in (life, self.lanes.failed) if one.done()]
         self.streams.stop()
         life.cancel()
-        for pool in (self.orders, self.books, self.sweeps):
-            pool.shutdown(wait=False, cancel_futures=True)
-        await self._finish_requests()
+        await self.lanes.close(STOP_PATIENCE_SECONDS)
         for one in ended:
             one.result()
-
-    def workers_are_stuck(self) -> bool:
-        return any(thread.is_alive() for pool in (self.orders, self.books, self.sweeps) for thread in pool._threads)
-
-    async def _finish_requests(self) -> None:
-        """Let requests in flight be answered and their answers be written, for a moment."""
-        patience_ends = time.monotonic() + STOP_PATIENCE_SECONDS
-        while self.workers_are_stuck() and time.monotonic() < patience_ends:
-            await asyncio.sleep(0.02)
 
     def _reload(self) -> None:
         self.reload_wanted = True
@@ -143,7 +134,7 @@ class Daemon:
         self.quotes_wait.set()
 
     def on_trade_update(self, frame: dict[str, Any]) -> None:
-        self._in_lane(self.books, self._booked, self._book, frame)
+        self.lanes.put(self.lanes.books, self._booked, self._book, frame)
 
     def on_connected(self, feed: Feed) -> None:
         """Whatever happened while a stream was away is only known to REST."""
@@ -153,7 +144,7 @@ class Daemon:
     # The daemon's life.
 
     async def _live(self) -> None:
-        """Start, and then do five things at once until one of them fails."""
+        """Start, and then do these things at once until one of them fails."""
         await self._start()
         self.systemd.ready(self.health.sentence())
         log.info("ready: %s", self.health.sentence())
@@ -162,21 +153,25 @@ class Daemon:
             self._wake_consumer(),
             self._sweep_for_ever(),
             self._refresh_for_ever(),
+            self._stay_alone(),
             self._tell_health(),
+            self._beat_for_ever(),
+            self.streaming,
         )
 
     async def _start(self) -> None:
         """Be the only daemon, listen, and agree with the exchange before anything is decided."""
         self.systemd.status("starting: agreeing with the exchange")
+        await self._patiently(partial(check_schema, self.parts.config))
+        await self._patiently(self._be_alone)
         account = await self._patiently(self.parts.broker.account)
         if account.obstacle:
             raise ConfigError([f"Alpaca: {account.obstacle}"])
-        await self._patiently(self._be_alone)
         await self._patiently(self.trader.recover)
         # What happens between the recovery and the connection is only known to REST: `on_connected` asks for it.
         self.streaming = asyncio.create_task(self.streams.run(self.trader.symbols()))
         for _ in range(ORDER_THREADS):
-            self.orders.submit(self._warm_up)
+            self.lanes.orders.submit(self._warm_up)
 
     def _be_alone(self) -> None:
         if not self.parts.store.database.hold_daemon_lock():
@@ -193,7 +188,9 @@ class Daemon:
         patience_ends = time.monotonic() + START_PATIENCE_SECONDS
         while True:
             try:
-                return await self._run(self.sweeps, work)
+                return await self.lanes.run(self.lanes.sweeps, work)
+            except AnotherDaemon:
+                raise
             except (DatabaseUnreachable, DatabaseBusy, ExchangeUnreachable) as error:
                 if time.monotonic() > patience_ends:
                     raise
@@ -222,7 +219,7 @@ class Daemon:
         market = self.trader.consider(quote)
         if market is not None:
             self.busy.add(symbol)
-            self._in_lane(self.orders, partial(self._acted, symbol), self.trader.act, symbol, market)
+            self.lanes.put(self.lanes.orders, partial(self._acted, symbol), self.trader.act, symbol, market)
 
     def _look_again(self) -> None:
         """The book has changed: the newest quotes may mean something else now, and the next may be a minute away."""
@@ -271,9 +268,9 @@ class Daemon:
             self.sweep_wanted.clear()
             try:
                 if time.monotonic() - instruments_at > INSTRUMENTS_SECONDS:
-                    await self._run(self.sweeps, self.trader.learn_instruments)
+                    await self.lanes.run(self.lanes.sweeps, self.trader.learn_instruments)
                     instruments_at = time.monotonic()
-                await self._run(self.sweeps, self._sweep)
+                await self.lanes.run(self.lanes.sweeps, self._sweep)
                 self._look_again()
                 await self._check_for_mute_data()
                 self.health.well()
@@ -305,7 +302,7 @@ class Daemon:
         silent = self.health.silent_symbols(self.trader.symbols(), limit)
         if not silent:
             return
-        listing = await self._run(self.sweeps, partial(self.parts.broker.latest_quotes, silent))
+        listing = await self.lanes.run(self.lanes.sweeps, partial(self.parts.broker.latest_quotes, silent))
         mute = mute_symbols(self.health.quoted_at(), listing.rows)
         if mute:
             why = f"silent on {', '.join(mute)} for over {limit} s, and REST has newer quotes"
@@ -322,20 +319,29 @@ class Daemon:
                 log.info("reading the assets again")
                 self.systemd.reloading()
             try:
-                await self._run(self.books, self._refresh)
+                await self.lanes.run(self.lanes.books, self.trader.refresh)
                 await self.streams.set_symbols(self.trader.symbols())
                 self._look_again()
-            except AnotherDaemon:
-                raise
             except DatabaseError as error:
                 self.health.trouble(str(error))
             if reloading:
                 self.systemd.ready(self.health.sentence())
 
-    def _refresh(self) -> None:
-        """In the books lane."""
+    async def _stay_alone(self) -> None:
+        """Prove, whatever else waits, that the database answers and that we are its only daemon."""
+        while True:
+            await asyncio.sleep(PULSE_SECONDS)
+            try:
+                await self.lanes.run(self.lanes.pulse, self._beat)
+            except AnotherDaemon:
+                raise
+            except DatabaseError as error:
+                self.health.trouble(str(error))
+
+    def _beat(self) -> None:
+        """In the pulse lane, which waits for nobody else."""
         self._be_alone()
-        self.trader.refresh()
+        self.parts.store.database.ping()
         self.health.database_answered()
 
     async def _tell_health(self) -> None:
@@ -350,28 +356,13 @@ class Daemon:
                 told = sentence
             await asyncio.sleep(pause)
 
-    # Lanes.
+    def _trouble(self, sentence: str) -> None:
+        self.health.trouble(sentence)
+        self.sweep_wanted.set()
 
-    async def _run(self, lane: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        return await self.loop.run_in_executor(lane, work)
 
-    def _in_lane(
-        self,
-        lane: ThreadPoolExecutor,
-        done: Callable[[Exception | None], None],
-        work: Callable[..., object],
-        *given: Any,
-    ) -> None:
-        """Work whose end `done` hears of. Trouble with a door is expected; any other error ends the daemon."""
-
-        def finished(future: "asyncio.Future[object]") -> None:
-            error = None if future.cancelled() else future.exception()
-            if isinstance(error, (DatabaseError, ExchangeError)):
-                self.health.trouble(str(error))
-                self.sweep_wanted.set()
-            elif error is not None and not self.failed.done():
-                self.failed.set_exception(error)
-                return
-            done(error if isinstance(error, Exception) else None)
-
-        self.loop.run_in_executor(lane, work, *given).add_done_callback(finished)
+def _leave_within(seconds: float, code: int) -> None:
+    """End this process after so long, if it still lives: whatever hangs may hang in code that is not ours."""
+    last_resort = threading.Timer(seconds, os._exit, [code])
+    last_resort.daemon = True
+    last_resort.start()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dcabot.adapters.config import DATABASE, EXCHANGE, Config, ConfigError, load
 from dcabot.adapters.database import connect
+from dcabot.adapters.dburl import DatabaseSettings
 from dcabot.adapters.migrations import pending
 from dcabot.adapters.store import Store
 from dcabot.commands import utc_now
@@ -35,20 +36,36 @@ class Parts:
 
 def assemble(env_file: str | None) -> Parts:
     """Read the settings and put the parts together. Raises ConfigError, also when the schema is out of date."""
+    parts = build(env_file)
+    check_schema(parts.config)
+    return parts
+
+
+def build(env_file: str | None) -> Parts:
+    """Read the settings and put the parts together; nobody is spoken to yet. Raises ConfigError."""
     from dcabot.adapters.broker import Broker
 
     config = load({EXCHANGE, DATABASE}, os.environ, env_file)
-    store = open_books(config)
+    store = Store(connect(_place(config)), utc_now)
     broker = Broker(config, utc_now)
     return Parts(config, store, broker, Executor(store, broker, utc_now))
 
 
 def open_books(config: Config) -> Store:
     """The store of the configured database. Raises ConfigError when its schema is older than this program."""
-    if config.database is None:
-        raise ConfigError(["no database is configured: set DB_URL, DB_SOCKET or DB_HOST"])
-    missing = pending(config.database)
+    check_schema(config)
+    return Store(connect(_place(config)), utc_now)
+
+
+def check_schema(config: Config) -> None:
+    """Raises ConfigError when the database's schema is older than this program."""
+    missing = pending(_place(config))
     if missing:
         names = ", ".join(missing)
         raise ConfigError([f"the database's schema is older than this program ({names}): run `dcabot db init`"])
-    return Store(connect(config.database), utc_now)
+
+
+def _place(config: Config) -> DatabaseSettings:
+    if config.database is None:
+        raise ConfigError(["no database is configured: set DB_URL, DB_SOCKET or DB_HOST"])
+    return config.database

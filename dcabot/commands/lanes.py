@@ -1,0 +1,71 @@
+"""Worker threads that keep slow things apart, and how the event loop hears of their ends."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from dcabot.adapters.database import DatabaseError
+from dcabot.core.snapshot import ExchangeError
+
+ORDER_THREADS = 20
+
+T = TypeVar("T")
+
+
+class Lanes:
+    """`orders` sends requests, many assets side by side; `books` applies what the streams report, in order; `sweeps`
+    asks REST for the truth; `pulse` asks whether the database is there and waits for nobody.
+
+    Made inside the event loop. `on_trouble` hears of expected trouble in `put`; any other error is set on `failed`.
+    """
+
+    def __init__(self, on_trouble: Callable[[str], None]) -> None:
+        self.orders = ThreadPoolExecutor(ORDER_THREADS, "orders")
+        self.books = ThreadPoolExecutor(1, "books")
+        self.sweeps = ThreadPoolExecutor(1, "sweeps")
+        self.pulse = ThreadPoolExecutor(1, "pulse")
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._all = (self.orders, self.books, self.sweeps, self.pulse)
+        self._on_trouble = on_trouble
+        self._is_closed = False
+
+    async def run(self, lane: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        """The result of the work, or its error."""
+        return await asyncio.get_running_loop().run_in_executor(lane, work)
+
+    def put(
+        self,
+        lane: ThreadPoolExecutor,
+        done: Callable[[Exception | None], None],
+        work: Callable[..., object],
+        *given: object,
+    ) -> None:
+        """Work whose end `done` hears of. Trouble with a door is expected; any other error ends the daemon."""
+        if self._is_closed:
+            return  # what a stream still brings while we stop, REST tells at the next start
+
+        def finished(future: "asyncio.Future[object]") -> None:
+            error = None if future.cancelled() else future.exception()
+            if isinstance(error, (DatabaseError, ExchangeError)):
+                self._on_trouble(str(error))
+            elif error is not None:
+                if not self.failed.done():
+                    self.failed.set_exception(error)
+                return
+            done(error if isinstance(error, Exception) else None)
+
+        asyncio.get_running_loop().run_in_executor(lane, work, *given).add_done_callback(finished)
+
+    async def close(self, patience_seconds: float) -> None:
+        """Begin nothing new; for a moment, let requests in flight be answered and their answers be written."""
+        self._is_closed = True
+        for lane in self._all:
+            lane.shutdown(wait=False, cancel_futures=True)
+        patience_ends = time.monotonic() + patience_seconds
+        while self.are_stuck() and time.monotonic() < patience_ends:
+            await asyncio.sleep(0.02)
+
+    def are_stuck(self) -> bool:
+        return any(thread.is_alive() for lane in self._all for thread in lane._threads)
