@@ -161,4 +161,18 @@ class Order(Table):
         table_name = "dca_orders"
 
 
-MODELS: tuple[type[Table], ...] = (Asset, Cycle, Order)
+class Daemon(Table):
+    """`dca_daemon`: one row in which the daemon says how it is."""
+
+    id = IntegerField(primary_key=True)
+    started_at = InstantColumn(micro=True)
+    beat_at = InstantColumn(micro=True)
+    quote_at = InstantColumn(micro=True, null=True)
+    trade_update_at = InstantColumn(micro=True, null=True)
+    sentence = CharField(max_length=255, **default("''"))
+
+    class Meta:
+        table_name = "dca_daemon"
+
+
+MODELS: tuple[type[Table], ...] = (Asset, Cycle, Order, Daemon)

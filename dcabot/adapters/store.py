@@ -8,7 +8,7 @@ computed from the orders here, so an operator's SELECT and the bot never disagre
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -44,6 +44,17 @@ class Book:
     entries: tuple[Entry, ...] = ()
     idle: tuple[Asset, ...] = ()
     faults: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What the daemon says of itself every few seconds; the two times are when each stream last brought anything."""
+
+    started_at: datetime
+    beat_at: datetime
+    quote_at: datetime | None
+    trade_update_at: datetime | None
+    sentence: str
 
 
 class Store:
@@ -114,6 +125,21 @@ class Store:
                 return False
             self._insert_cycle(asset_id, status, self.clock())
             return True
+
+    def write_beat(self, beat: Beat) -> None:
+        """The daemon is alive. Also proves that the database can be written."""
+        columns = {**asdict(beat), "sentence": beat.sentence[:255]}
+        with self.database.transaction():
+            if not schema.Daemon.update(**columns).where(schema.Daemon.id == 1).execute():
+                schema.Daemon.insert(id=1, **columns).execute()
+
+    def read_beat(self) -> Beat | None:
+        """What the daemon said last; None when none ever ran on this database."""
+        with self.database.transaction():
+            row = schema.Daemon.select().first()
+        if row is None:
+            return None
+        return Beat(row.started_at, row.beat_at, row.quote_at, row.trade_update_at, row.sentence)
 
     def cycle_of(self, client_order_id: str) -> int | None:
         """The cycle an order's row belongs to; None when there is no such row."""

@@ -3,9 +3,11 @@
 import logging
 import time
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from dcabot.adapters.store import Beat
 from dcabot.adapters.streams import Feed, Streams
+from dcabot.commands import utc_now
 from dcabot.core.model import CycleStatus, Quote
 from dcabot.trader import Trader
 
@@ -28,6 +30,7 @@ class Health:
         self._quoted_at: dict[str, datetime] = {}
         self._heard_at: dict[str, float] = {}
         self._told = ""
+        self._started_at = utc_now()
 
     def consumer_advanced(self) -> None:
         self._consumer_at = time.monotonic()
@@ -45,6 +48,16 @@ class Health:
             return []
         now = time.monotonic()
         return [symbol for symbol in symbols if now - self._heard_at.setdefault(symbol, now) > seconds]
+
+    def beat(self, now: datetime) -> Beat:
+        """What `dcabot status` shows of a daemon in another process."""
+        return Beat(
+            self._started_at, now, self._heard(Feed.QUOTES, now), self._heard(Feed.ORDERS, now), self.sentence()
+        )
+
+    def _heard(self, feed: Feed, now: datetime) -> datetime | None:
+        heard_at = self.streams.health(feed).heard_at
+        return None if heard_at is None else now - timedelta(seconds=time.monotonic() - heard_at)
 
     def quoted_at(self) -> dict[str, datetime]:
         """When the newest quote that the stream brought of each symbol was made."""

@@ -13,7 +13,7 @@ from dcabot.adapters.schema import current
 from dcabot.commands.db import main
 from tests import servers
 
-ALL = ["0001_brief_tables", "0002_orders"]
+ALL = ["0001_brief_tables", "0002_orders", "0003_daemon"]
 SQL_FOLDER = Path(__file__).parents[2] / "sql"
 
 
@@ -39,7 +39,7 @@ def test_from_nothing_to_the_whole_schema_and_again(settings: DatabaseSettings) 
     assert migrate(settings) == ALL
     assert migrate(settings) == []
     database = connect(settings)
-    assert tables(database) == {"dca_assets", "dca_cycles", "dca_orders", "dca_migrations"}
+    assert tables(database) == {"dca_assets", "dca_cycles", "dca_orders", "dca_daemon", "dca_migrations"}
     database.close()
 
 
@@ -85,7 +85,7 @@ def test_a_run_that_was_killed_after_any_statement_is_finished_by_the_next(
     database = connect(mysql_settings)
     run(database, *scripts("mysql")[:done])
     assert migrate(mysql_settings) == ALL
-    assert tables(database) == {"dca_assets", "dca_cycles", "dca_orders", "dca_migrations"}
+    assert tables(database) == {"dca_assets", "dca_cycles", "dca_orders", "dca_daemon", "dca_migrations"}
     database.close()
 
 
@@ -149,7 +149,7 @@ def test_db_init_says_what_it_did(
     for name, value in environment(settings).items():
         monkeypatch.setenv(name, value)
     assert main(["init"]) == 0
-    assert "applied 0001_brief_tables, 0002_orders" in capsys.readouterr().out
+    assert "applied 0001_brief_tables, 0002_orders, 0003_daemon" in capsys.readouterr().out
     assert main(["init"]) == 0
     assert "up to date" in capsys.readouterr().out
 
