@@ -92,7 +92,8 @@ class Broker:
             config.key_id, config.secret_key, raw_data=True, url_override=config.data_url
         )
         transport.prepare(self._data, config.data_url, self._data_budget)
-        self._symbols: Mapping[str, str] = {}
+        self._symbols: Mapping[str, str] = {}  # of all listed pairs, BTCUSD: BTC/USD
+        self._unlisted: set[str] = set()
 
     def _trading_client(self, config: Config) -> TradingClient:
         client = TradingClient(config.key_id, config.secret_key, raw_data=True, url_override=config.base_url)
@@ -171,8 +172,9 @@ class Broker:
     def positions(self) -> Listing[Position]:
         """The crypto the account holds; a symbol that is not listed is not held, unless `may_hide` says otherwise."""
         rows = [row for row in _rows(self._query("/positions")) if _is_crypto(row)]
-        if rows and not self._symbols:
-            self.instruments()
+        if names := {wire.joined(str(row.get("symbol"))) for row in rows} - self._symbols.keys() - self._unlisted:
+            self.instruments()  # it may have been listed since we last asked
+            self._unlisted |= names - self._symbols.keys()
         listing = _listing(lambda row: wire.position(row, self._symbols), rows, "symbol")
         unreadable = tuple(Unreadable(self._symbols.get(wire.joined(u.key), u.key), u.why) for u in listing.unreadable)
         return Listing(listing.rows, unreadable)

@@ -105,7 +105,7 @@ def load(needs: Collection[str], environ: Mapping[str, str], env_file: str | Non
 
 
 def load_mail(environ: Mapping[str, str], env_file: str | None = None) -> tuple[MailSettings | None, tuple[str, ...]]:
-    """Where alerts go, and what is odd about that; whatever else is wrong with the settings stands in no alert's way."""
+    """Where alerts go, and what is odd about that; whatever else is wrong with the settings is in no alert's way."""
     reader = _Reader(environ, env_file)
     mail = _mail(reader)
     return mail, (*reader.notes, *reader.problems)

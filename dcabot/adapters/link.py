@@ -76,7 +76,8 @@ class Link:
         self._heard_at: float | None = None
         self._down_since: float | None = None
         self._failures = 0
-        self._planned = False
+        self._planned = False  # the next loss is of our own making
+        self._level = logging.INFO  # at which it is said that we are back
         self._error = self._fatal = self._said = self._refusal = ""
         self._complaint, self._complained_at = "", 0.0
 
@@ -121,12 +122,12 @@ class Link:
         if self._task is not None:
             await self._hang_up()
 
-    async def recycle(self, why: str) -> None:
+    async def recycle(self, why: str, level: int = logging.INFO) -> None:
         """Close the socket, if there is one; alpaca-py's loop then opens the next."""
         socket = self.stream._ws
         if socket is not None:
-            log.info("%s: reconnecting: %s", self.feed.value, why)
-            self._planned = True
+            log.log(level, "%s: reconnecting: %s", self.feed.value, why)
+            self._planned, self._level = True, level
             await socket.close()
 
     def delay(self) -> float:
@@ -165,8 +166,8 @@ class Link:
         if self._down_since is None:
             log.info("%s: connected", self.feed.value)
         else:
-            log.info("%s: connected again after %.0f s", self.feed.value, now - self._down_since)
-        self._down_since, self._said, self._planned = None, "", False
+            log.log(self._level, "%s: connected again after %.0f s", self.feed.value, now - self._down_since)
+        self._down_since, self._said, self._level = None, "", logging.INFO
         self._on_connected(self.feed)
 
     def complained(self, frame: Mapping[str, object]) -> None:
@@ -189,8 +190,10 @@ class Link:
             self._failures = 0
         self._logged_in_at = self._connected_since = None
         self._forget_timer()
-        lost = "reconnecting" if self._planned else f"connection lost (code {self.stream._ws.close_code})"
-        self._failed(self._refusal or lost, self._fatal)
+        if self._planned:
+            self._planned, self._down_since = False, now
+        else:
+            self._failed(self._refusal or f"connection lost (code {self.stream._ws.close_code})", self._fatal)
 
     def unreadable(self, error: BaseException) -> None:
         """A message that could not be used. Said once in a while: there may be thousands."""
@@ -210,9 +213,9 @@ class Link:
         self._error, self._fatal = reason, fatal
         if self._down_since is None:
             self._down_since = self._monotonic()
-        if reason != self._said and not self._planned:
+        if reason != self._said:
             log.warning("%s: %s", self.feed.value, reason)
-            self._said = reason
+            self._said, self._level = reason, logging.INFO
 
     def _forget_timer(self) -> None:
         if self._confirm_later is not None:

@@ -90,7 +90,7 @@ class Streams:
         while True:
             await asyncio.sleep(max(1.0, RECYCLE_SECONDS - link.age()))
             if link.age() >= RECYCLE_SECONDS:
-                await link.recycle("the connection is renewed now and then")
+                await link.recycle("the connection is renewed now and then", logging.DEBUG)
 
 
 def mute_symbols(seen_at: Mapping[str, datetime], rest: Iterable[Quote]) -> tuple[str, ...]:

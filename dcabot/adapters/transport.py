@@ -91,7 +91,7 @@ def query(client: RESTClient, budget: Budget, path: str, parameters: Mapping[str
             return client.get(path, dict(parameters or {}))
         except APIError as error:
             status = error.status_code or 0
-            if status in (401, 403):
+            if status == 401 or (status == 403 and message(error)):  # a 403 in HTML is some gateway's
                 raise ExchangeDenied(f"the exchange does not accept the API keys: {sentence(error)}") from None
             if status not in RETRIED:
                 raise

@@ -302,6 +302,11 @@ def test_keys_that_are_not_accepted_are_another_error(make_broker: Callable[...,
     assert len(server.requests) == 4
 
 
+def test_a_gateways_403_says_nothing_about_the_keys(make_broker: Callable[..., Broker]) -> None:
+    with Scripted(answer(403, b"<html>forbidden</html>")) as server, pytest.raises(ExchangeUnreachable):
+        make_broker(server.url).account()
+
+
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_a_question_is_asked_again_a_few_times_and_then_answered(
     make_broker: Callable[..., Broker], status: int
@@ -374,6 +379,20 @@ def test_a_position_that_cannot_be_read_is_not_taken_for_none(make_broker: Calla
     with Scripted(answer(200, [{"symbol": "BTCUSD", "qty": None}]), answer(200, assets)) as server:
         positions = make_broker(server.url).positions()
     assert positions.rows == () and positions.may_hide(BTC) and not positions.may_hide(ETH)
+
+
+def test_a_pair_that_was_listed_lately_gets_its_slash_too(make_broker: Callable[..., Broker]) -> None:
+    position = {"symbol": "NEWUSD", "qty": "1", "qty_available": "1"}
+    odd = position | {"symbol": "GONEUSD"}
+    assets = [{"symbol": BTC, "status": "active"}, {"symbol": "NEW/USD", "status": "active"}]
+    with Scripted(
+        answer(200, assets[:1]), answer(200, [position, odd]), answer(200, assets), answer(200, [odd])
+    ) as server:
+        broker = make_broker(server.url)
+        broker.instruments()
+        assert [one.symbol for one in broker.positions()] == ["NEW/USD", "GONEUSD"]
+        assert [one.symbol for one in broker.positions()] == ["GONEUSD"]
+    assert len(server.requests) == 4
 
 
 def test_instruments_are_the_pairs_in_usd_and_a_bad_one_is_named(make_broker: Callable[..., Broker]) -> None:

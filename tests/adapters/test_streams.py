@@ -439,8 +439,29 @@ def test_a_recycled_stream_is_replaced_at_once(alpaca: Simulator, caplog: pytest
     assert "connection lost" not in caplog.text
 
 
-def test_the_trading_stream_is_recycled_now_and_then(alpaca: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recycled_stream_that_does_not_come_back_says_why(
+    alpaca: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        async with watching(alpaca, BTC) as w:
+            await w.until_up()
+            alpaca.faults.refuse_upgrade("data", 503)
+            await w.streams.recycle(Feed.QUOTES, "the socket is mute")
+            await until(lambda: "HTTP 503" in w.streams.health(Feed.QUOTES).error)
+            alpaca.faults.accept_upgrade("data")
+            await w.until_up()
+
+    with caplog.at_level(logging.INFO, "dcabot"):
+        play(story())
+    assert caplog.text.count("refused with HTTP 503") == 1
+    assert "connected again" in caplog.text
+
+
+def test_the_trading_stream_is_renewed_now_and_then_without_noise(
+    alpaca: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("dcabot.adapters.streams.RECYCLE_SECONDS", 1.0)
+    caplog.set_level(logging.INFO, "dcabot")
 
     async def story() -> None:
         async with watching(alpaca, BTC) as w:
@@ -448,6 +469,7 @@ def test_the_trading_stream_is_recycled_now_and_then(alpaca: Simulator, monkeypa
             assert w.times(Feed.QUOTES) == 1
 
     play(story())
+    assert caplog.text.count("trade updates") == 1
 
 
 def test_pauses_grow_while_it_fails_and_start_anew_after_a_steady_connection() -> None:
