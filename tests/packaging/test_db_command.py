@@ -1,0 +1,100 @@
+"""`dcabot db create` and `dcabot db init --backup`, as the package calls them, against a real MariaDB."""
+
+import getpass
+import gzip
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.servers import Database, MariaDB
+
+
+def dcabot(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, "-m", "dcabot", *words],
+        env={**bare, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_create_makes_a_database_and_a_user_without_a_password(mariadb_server: MariaDB) -> None:
+    environment = {"DB_SOCKET": str(mariadb_server.socket), "DB_NAME": "made_here"}
+    for _ in range(2):
+        done = dcabot("db", "create", "--user", "some-bot", **environment)
+        assert done.returncode == 0, done.stderr
+    mariadb_server.execute("USE made_here", "DROP DATABASE made_here")
+    with pytest.raises(Exception, match="Access denied"):
+        Database("made_here", mariadb_server.socket, user="some-bot").connect()
+
+
+def test_create_leaves_a_database_with_a_password_alone() -> None:
+    done = dcabot("db", "create", DB_HOST="db.example", DB_USER="u", DB_PASSWORD="p", DB_NAME="n")
+    assert done.returncode == 0 and "nothing to make" in done.stdout
+
+
+def test_create_says_that_nobody_answers() -> None:
+    done = dcabot("db", "create", DB_SOCKET="/nonexistent/socket")
+    assert done.returncode == 75 and "socket" in done.stderr
+
+
+def test_create_refuses_names_that_are_no_names(mariadb_server: MariaDB) -> None:
+    done = dcabot("db", "create", DB_SOCKET=str(mariadb_server.socket), DB_NAME="a`b")
+    assert done.returncode == 1 and "letters, digits" in done.stderr
+
+
+def test_init_backs_up_before_it_changes_anything(database: Database, tmp_path: Path) -> None:
+    environment = database.environment()
+    assert dcabot("db", "init", "--backup", str(tmp_path), **environment).returncode == 0
+    assert list(tmp_path.iterdir()) == [], "an empty database needs no backup"
+    connection = database.connect()
+    with connection, connection.cursor() as cursor:
+        # As an older version left it.
+        cursor.execute("DELETE FROM dca_migrations WHERE name = '0002_orders'")
+        cursor.execute("DROP TABLE dca_orders")
+    done = dcabot("db", "init", "--backup", str(tmp_path), **environment)
+    assert done.returncode == 0, done.stderr
+    (backup,) = tmp_path.iterdir()
+    assert backup.name.endswith(".sql.gz") and backup.stat().st_mode & 0o777 == 0o600
+    text = gzip.decompress(backup.read_bytes()).decode()
+    assert "CREATE TABLE `dca_cycles`" in text and "dca_orders" not in text
+    assert "Dump completed" in text
+    assert dcabot("db", "init", "--backup", str(tmp_path), **environment).returncode == 0
+    assert len(list(tmp_path.iterdir())) == 1, "nothing changes, nothing is backed up"
+
+
+def test_no_backup_no_migration(own_mariadb_server: MariaDB, tmp_path: Path) -> None:
+    database = own_mariadb_server.create_database()
+    environment = database.environment()
+    assert dcabot("db", "init", **environment).returncode == 0
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM dca_migrations WHERE name = '0002_orders'")
+    (tmp_path / "bin").mkdir()
+    done = dcabot("db", "init", "--backup", str(tmp_path / "b"), **{**environment, "PATH": str(tmp_path / "bin")})
+    assert done.returncode == 1 and "mariadb-dump is not installed" in done.stderr
+    assert environment["DB_PASSWORD"] not in done.stderr + done.stdout
+    assert not list((tmp_path / "b").iterdir())
+    # With the program, and over TCP with a password, it goes through.
+    done = dcabot("db", "init", "--backup", str(tmp_path / "b"), **environment)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "b").iterdir())) == 1
+
+
+def test_a_sqlite_file_is_backed_up_too(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'books.db'}"
+    assert dcabot("db", "init", "--backup", str(tmp_path / "b"), DB_URL=url).returncode == 0
+    with sqlite3.connect(tmp_path / "books.db") as connection:
+        connection.execute("DELETE FROM dca_migrations WHERE name = '0002_orders'")
+        connection.executescript("DROP TABLE dca_orders; DROP INDEX dca_cycles_current")
+    connection.close()
+    done = dcabot("db", "init", "--backup", str(tmp_path / "b"), DB_URL=url)
+    assert done.returncode == 0, done.stderr
+    assert [path.suffix for path in (tmp_path / "b").iterdir()] == [".db"]
+    assert getpass.getuser() == (tmp_path / "b").owner()
