@@ -18,7 +18,7 @@ FUNCTION_LINES = 50
 
 # The doors of the second floor, each with its modules; a module that is not here is a door of its own.
 SETTINGS = ("dcabot.adapters.config", "dcabot.adapters.dburl")
-DATABASE = tuple(f"dcabot.adapters.{name}" for name in ("engines", "schema", "migrations", "database", "store"))
+DATABASE = tuple(f"dcabot.adapters.{name}" for name in ("engines", "schema", "migrations", "database", "store", "assets"))
 EXCHANGE = tuple(f"dcabot.adapters.{name}" for name in ("wire", "budget", "transport", "broker", "link", "streams"))
 # What the third floor works through.
 WORK = ("dcabot.adapters.store", "dcabot.adapters.database", "dcabot.adapters.broker")

@@ -177,7 +177,7 @@ class Store:
             return None
         orders = [_order(order) for order in self._orders_of([cycle.id])[cycle.id]]
         cooling = [cycle.asset.id] if cycle.status == CycleStatus.COOLDOWN.value else []
-        return _entry(_asset(cycle.asset), cycle, orders, self._cooldown_starts(cooling).get(cycle.asset.id))
+        return _entry(asset_of(cycle.asset), cycle, orders, self._cooldown_starts(cooling).get(cycle.asset.id))
 
     def _orders_of(self, cycle_ids: list[int]) -> dict[int, list[Row]]:
         found: dict[int, list[Row]] = defaultdict(list)
@@ -222,7 +222,7 @@ def _book(assets: list[Row], cycles: list[Row], orders: dict[int, list[Row]], si
         cycles_of[cycle.asset_id].append(cycle)
     for row in assets:
         try:
-            asset = _asset(row)
+            asset = asset_of(row)
             mine = [
                 _entry(asset, cycle, [_order(order) for order in orders[cycle.id]], since.get(row.id))
                 for cycle in cycles_of[row.id]
@@ -240,7 +240,7 @@ def _book(assets: list[Row], cycles: list[Row], orders: dict[int, list[Row]], si
     return Book(tuple(entries), tuple(idle), faults)
 
 
-def _asset(row: Row) -> Asset:
+def asset_of(row: Row) -> Asset:
     rules = Rules(
         base_notional=row.base_order_amount,
         safety_notional=row.safety_order_amount,

@@ -1,0 +1,104 @@
+"""`dca_assets` as an operator edits it: rows in and out under their column names, percentages as percentages."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from dcabot.adapters import schema
+from dcabot.adapters.database import Database, IntegrityError
+from dcabot.adapters.store import asset_of
+from dcabot.core.model import Asset
+from dcabot.core.states import OPEN, OVER
+
+Value = Decimal | int | bool
+
+# The columns an operator sets, in the order of the brief.
+COLUMNS = (
+    "base_order_amount",
+    "safety_order_amount",
+    "max_safety_orders",
+    "safety_order_deviation",
+    "take_profit_percent",
+    "cooldown_period",
+    "buy_order_price_deviation_percent",
+)
+INTEGERS = frozenset({"max_safety_orders", "cooldown_period"})
+
+
+class AssetError(Exception):
+    """What was asked for cannot be done to this asset; the message says why and what to do."""
+
+
+class BadValue(AssetError):
+    """A column cannot hold this."""
+
+
+def read_all(database: Database) -> list[tuple[Asset, dict[str, Value]]]:
+    """Every row: as the strategy reads it, and as it stands in its columns."""
+    with database.transaction():
+        rows = list(schema.Asset.select().order_by(schema.Asset.asset_symbol))
+    return [(asset_of(row), {name: getattr(row, name) for name in COLUMNS}) for row in rows]
+
+
+def preview(symbol: str, columns: Mapping[str, Value], enabled: bool = True) -> Asset:
+    """The asset that these columns would make, for the validation before anything is written.
+
+    Raises BadValue when a column cannot hold its value.
+    """
+    row = schema.Asset(id=0, asset_symbol=symbol, is_enabled=enabled, **columns)
+    for name in COLUMNS:
+        field = getattr(schema.Asset, name)
+        try:
+            field.db_value(getattr(row, name))
+        except ValueError as error:
+            raise BadValue(str(error)) from None
+    return asset_of(row)
+
+
+def add(database: Database, symbol: str, columns: Mapping[str, Value], enabled: bool, now: datetime) -> None:
+    """Raises AssetError when the symbol has a row already."""
+    row = {**columns, "asset_symbol": symbol, "is_enabled": enabled, "created_at": now, "updated_at": now}
+    try:
+        with database.transaction():
+            schema.Asset.insert(**row).execute()
+    except IntegrityError:
+        raise AssetError(f"{symbol} is there already; `dcabot asset set {symbol} ...` changes it") from None
+
+
+def change(database: Database, symbol: str, columns: Mapping[str, Value], now: datetime) -> None:
+    """Set columns, `is_enabled` among them. Raises AssetError when there is no such asset."""
+    with database.transaction():
+        query = schema.Asset.update(**columns, updated_at=now).where(schema.Asset.asset_symbol == symbol)
+        if not query.execute():
+            raise AssetError(f"there is no asset {symbol}; `dcabot asset list` shows what there is")
+
+
+def history(database: Database, symbol: str) -> int:
+    """How many orders an asset's cycles have had."""
+    with database.transaction():
+        orders = schema.Order.select().join(schema.Cycle).join(schema.Asset)
+        return int(orders.where(schema.Asset.asset_symbol == symbol).count())
+
+
+def remove(database: Database, symbol: str) -> None:
+    """Delete the asset with its cycles and orders. Raises AssetError while it holds anything or waits for an order."""
+    with database.transaction():
+        query = schema.Asset.select().where(schema.Asset.asset_symbol == symbol)
+        asset = database.for_update(query).first()
+        if asset is None:
+            raise AssetError(f"there is no asset {symbol}; `dcabot asset list` shows what there is")
+        cycles = list(database.for_update(schema.Cycle.select().where(schema.Cycle.asset == asset.id)))
+        ids = [cycle.id for cycle in cycles]
+        over = {status.value for status in OVER}
+        waiting = schema.Order.select().where(
+            schema.Order.cycle.in_(ids), schema.Order.status.in_([status.value for status in OPEN])
+        )
+        if any(cycle.quantity and cycle.status not in over for cycle in cycles) or (ids and waiting.first()):
+            raise AssetError(
+                f"{symbol} holds a position or waits for an order: `dcabot cycle close {symbol}` sells it, "
+                f"`dcabot cycle release {symbol}` leaves it to you"
+            )
+        if ids:
+            schema.Order.delete().where(schema.Order.cycle.in_(ids)).execute()
+            schema.Cycle.delete().where(schema.Cycle.id.in_(ids)).execute()
+        asset.delete_instance()

@@ -1,0 +1,244 @@
+"""`dcabot asset`: edit `dca_assets` with the validation that the daemon uses, and show what the settings mean."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+
+from dcabot.adapters import assets
+from dcabot.adapters.assets import COLUMNS, INTEGERS, AssetError, BadValue, Value
+from dcabot.adapters.config import DATABASE, Config, load
+from dcabot.adapters.database import Database
+from dcabot.commands import DONE, FAILED, USAGE, parser, utc_now
+from dcabot.commands.console import coins, console, percent, price, table, usd
+from dcabot.commands.market import Market, look, usual
+from dcabot.commands.wiring import open_books
+from dcabot.core.ladder import ladder, most_spent
+from dcabot.core.model import Asset
+from dcabot.core.money import parse, text
+from dcabot.core.rules import ROUND_TRIP_FEE_RATIO, faults
+
+HELP = {
+    "base_order_amount": "USD of the first buy of a cycle",
+    "safety_order_amount": "USD of each further buy",
+    "max_safety_orders": "how many further buys a cycle may have",
+    "safety_order_deviation": "percent the price must fall from the last fill for the next buy",
+    "take_profit_percent": "percent above the average price at which everything is sold",
+    "cooldown_period": "seconds to rest after a sale",
+    "buy_order_price_deviation_percent": "percent below the last sale at which the rest ends early",
+}
+# The amounts have no default: how much to spend is nobody's guess.
+DEFAULTS: dict[str, Value] = {
+    "max_safety_orders": 5,
+    "safety_order_deviation": Decimal("1.5"),
+    "take_profit_percent": Decimal("1.0"),
+    "cooldown_period": 300,
+    "buy_order_price_deviation_percent": Decimal("2.0"),
+}
+
+
+def main(argv: list[str]) -> int:
+    args = _parser().parse_args(argv)
+    config = load({DATABASE}, os.environ, args.env_file)
+    database = open_books(config).database
+    actions: dict[str, Callable[[argparse.Namespace, Config, Database], int]] = {
+        "add": _add,
+        "list": _list,
+        "set": _set,
+        "show": _show,
+        "enable": _switch,
+        "disable": _switch,
+        "remove": _remove,
+    }
+    try:
+        return actions[args.action](args, config, database)
+    except AssetError as error:
+        print(f"dcabot asset: {error}", file=sys.stderr)
+        return USAGE if isinstance(error, BadValue) else FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = parser("asset", "What is traded, and with which settings. The daemon reads changes within half a minute.")
+    actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")
+    adding = actions.add_parser("add", help="trade a new pair")
+    adding.add_argument("symbol", type=_symbol, help="such as BTC/USD")
+    adding.add_argument("--disabled", action="store_true", help="write it down, and do not trade it yet")
+    setting = actions.add_parser("set", help="change settings; they apply from the next decision")
+    setting.add_argument("symbol", type=_symbol)
+    for name in COLUMNS:
+        kind = _whole if name in INTEGERS else _number
+        default = DEFAULTS.get(name)
+        told = f"{HELP[name]} (default: {default})" if default is not None else HELP[name]
+        flag = f"--{name.replace('_', '-')}"
+        adding.add_argument(flag, type=kind, default=default, required=default is None, help=told)
+        setting.add_argument(flag, type=kind, help=HELP[name])
+    actions.add_parser("list", help="all assets, one line each")
+    for name, told in {
+        "show": "one asset: its price ladder, the most it can spend, its fees",
+        "enable": "trade it",
+        "disable": "no new buys; what is held is still sold at its take profit",
+        "remove": "delete it with its history; refused while it holds a position",
+    }.items():
+        action = actions.add_parser(name, help=told)
+        action.add_argument("symbol", type=_symbol)
+        if name == "remove":
+            action.add_argument("--yes", action="store_true", help="delete its history too, without asking")
+    return made
+
+
+def _add(args: argparse.Namespace, config: Config, database: Database) -> int:
+    columns = {name: getattr(args, name) for name in COLUMNS}
+    asset = assets.preview(args.symbol, columns, not args.disabled)
+    market = look(config, [args.symbol])
+    if _refuse(asset, market):
+        return USAGE
+    assets.add(database, args.symbol, columns, not args.disabled, utc_now())
+    print(f"{args.symbol} added{', disabled' if args.disabled else ''}.")
+    _tell(asset, market)
+    return DONE
+
+
+def _set(args: argparse.Namespace, config: Config, database: Database) -> int:
+    changes = {name: getattr(args, name) for name in COLUMNS if getattr(args, name) is not None}
+    if not changes:
+        print("dcabot asset: nothing to set; `dcabot asset set --help` lists the settings", file=sys.stderr)
+        return USAGE
+    old, columns = _find(database, args.symbol)
+    asset = assets.preview(args.symbol, {**columns, **changes}, old.enabled)
+    market = look(config, [args.symbol])
+    if _refuse(asset, market):
+        return USAGE
+    assets.change(database, args.symbol, changes, utc_now())
+    for name, value in changes.items():
+        print(f"{args.symbol} {name}: {_shown(columns[name])} -> {_shown(value)}")
+    _tell(asset, market)
+    return DONE
+
+
+def _list(args: argparse.Namespace, config: Config, database: Database) -> int:
+    found = assets.read_all(database)
+    if not found:
+        print("No assets yet; `dcabot asset add BTC/USD --base-order-amount 20 --safety-order-amount 20` adds one.")
+        return DONE
+    rows = [
+        [
+            asset.symbol,
+            "yes" if asset.enabled else "no",
+            *(_shown(columns[name]) for name in COLUMNS),
+            usd(most_spent(asset)),
+        ]
+        for asset, columns in found
+    ]
+    headings = [
+        "<asset",
+        "<enabled",
+        "base",
+        "safety",
+        "max",
+        "drop %",
+        "profit %",
+        "cooldown",
+        "restart %",
+        "most spent",
+    ]
+    console().print(table(headings, rows))
+    return DONE
+
+
+def _show(args: argparse.Namespace, config: Config, database: Database) -> int:
+    asset, _ = _find(database, args.symbol)
+    market = look(config, [args.symbol])
+    _refuse(asset, market)
+    _tell(asset, market)
+    return DONE
+
+
+def _switch(args: argparse.Namespace, config: Config, database: Database) -> int:
+    assets.change(database, args.symbol, {"is_enabled": args.action == "enable"}, utc_now())
+    print(f"{args.symbol} {args.action}d.")
+    return DONE
+
+
+def _remove(args: argparse.Namespace, config: Config, database: Database) -> int:
+    orders = assets.history(database, args.symbol)
+    if orders and not args.yes:
+        raise AssetError(
+            f"{args.symbol} has {orders} orders in its history, which would be deleted too; "
+            f"`dcabot asset disable {args.symbol}` keeps them, --yes deletes them"
+        )
+    assets.remove(database, args.symbol)
+    print(f"{args.symbol} removed.")
+    return DONE
+
+
+def _find(database: Database, symbol: str) -> tuple[Asset, dict[str, Value]]:
+    for asset, columns in assets.read_all(database):
+        if asset.symbol == symbol:
+            return asset, columns
+    raise AssetError(f"there is no asset {symbol}; `dcabot asset list` shows what there is")
+
+
+def _refuse(asset: Asset, market: Market) -> bool:
+    """Say what cannot work, as the daemon would; true when there is anything."""
+    found = faults(asset, market.instrument(asset.symbol))
+    for fault in found:
+        print(f"dcabot asset: {fault}", file=sys.stderr)
+    return bool(found)
+
+
+def _tell(asset: Asset, market: Market) -> None:
+    """What the settings mean: the ladder, the most that can be spent, and the fee beside the profit."""
+    out = console()
+    if market.note:
+        out.print(market.note)
+    instrument = market.instrument(asset.symbol) or usual(asset.symbol)
+    start = market.ask(asset.symbol) or asset.last_sell_price
+    out.print(
+        f"\nIf the base order fills at {price(start)}:" if start else "\nFor a base order at 100.00 (no price known):"
+    )
+    rows = [
+        [
+            f"{rung.purpose.value} {number}" if number else rung.purpose.value,
+            price(rung.price),
+            percent(-rung.drop_ratio) if rung.drop_ratio else "",
+            usd(rung.spent),
+            coins(rung.held),
+            price(rung.average_price),
+            price(rung.take_profit_price),
+            f"+{percent(rung.rise_ratio)}",
+        ]
+        for number, rung in enumerate(ladder(asset, instrument, start or Decimal(100)))
+    ]
+    headings = ["<buy", "price", "drop", "spent USD", "held", "average", "take profit at", "rise needed"]
+    out.print(table(headings, rows))
+    out.print(
+        f"\nAt most {usd(most_spent(asset))} USD are spent in one cycle. The take profit of "
+        f"{percent(asset.rules.take_profit_ratio)} pays at most {percent(ROUND_TRIP_FEE_RATIO)} for fees."
+    )
+
+
+def _shown(value: Value) -> str:
+    return text(value) if isinstance(value, Decimal) else str(value)
+
+
+def _symbol(word: str) -> str:
+    """A pair as Alpaca writes it, in capitals."""
+    symbol = word.strip().upper()
+    coin, slash, currency = symbol.partition("/")
+    if not slash or not coin.isalnum() or not currency.isalnum() or not symbol.isascii():
+        raise argparse.ArgumentTypeError(f"{word!r} is no pair; write it like BTC/USD")
+    return symbol
+
+
+def _number(word: str) -> Decimal:
+    try:
+        return parse(word)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{word!r} is no number; write it like 1.5") from None
+
+
+def _whole(word: str) -> int:
+    if not word.isascii() or not word.isdigit() or len(word) > 9:
+        raise argparse.ArgumentTypeError(f"{word!r} is no whole number of at least 0")
+    return int(word)

@@ -1,0 +1,70 @@
+"""Tables and figures for people: aligned in a terminal, and plain where nobody looks at it live."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from rich.console import Console
+from rich.table import Table
+
+from dcabot.core.money import HUNDRED, text
+
+CENT = Decimal("0.01")
+WIDTH_PIPED = 200  # no terminal to fit into: let nothing be folded
+
+
+def console() -> Console:
+    """Standard output as it is now; tests replace it."""
+    width = None if sys.stdout.isatty() else WIDTH_PIPED
+    return Console(file=sys.stdout, width=width, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> Table:
+    """A table whose columns are right-aligned unless their heading starts with `<`."""
+    made = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column.removeprefix("<"), justify="left" if column.startswith("<") else "right")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def usd(amount: Decimal | None) -> str:
+    """Dollars to the cent, with thousands."""
+    return "-" if amount is None else f"{amount.quantize(CENT, ROUND_HALF_EVEN):,}"
+
+
+def price(value: Decimal | None) -> str:
+    """A price: two decimals where they say enough, more for cheap coins."""
+    if value is None:
+        return "-"
+    if abs(value) >= HUNDRED:
+        return usd(value)
+    return text(value.quantize(Decimal(1).scaleb(value.adjusted() - 5), ROUND_HALF_EVEN)) if value else "0"
+
+
+def coins(quantity: Decimal) -> str:
+    return text(quantity)
+
+
+def percent(ratio: Decimal) -> str:
+    return f"{(ratio * HUNDRED).quantize(CENT, ROUND_HALF_EVEN)} %"
+
+
+def ago(at: datetime | None, now: datetime) -> str:
+    """How long ago, in the largest fitting unit."""
+    return "never" if at is None else f"{span(now - at)} ago"
+
+
+def span(duration: timedelta) -> str:
+    """A duration in at most two units: 45 s, 3 min, 2 h 5 min, 4 d 3 h."""
+    seconds = max(0, duration // timedelta(seconds=1))
+    if seconds < 120:
+        return f"{seconds} s"
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if minutes < 120:
+        return f"{minutes} min"
+    if hours < 48:
+        return f"{hours} h {minutes % 60} min"
+    return f"{days} d {hours % 24} h"
