@@ -81,7 +81,12 @@ class Gate:
 
     async def _pass(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         entry = self._exchange.journal.add(
-            "request", method=request.method, path=request.path, query=request.query_string[:2000], body="", status=None
+            "request",
+            method=request.method,
+            path=request.path,
+            query=request.rel_url.raw_query_string[:2000],
+            body="",
+            status=None,
         )
         if request.can_read_body:
             try:
