@@ -19,7 +19,7 @@ from dcabot.adapters.database import Database, DatabaseBusy, IntegrityError
 from dcabot.core.ledger import Holding, fold
 from dcabot.core.model import Asset, Cycle, CycleStatus, Decision, Order, OrderStatus, Purpose, Rules, Side
 from dcabot.core.money import ZERO, ratio
-from dcabot.core.reconcile import Entry
+from dcabot.core.reconcile import SURFACES_WITHIN, Entry
 from dcabot.core.states import OPEN, OVER
 
 Row = Any  # a peewee model instance, whose attributes no type checker sees
@@ -36,7 +36,7 @@ class Collision(DatabaseBusy):
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """All current cycles, the cycles that are over but have an open order, and what cannot be read.
+    """All current cycles, those that are over but have an order which may still fill, and what cannot be read.
 
     `idle` are assets without a current cycle. `faults` are sentences by symbol: those assets are held.
     """
@@ -68,7 +68,7 @@ class Store:
         """Everything the bot works on, in one consistent read."""
         with self.database.transaction():
             assets = list(schema.Asset.select().order_by(schema.Asset.id))
-            cycles = list(_working_cycles())
+            cycles = list(_working_cycles(self.clock()))
             orders = self._orders_of([cycle.id for cycle in cycles])
             since = self._cooldown_starts([c.asset_id for c in cycles if c.status == CycleStatus.COOLDOWN.value])
         return _book(assets, cycles, orders, since)
@@ -201,9 +201,12 @@ class Store:
         cycle.execute()
 
 
-def _working_cycles() -> Any:
-    """Cycles that are not over, whatever their status says, and those over with an order still open."""
-    opens = schema.Order.select(schema.Order.cycle).where(schema.Order.status.in_([status.value for status in OPEN]))
+def _working_cycles(now: datetime) -> Any:
+    """Cycles that are not over, whatever their status says, and those over of which an order may still bring coins."""
+    is_open = schema.Order.status.in_([status.value for status in OPEN])
+    is_void = schema.Order.status == OrderStatus.VOID.value
+    may_surface = is_void & (schema.Order.closed_at > now - SURFACES_WITHIN)
+    opens = schema.Order.select(schema.Order.cycle).where(is_open | may_surface)
     over = schema.Cycle.status.in_([status.value for status in OVER])
     return schema.Cycle.select().where(~over | schema.Cycle.id.in_(opens)).order_by(schema.Cycle.id)
 
@@ -237,6 +240,13 @@ def _book(assets: list[Row], cycles: list[Row], orders: dict[int, list[Row]], si
         entries += mine
         if not current:
             idle.append(asset)
+    known = {row.id for row in assets}
+    for cycle in cycles:
+        if cycle.asset_id not in known:
+            name = f"asset {cycle.asset_id}"
+            faults[name] = (
+                f"dca_cycles: cycle {cycle.id} belongs to {name}, which has no row; nobody sells what it holds"
+            )
     return Book(tuple(entries), tuple(idle), faults)
 
 
