@@ -1,0 +1,255 @@
+"""`dcabot status`: is all well, what does each asset do, and what will happen next at which price."""
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from dcabot.adapters.config import DATABASE, Config, load
+from dcabot.adapters.store import Beat, Book, Store
+from dcabot.commands import DONE, FAILED, parser, utc_now
+from dcabot.commands.console import ago, coins, console, percent, price, table, usd
+from dcabot.commands.market import Market, look
+from dcabot.commands.wiring import open_books
+from dcabot.core.ledger import FEE_RATIO_MAX, Holding, fold
+from dcabot.core.model import CycleStatus, Order, Side
+from dcabot.core.money import ONE, ZERO, text
+from dcabot.core.reconcile import Entry
+from dcabot.core.rules import faults
+from dcabot.core.states import OVER, is_open
+from dcabot.core.strategy import backoff_until, restart_price, safety_price, take_profit_price
+
+BEAT_MAX_AGE = timedelta(seconds=30)  # the daemon writes every few seconds
+WATCH_SECONDS = 2.0
+SICK = "NOT WELL"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One asset as its operator wants to see it. Prices are USD."""
+
+    symbol: str
+    enabled: bool
+    state: str
+    held: Decimal
+    average: Decimal | None
+    bid: Decimal | None
+    next_safety: Decimal | None
+    take_profit: Decimal | None
+    order: str
+    profit: Decimal | None
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything at one instant."""
+
+    at: datetime
+    beat: Beat | None
+    lines: tuple[Line, ...]
+    troubles: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def is_well(self) -> bool:
+        return not self.troubles
+
+
+def main(argv: list[str]) -> int:
+    options = parser("status", "Whether all is well, what each asset is doing, and what happens next at which price.")
+    options.add_argument("--json", action="store_true", help="for programs; the names are stable")
+    options.add_argument("--watch", action="store_true", help="look again every two seconds until Ctrl-C")
+    args = options.parse_args(argv)
+    config = load({DATABASE}, os.environ, args.env_file)
+    store = open_books(config)
+    if args.watch:
+        return _watch(config, store)
+    report = read(config, store, utc_now())
+    if args.json:
+        print(json.dumps(as_json(report), indent=2))
+    else:
+        console().print(shown(report))
+    return DONE if report.is_well else FAILED
+
+
+def read(config: Config, store: Store, now: datetime) -> Report:
+    """The books, the daemon's last word, and the prices now if the exchange can be asked."""
+    book = store.read_book()
+    beat = store.read_beat()
+    market = look(config, [entry.asset.symbol for entry in book.entries])
+    lines = tuple(_lines(book, market, now))
+    troubles = [*_daemon_troubles(beat, now), *(f"{line.symbol}: {line.trouble}" for line in lines if line.trouble)]
+    return Report(now, beat, lines, tuple(troubles), (market.note,) if market.note else ())
+
+
+def _daemon_troubles(beat: Beat | None, now: datetime) -> list[str]:
+    if beat is None:
+        return ["the daemon has never run on this database; `systemctl start dcabot` starts it"]
+    if now - beat.beat_at > BEAT_MAX_AGE:
+        return [f"the daemon is down; it last spoke {ago(beat.beat_at, now)}. `systemctl start dcabot` starts it"]
+    return [f"the daemon is {beat.sentence}"] if beat.sentence.startswith(SICK) else []
+
+
+def _lines(book: Book, market: Market, now: datetime) -> Iterable[Line]:
+    for entry in book.entries:
+        if entry.cycle.status not in OVER:
+            yield _line(entry, market, now)
+    for asset in book.idle:
+        state = "waiting for its first cycle" if asset.enabled else "disabled"
+        yield Line(asset.symbol, asset.enabled, state, ZERO, None, None, None, None, "", None, "")
+    for symbol, fault in book.faults.items():
+        yield Line(symbol, False, "held", ZERO, None, None, None, None, "", None, fault)
+
+
+def _line(entry: Entry, market: Market, now: datetime) -> Line:
+    asset, cycle = entry.asset, entry.cycle
+    holding = fold(cycle.orders)
+    quote = market.quotes.get(asset.symbol)
+    wrong = "; ".join(faults(asset, market.instrument(asset.symbol)))
+    return Line(
+        symbol=asset.symbol,
+        enabled=asset.enabled,
+        state="held" if wrong else _state(entry, now),
+        held=holding.held,
+        average=holding.average_price if holding.held else None,
+        bid=quote.bid if quote else None,
+        next_safety=safety_price(asset, holding) if holding.held and asset.enabled else None,
+        take_profit=take_profit_price(asset, holding) if holding.held else None,
+        order="; ".join(_order(order, now) for order in cycle.orders if is_open(order)),
+        profit=_unrealised(holding, quote.bid) if quote and holding.held else None,
+        trouble=wrong,
+    )
+
+
+def _state(entry: Entry, now: datetime) -> str:
+    asset, cycle = entry.asset, entry.cycle
+    if cycle.status is CycleStatus.COOLDOWN:
+        ends = (cycle.cooldown_since or cycle.opened_at) + timedelta(seconds=asset.rules.cooldown_seconds)
+        early = restart_price(asset)
+        return f"cooldown until {ends:%H:%M:%S} UTC" + (f", or ask {price(early)}" if early else "")
+    waits = max((until for side in Side if (until := backoff_until(cycle, side))), default=now)
+    if waits > now:
+        return f"{cycle.status.value}, refused: again at {waits:%H:%M:%S} UTC"
+    return cycle.status.value if asset.enabled else f"{cycle.status.value}, no new buys"
+
+
+def _order(order: Order, now: datetime) -> str:
+    at = f" at {price(order.limit_price)}" if order.limit_price is not None else " at market"
+    return f"{order.side.value} {coins(order.quantity)}{at}, {order.status.value} since {ago(order.created_at, now)}"
+
+
+def _unrealised(holding: Holding, bid: Decimal) -> Decimal:
+    """What a sale at the bid would bring beyond what the coins still held cost, fee paid."""
+    return holding.held * (bid * (ONE - FEE_RATIO_MAX) - holding.average_price)
+
+
+def shown(report: Report) -> RenderableType:
+    """One glance: well or not, then a line for each asset."""
+    head = Text("All is well." if report.is_well else "Not well:", style="green" if report.is_well else "bold red")
+    parts: list[RenderableType] = [head, *(Text(f"  {trouble}") for trouble in report.troubles)]
+    if report.beat is not None:
+        beat, now = report.beat, report.at
+        parts.append(
+            Text(
+                f"Daemon: {beat.sentence}; started {ago(beat.started_at, now)}, spoke {ago(beat.beat_at, now)}, "
+                f"last quote {ago(beat.quote_at, now)}, last trade update {ago(beat.trade_update_at, now)}."
+            )
+        )
+    parts += [Text(note) for note in report.notes]
+    rows = [
+        [
+            line.symbol,
+            line.state,
+            coins(line.held) if line.held else "-",
+            price(line.average),
+            price(line.bid),
+            price(line.next_safety),
+            price(line.take_profit),
+            _distance(line),
+            usd(line.profit),
+            line.order or "-",
+        ]
+        for line in report.lines
+    ]
+    headings = [
+        "<asset",
+        "<state",
+        "held",
+        "average",
+        "bid",
+        "buys at",
+        "sells at",
+        "to go",
+        "profit USD",
+        "<open order",
+    ]
+    parts.append(table(headings, rows) if rows else Text("No assets yet; `dcabot asset add` adds one."))
+    return Group(*parts)
+
+
+def _distance(line: Line) -> str:
+    """How far the bid is from the take profit."""
+    if line.bid is None or line.take_profit is None:
+        return "-"
+    return percent(line.take_profit / line.bid - ONE)
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """Stable names; decimals as text, times as RFC 3339."""
+    beat = report.beat
+    return {
+        "well": report.is_well,
+        "at": report.at.isoformat(),
+        "troubles": list(report.troubles),
+        "notes": list(report.notes),
+        "daemon": beat
+        and {
+            "sentence": beat.sentence,
+            "started_at": beat.started_at.isoformat(),
+            "beat_at": beat.beat_at.isoformat(),
+            "quote_at": beat.quote_at and beat.quote_at.isoformat(),
+            "trade_update_at": beat.trade_update_at and beat.trade_update_at.isoformat(),
+        },
+        "assets": [
+            {
+                "symbol": line.symbol,
+                "enabled": line.enabled,
+                "state": line.state,
+                "held": text(line.held),
+                "average_price": _text(line.average),
+                "bid": _text(line.bid),
+                "next_safety_price": _text(line.next_safety),
+                "take_profit_price": _text(line.take_profit),
+                "open_order": line.order or None,
+                "unrealised_profit": _text(line.profit),
+                "trouble": line.trouble or None,
+            }
+            for line in report.lines
+        ],
+    }
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else text(value)
+
+
+def _watch(config: Config, store: Store) -> int:
+    """The same, again and again, until Ctrl-C; its exit code is that of the last look."""
+    report = read(config, store, utc_now())
+    try:
+        with Live(shown(report), console=console(), auto_refresh=False) as live:
+            while True:
+                time.sleep(WATCH_SECONDS)
+                report = read(config, store, utc_now())
+                live.update(shown(report), refresh=True)
+    except KeyboardInterrupt:
+        return DONE if report.is_well else FAILED
