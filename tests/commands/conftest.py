@@ -35,7 +35,7 @@ def small_books(tmp_path: Path) -> Books:
 
 @pytest.fixture
 def start(alpaca: Simulator, tmp_path: Path) -> Start:
-    """`with start(books, NAME="value") as daemon:` runs the daemon on these books, and reads the assets every second."""
+    """`with start(books, NAME="value") as daemon:` runs it on these books; it reads the assets every second."""
 
     def start(books: Books, has_systemd: bool = True, **more: str) -> AbstractContextManager[Daemon]:
         variables = environment(

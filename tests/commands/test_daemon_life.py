@@ -1,5 +1,6 @@
 """`dcabot run` as systemd runs it: its start, its signs of life, its reload, its end, and trading in between."""
 
+import itertools
 import os
 import re
 import signal
@@ -66,7 +67,7 @@ def test_the_watchdog_is_fed_and_the_status_is_a_sentence(small_books: Books, al
         daemon.until(lambda: daemon.notify.count("WATCHDOG=1") >= 3, "signs of life")
         daemon.until(lambda: "STATUS=1 assets: 1 watching" in daemon.notify.words(), "a status")
         at = [when for when, message in daemon.notify.messages if "WATCHDOG=1" in message]
-        assert max(b - a for a, b in zip(at, at[1:], strict=False)) < 1.5
+        assert max(b - a for a, b in itertools.pairwise(at)) < 1.5
 
 
 def test_a_hang_up_reads_the_assets_again_and_says_so_to_systemd(
