@@ -1,0 +1,101 @@
+"""Quotes of 20 symbols as fast as the client drains them, and a trigger in the middle of a flood.
+
+The last quote of a flood triggers an order: when that is received, everything before it has been drained, whatever
+buffers lie between the simulator and the client.
+"""
+
+import statistics
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import NamedTuple
+
+from benchmarks import stage
+from benchmarks.figures import Figure, Limit
+from tests.servers import MariaDB
+
+WATCHED = "LTC/USD"
+FALL = Decimal("0.01")  # twice what triggers
+STEP = Decimal("0.0005")  # of a market that falls little by little
+STEP_SECONDS = 0.02
+SHARE_OF_THE_FLOOR = 0.7  # the rate at which the trigger is looked at: both keep up, so nothing lies in buffers
+
+
+class Drained(NamedTuple):
+    per_second: float
+    busy: float  # share of a core, in percent
+
+
+class Client:
+    """A program that listens, its own simulator, and the prices that it has seen."""
+
+    def __init__(self, alpaca: stage.Alpaca, process: stage.Process) -> None:
+        self.alpaca, self.process = alpaca, process
+        self.fall = Decimal(0)
+        alpaca.quote((symbol, self.fall) for symbol in stage.SYMBOLS)
+
+    def flood(self, quotes: int) -> Drained:
+        """So many quotes, until the order that the last one triggers is received."""
+        self.alpaca.forget()
+        cpu_before, began_ns = self.process.cpu_seconds(), time.monotonic_ns()
+        self.alpaca.call("POST", "/flood", {"symbols": stage.SYMBOLS, "quotes": quotes})
+        stage.until(lambda: not self.alpaca.call("GET", "/flood")["running"], "the end of the flood")
+        self.fall += FALL
+        self.alpaca.quote([(WATCHED, self.fall)])
+        seconds = (self._order()[0] - began_ns) / 1e9
+        busy = (self.process.cpu_seconds() - cpu_before) / seconds
+        return Drained(quotes / seconds, busy * 100)
+
+    def age_in_flood(self, per_second: float) -> float:
+        """Milliseconds from the sending of the quote that an order was made from to the order, in a falling market.
+
+        Whoever works through a queue of quotes answers an old one; the order's price tells which.
+        """
+        self.alpaca.forget()
+        self.alpaca.call("POST", "/flood", {"symbols": stage.SYMBOLS, "per_second": int(per_second)})
+        time.sleep(0.5)
+        for _ in self._steps(int(FALL / STEP)):
+            self.fall += STEP
+            self.alpaca.quote([(WATCHED, self.fall)])
+        self.alpaca.call("DELETE", "/flood")
+        received_ns, body = self._order()
+        limit = Decimal(str(body["limit_price"]))
+        sent_ns, *_ = min(self.alpaca.quotes(), key=lambda row: abs(Decimal(row[3]) - limit))
+        return (received_ns - sent_ns) / 1e6
+
+    def _order(self) -> tuple[int, dict[str, str]]:
+        posts = stage.until(self.alpaca.posts, "an order in the flood", 30)
+        time.sleep(1)  # it is filled and booked, and its follow-up questions are answered
+        return posts[0][0], posts[0][2]
+
+    def _steps(self, number: int) -> Iterator[int]:
+        for step in range(number):
+            yield step
+            time.sleep(STEP_SECONDS)
+
+
+def run(server: MariaDB, quick: bool) -> list[Figure]:
+    """Floods of the bare stream and of dcabot in turn; then, in a flood that both can bear, a price that falls."""
+    rounds, quotes = (1, 4_000) if quick else (3, 160_000)
+    database = server.create_database()
+    with (
+        stage.Alpaca() as theirs,
+        stage.Alpaca() as ours,
+        stage.floor("drain", theirs, WATCHED=WATCHED) as drain,
+        stage.daemon(ours, database) as daemon,
+    ):
+        bare, dcabot = Client(theirs, drain), Client(ours, daemon)
+        stage.until(lambda: len(ours.posts()) == len(stage.SYMBOLS), "20 base orders", 10)
+        time.sleep(1)
+        mib_before = daemon.resident_mib()
+        floods = [(bare.flood(quotes), dcabot.flood(quotes)) for _ in range(rounds)]
+        mib_grown = daemon.resident_mib() - mib_before
+        rate = statistics.median(floor.per_second for floor, _ in floods) * SHARE_OF_THE_FLOOR
+        ages = [(bare.age_in_flood(rate), dcabot.age_in_flood(rate)) for _ in range(rounds)]
+    floor_rate, rate = (statistics.median(one[side].per_second for one in floods) for side in (0, 1))
+    floor_age, age = (statistics.median(one[side] for one in ages) for side in (0, 1))
+    return [
+        Figure("flood, quotes drained", "/s", (floor_rate,), (rate,), 0.8, Limit.LEAST),
+        Figure("flood, growth of memory", "MiB", (), (mib_grown,), 2),
+        Figure("flood, age of the quote behind an order", "ms", (floor_age,), (age,), 10),
+    ]
