@@ -25,6 +25,7 @@ from dcabot.sync import Swept, Sync
 
 log = logging.getLogger(__name__)
 
+SAID_AGAIN_AFTER = timedelta(minutes=10)
 CONTACT_MAX_AGE = timedelta(seconds=20)  # without the stream and without REST this long, no new order
 
 
@@ -42,7 +43,7 @@ class Trader:
     instruments: dict[str, Instrument] = field(default_factory=dict)
     unowned: dict[str, Decimal] = field(default_factory=dict)
     screens: dict[str, Screen] = field(default_factory=dict)
-    said: dict[str, str] = field(default_factory=dict)
+    said: dict[tuple[str, str], datetime] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
     stream_up: bool = False
     swept_at: datetime | None = None
@@ -107,7 +108,8 @@ class Trader:
         except RowFault as fault:
             self._hold(symbol, str(fault))
             return None
-        self.said.pop(symbol, None)
+        if decision is not None:
+            self.said = {key: at for key, at in list(self.said.items()) if key[0] != symbol}
         return decision
 
     def on_report(self, report: OrderReport) -> Decision | None:
@@ -196,8 +198,10 @@ class Trader:
         log.error("%s is held: %s", symbol, sentence)
 
     def say(self, symbol: str, sentence: str) -> None:
-        """Say it once; again only when it changes. Figures may change with every quote, so its opening words decide."""
-        key = " ".join(word for word in sentence.split() if not any(c.isdigit() for c in word))
-        if self.said.get(symbol) != key:
-            self.said[symbol] = key
+        """Say it once; again when it had stopped for a while. Figures change with every quote: its words decide."""
+        words = " ".join(word for word in sentence.split() if not any(c.isdigit() or c in "'\"" for c in word))
+        now = self.clock()
+        last = self.said.get((symbol, words))
+        self.said[symbol, words] = now
+        if last is None or now - last > SAID_AGAIN_AFTER:
             log.warning("%s: %s", symbol, sentence)
