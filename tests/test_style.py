@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SHELL_SCRIPTS = ("demo", "test", ".ci/run", "packaging/venv.sh")
+SHELL_SCRIPTS = (
+    "demo",
+    "test",
+    ".ci/run",
+    "packaging/venv.sh",
+    "packaging/build-deb",
+    "packaging/trim-environment",
+    "packaging/dcabot.sh",
+)
 MAINTAINER_SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
 
 
