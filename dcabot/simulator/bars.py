@@ -6,13 +6,13 @@ So a bar without a trade has v = 0, as on Alpaca's venue. Only minutes with a qu
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from dcabot.core.model import Quote, Side
 from dcabot.core.money import EXACT, ZERO
 from dcabot.core.venue import Event, Execution
-from dcabot.simulator.clock import EPOCH, SECOND, Clock, at_of
+from dcabot.simulator.clock import SECOND, Clock, at_of, ns_of
 from dcabot.simulator.wire import Json, number
 
 MINUTE = 60 * SECOND
@@ -188,4 +188,4 @@ def bucket_of(timeframe: str) -> Callable[[int], int]:
 
 def _month(at: datetime, months: int) -> int:
     first = at.replace(month=(at.month - 1) // months * months + 1, day=1, hour=0, minute=0, second=0, microsecond=0)
-    return (first - EPOCH) // timedelta(microseconds=1) * 1000
+    return ns_of(first)

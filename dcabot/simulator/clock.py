@@ -20,7 +20,7 @@ class Clock:
 
     def __init__(self, speed: float = 1, start: datetime | None = None) -> None:
         self.speed = speed
-        self._base = time.time_ns() if start is None else (start - EPOCH) // timedelta(microseconds=1) * 1000
+        self._base = time.time_ns() if start is None else ns_of(start)
         self._started = time.monotonic_ns()
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
@@ -80,3 +80,7 @@ class Clock:
 
 def at_of(nanoseconds: int) -> datetime:
     return EPOCH + timedelta(microseconds=nanoseconds // 1000)
+
+
+def ns_of(at: datetime) -> int:
+    return (at - EPOCH) // timedelta(microseconds=1) * 1000

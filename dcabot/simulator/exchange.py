@@ -16,7 +16,7 @@ from dcabot.core.matching import Venue
 from dcabot.core.model import Quote
 from dcabot.core.money import ZERO, parse, text
 from dcabot.core.venue import Event, OrderRequest, Refusal, VenueOrder, VenueStatus
-from dcabot.simulator.clock import EPOCH, SECOND, Clock
+from dcabot.simulator.clock import SECOND, Clock, ns_of
 from dcabot.simulator.faults import Faults
 from dcabot.simulator.journal import Journal
 from dcabot.simulator.listings import Listing, listing_of
@@ -79,7 +79,7 @@ class Exchange:
         if 0 < bid <= ask:
             self.take_quote(quote, now)
         for listener in self.on_quote:
-            listener(quote, now_ns if at is None else int((at - EPOCH).total_seconds()) * SECOND)
+            listener(quote, now_ns if at is None else ns_of(at))
 
     def take_quote(self, quote: Quote, now: datetime) -> None:
         """The venue's new price, told to no one but those whose orders it moves."""
@@ -221,7 +221,7 @@ class Exchange:
         due_at = self.venue.due_at
         if due_at is not None and (self._due_at is None or due_at < self._due_at):
             self._due_at = due_at
-            self.clock.call_at(int((due_at - EPOCH).total_seconds()) * SECOND, self._advance)
+            self.clock.call_at(ns_of(due_at), self._advance)
 
     def _advance(self) -> None:
         self._due_at = None

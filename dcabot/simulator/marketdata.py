@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
 
 from aiohttp import web
 
 from dcabot.core.venue import Refusal
 from dcabot.simulator import requests
 from dcabot.simulator.bars import Bar, Tape, Trade, bucket_of
-from dcabot.simulator.clock import EPOCH
+from dcabot.simulator.clock import ns_of
 from dcabot.simulator.exchange import Exchange
 from dcabot.simulator.gate import answer
 from dcabot.simulator.requests import BadRequest
@@ -167,10 +166,6 @@ def _count(text: str, largest: int) -> int:
 def data_error(message: str) -> BadRequest:
     """The data host's refusals have a message and no code."""
     return BadRequest(Refusal(400, 0, message))
-
-
-def ns_of(at: datetime) -> int:
-    return (at - EPOCH) // timedelta(microseconds=1) * 1000
 
 
 def bar_row(bar: Bar) -> Json:
