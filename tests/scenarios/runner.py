@@ -27,7 +27,7 @@ from typing import Any
 
 import pytest
 
-from dcabot.core.model import Cycle, CycleStatus, Decision, Order, OrderStatus, Side
+from dcabot.core.model import Cycle, CycleStatus, Decision, Order, OrderStatus, Purpose, Side
 from dcabot.core.money import HUNDRED, text
 from tests.scenarios.world import World, holding_of
 
@@ -246,8 +246,7 @@ def _holding(before: Cycle, after: Cycle) -> list[str]:
 
 
 def _newest(world: World, purpose: str) -> Order:
-    name = "take_profit" if purpose == "sell" else purpose
-    return world.latest(lambda order: order.purpose.value == name)
+    return world.newest(Purpose.TAKE_PROFIT if purpose == "sell" else Purpose(purpose))
 
 
 def _some(decision: Decision | None) -> list[Decision]:

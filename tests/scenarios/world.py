@@ -2,9 +2,9 @@
 
 Orders arrive at the exchange and fill only when somebody says so. The rest is the core's own: decisions by
 `strategy`, news by `lifecycle`, sweeps by `reconcile`. Scenarios tell it line by line, properties at random.
+What must hold for every decision is asserted where all of them pass, in `_take`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -20,12 +20,13 @@ from dcabot.core.model import (
     Order,
     OrderReport,
     OrderStatus,
+    Purpose,
     Quote,
     Side,
 )
 from dcabot.core.money import ZERO, step_up
 from dcabot.core.reconcile import Discrepancy, Entry, Limits, Snapshot
-from dcabot.core.states import is_open
+from dcabot.core.states import CYCLE_STEPS, is_open, may_step
 from dcabot.core.strategy import Market, on_quote
 from tests.builders import START, SYMBOL, make_asset, make_cycle, make_instrument
 
@@ -47,6 +48,7 @@ class World:
     position: Decimal = ZERO
     quote: Quote | None = None
     suspicions: dict[str, datetime] = field(default_factory=dict)
+    ids: set[str] = field(default_factory=set)  # every id ever used
 
     # What happens to the bot
 
@@ -57,6 +59,7 @@ class World:
         return self._take(on_quote(self.asset, self.cycle, market))
 
     def hear(self, report: OrderReport) -> Decision | None:
+        self._inherit(report)
         return self._take(lifecycle.on_report(self.cycle, report, self.now))
 
     def hear_refusal(self, order: Order, why: str) -> Decision | None:
@@ -67,9 +70,9 @@ class World:
         """Ask the exchange for everything and mend until nothing is left to mend."""
         taken: list[Decision] = []
         for _ in range(20):
-            entry = Entry(self.asset, self.cycle)
-            seen = self._snapshot(entry)
-            steps = [self.hear(report) for report in reconcile.news(entry, seen)]
+            book = [Entry(self.asset, cycle) for cycle in [*self.past, self.cycle]]
+            seen = self._snapshot(book)
+            steps = [self.hear(report) for entry in book for report in reconcile.news(entry, seen)]
             found = reconcile.discrepancies([Entry(self.asset, self.cycle)], seen, Limits())
             steps += [self._take(one.repair(self.asset, self.cycle)) for one in self._confirmed(found)]
             if not any(steps):
@@ -110,18 +113,29 @@ class World:
         self.exchange[name] = report
         return report
 
-    def latest(self, test: Callable[[Order], bool]) -> Order:
-        orders = [order for cycle in [*self.past, self.cycle] for order in cycle.orders]
-        return next(order for order in reversed(orders) if test(order))
+    def newest(self, purpose: Purpose) -> Order:
+        return next(order for order in reversed(self._orders()) if order.purpose is purpose)
+
+    def named(self, name: str) -> Order:
+        return next(order for order in self._orders() if order.client_order_id == name)
 
     # How it is done
+
+    def _orders(self) -> list[Order]:
+        return [order for cycle in [*self.past, self.cycle] for order in cycle.orders]
 
     def _take(self, decision: Decision | None) -> Decision | None:
         if decision is None:
             return None
-        self.cycle = decision.cycle
+        old, new = self.cycle.status, decision.cycle.status
+        assert old is new or may_step(CYCLE_STEPS, old, new), f"{old} to {new}: {decision.reason}"
         for order in decision.submit:
+            assert not any(is_open(other) for other in self.cycle.orders), f"{order} beside {self.cycle}"
+            assert order.client_order_id not in self.ids
+            self.ids.add(order.client_order_id)
             self.unanswered[order.client_order_id] = order
+        self.cycle = decision.cycle
+        assert fold(self.cycle.orders).held >= 0
         if decision.last_sell_price is not None:
             self.asset = replace(self.asset, last_sell_price=decision.last_sell_price)
         if decision.successor is not None:
@@ -130,10 +144,18 @@ class World:
             self.cycle = Cycle(self.cycle.id + 1, 1, SYMBOL, decision.successor, self.now, cooldown_since=since)
         return decision
 
-    def _snapshot(self, entry: Entry) -> Snapshot:
+    def _inherit(self, report: OrderReport) -> None:
+        """A buy that brings coins to a cycle that is over belongs to the current one, which can sell them."""
+        for over in self.past:
+            order = over.order(report.client_order_id)
+            if order and order.side is Side.BUY and report.filled_quantity > order.filled_quantity:
+                self.past[self.past.index(over)] = replace(over, orders=tuple(o for o in over.orders if o != order))
+                self.cycle = self.cycle.with_order(order)
+
+    def _snapshot(self, book: list[Entry]) -> Snapshot:
         reports = self.exchange.values()
         opens = tuple(one for one in reports if one.status in (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED))
-        answers = {name: self.exchange.get(name) for name in reconcile.to_ask([entry], opens, self.now)}
+        answers = {name: self.exchange.get(name) for name in reconcile.to_ask(book, opens, self.now)}
         return Snapshot(self.now, opens, answers, {SYMBOL: self.position} if self.position else {})
 
     def _confirmed(self, found: list[Discrepancy]) -> list[Discrepancy]:
@@ -145,7 +167,3 @@ class World:
 
 def holding_of(cycle: Cycle) -> Holding:
     return fold(cycle.orders)
-
-
-def open_orders(cycle: Cycle, side: Side) -> list[Order]:
-    return [order for order in cycle.orders if order.side is side and is_open(order)]
