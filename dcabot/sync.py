@@ -51,7 +51,7 @@ def _unless_faulty(work: Callable[..., Decision | None], *arguments: object) -> 
 class Swept:
     """What a sweep saw and did. `mended` are sentences, `unowned` coins by symbol that no cycle owns.
 
-    `late_news` are the orders of which the trade-update stream should have told long before.
+    `late_news` is what the trade-update stream should have told long before, if it was up then.
     """
 
     book: Book
@@ -59,7 +59,7 @@ class Swept:
     unowned: dict[str, Decimal]
     mended: list[str]
     doubtful: int
-    late_news: list[str]
+    late_news: list[OrderReport]
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ class Sync:
         found = reconcile.discrepancies(entries, snapshot, self.limits, self.laws)
         due = self.suspicions.confirmed(found, snapshot.at)
         mended += [sentence for one in due if (sentence := self._mend(one))]
-        late = [report.client_order_id for report, _ in booked if snapshot.at - report.at > LATE_NEWS_AFTER]
+        late = [report for report, _ in booked if snapshot.at - report.at > LATE_NEWS_AFTER]
         return Swept(book, snapshot, reconcile.unowned(entries, snapshot), mended, len(found) - len(due), late)
 
     def look(self) -> tuple[Book, Snapshot, list[Entry], list[OrderReport]]:

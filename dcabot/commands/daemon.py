@@ -41,8 +41,6 @@ EVENT_PATIENCE_SECONDS = 5.0  # a request that brought no event by then is asked
 INSTRUMENTS_SECONDS = 3600.0
 RETRY_SECONDS = 2.0
 HEALTH_SECONDS = 5.0
-BEAT_SECONDS = 10.0
-STREAM_SETTLED_SECONDS = 30.0  # a stream that came up later than this may well be behind REST
 PULSE_SECONDS = 5.0
 STOP_PATIENCE_SECONDS = 3.0  # for requests in flight; what they came to, the next start will ask
 STOP_SECONDS = 4.0  # then we go, whatever hangs: a name server, a library's goodbye
@@ -155,7 +153,6 @@ class Daemon:
             self._refresh_for_ever(),
             self._stay_alone(),
             self._tell_health(),
-            self._beat_for_ever(),
             self.streaming,
         )
 
@@ -203,11 +200,17 @@ class Daemon:
         while True:
             await self.quotes_wait.wait()
             self.quotes_wait.clear()
-            self.trader.stream_up = self.health.is_up(Feed.ORDERS)
+            self._notice_stream()
             for symbol in [symbol for symbol in self.latest if symbol not in self.busy]:
                 self._decide(symbol, self.latest.pop(symbol))
             self.health.consumer_advanced()
             await asyncio.sleep(PACE_SECONDS)
+
+    def _notice_stream(self) -> None:
+        """While trade updates are away, what happens is only known to REST: begin to ask at once."""
+        was_up, self.trader.stream_up = self.trader.stream_up, self.health.is_up(Feed.ORDERS)
+        if was_up and not self.trader.stream_up:
+            self.sweep_wanted.set()
 
     def _decide(self, symbol: str, raw: dict[str, Any]) -> None:
         try:
@@ -247,12 +250,18 @@ class Daemon:
             report = wire.trade_update(frame)
         except wire.WireError as error:
             log.warning("a trade update that cannot be read (%s); asking REST instead", error)
+            self._ask_soon()
             return
         if report is None:
             return
         if report.note:
             log.warning("%s: %s; asking REST instead", report.client_order_id, report.note)
+            self._ask_soon()
         self.trader.on_report(report)
+
+    def _ask_soon(self) -> None:
+        """From a lane: have REST asked."""
+        self.loop.call_soon_threadsafe(self.sweep_wanted.set)
 
     def _booked(self, error: Exception | None) -> None:
         """Any report may have ended an order: REST knows the position now."""
@@ -267,12 +276,12 @@ class Daemon:
                 await asyncio.wait_for(self.sweep_wanted.wait(), self._sweep_pause())
             self.sweep_wanted.clear()
             try:
-                if time.monotonic() - instruments_at > INSTRUMENTS_SECONDS:
-                    await self.lanes.run(self.lanes.sweeps, self.trader.learn_instruments)
-                    instruments_at = time.monotonic()
                 await self.lanes.run(self.lanes.sweeps, self._sweep)
                 self._look_again()
                 await self._check_for_mute_data()
+                if time.monotonic() - instruments_at > INSTRUMENTS_SECONDS:
+                    await self.lanes.run(self.lanes.sweeps, self.trader.learn_instruments)
+                    instruments_at = time.monotonic()
                 self.health.well()
             except (ExchangeError, DatabaseError) as error:
                 self.health.trouble(str(error))
@@ -283,18 +292,20 @@ class Daemon:
             return SWEEP_STREAM_DOWN_SECONDS
         if self.trader.is_unsettled():
             return SWEEP_UNSETTLED_SECONDS
-        return SWEEP_ORDER_OPEN_SECONDS if self.trader.has_open_orders() else SWEEP_IDLE_SECONDS
+        pause = SWEEP_ORDER_OPEN_SECONDS if self.trader.has_open_orders() else SWEEP_IDLE_SECONDS
+        return min(pause, self.parts.config.data_timeout_seconds)
 
     def _sweep(self) -> None:
         """In the sweeps lane."""
         swept = self.trader.sweep()
         self.health.database_answered()
-        if swept.late_news and self.health.up_seconds(Feed.ORDERS) > STREAM_SETTLED_SECONDS:
+        up_since = self.health.up_since(Feed.ORDERS, utc_now())
+        if late := [report.client_order_id for report in swept.late_news if report.at > up_since]:
             # Connected, and silent about an order: Alpaca's streams are known to starve.
-            why = f"REST told of {', '.join(swept.late_news)} before the stream did"
+            why = f"REST told of {', '.join(late)} before the stream did"
             asyncio.run_coroutine_threadsafe(self.streams.recycle(Feed.ORDERS, why), self.loop)
         if swept.mended or swept.doubtful:
-            self.loop.call_soon_threadsafe(self.sweep_wanted.set)
+            self._ask_soon()
 
     async def _check_for_mute_data(self) -> None:
         """Silence may be a quiet market or a dead socket: REST knows which."""
@@ -303,7 +314,7 @@ class Daemon:
         if not silent:
             return
         listing = await self.lanes.run(self.lanes.sweeps, partial(self.parts.broker.latest_quotes, silent))
-        mute = mute_symbols(self.health.quoted_at(), listing.rows)
+        mute = mute_symbols(self.health.quoted_at(utc_now()), listing.rows)
         if mute:
             why = f"silent on {', '.join(mute)} for over {limit} s, and REST has newer quotes"
             await self.streams.recycle(Feed.QUOTES, why)
@@ -341,15 +352,19 @@ class Daemon:
     def _beat(self) -> None:
         """In the pulse lane, which waits for nobody else."""
         self._be_alone()
-        self.parts.store.database.ping()
+        self.parts.store.write_beat(self.health.beat(utc_now()))  # for `dcabot status`; the database can be written
         self.health.database_answered()
 
     async def _tell_health(self) -> None:
         pause = min(HEALTH_SECONDS, (self.systemd.watchdog_seconds or HEALTH_SECONDS * 3) / 3)
-        told = ""
+        told, was_sick = "", False
         while True:
-            if not self.health.sickness():
+            sick = self.health.sickness()
+            if not sick:
                 self.systemd.watchdog()
+            elif not was_sick:
+                log.error("not well, the watchdog is not fed: %s", sick)
+            was_sick = bool(sick)
             sentence = self.health.sentence()
             if sentence != told:
                 self.systemd.status(sentence)

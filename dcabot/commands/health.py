@@ -29,7 +29,7 @@ class Health:
         self._up_at = dict.fromkeys(Feed, now)
         self._quoted_at: dict[str, datetime] = {}
         self._heard_at: dict[str, float] = {}
-        self._told = ""
+        self._told: list[str] = []
         self._started_at = utc_now()
 
     def consumer_advanced(self) -> None:
@@ -43,8 +43,8 @@ class Health:
         self._heard_at[quote.symbol] = time.monotonic()
 
     def silent_symbols(self, symbols: Iterable[str], seconds: float) -> list[str]:
-        """Those of which the stream brought nothing for so long, while it should have."""
-        if not self.is_up(Feed.QUOTES):
+        """Those of which the stream brought nothing for so long, although it was up all that time."""
+        if self.up_seconds(Feed.QUOTES) <= seconds:
             return []
         now = time.monotonic()
         return [symbol for symbol in symbols if now - self._heard_at.setdefault(symbol, now) > seconds]
@@ -59,20 +59,21 @@ class Health:
         heard_at = self.streams.health(feed).heard_at
         return None if heard_at is None else now - timedelta(seconds=time.monotonic() - heard_at)
 
-    def quoted_at(self) -> dict[str, datetime]:
-        """When the newest quote that the stream brought of each symbol was made."""
-        return dict(self._quoted_at)
+    def quoted_at(self, now: datetime) -> dict[str, datetime]:
+        """Up to when the stream told of each symbol: its newest quote; what came before the connection is not missed."""
+        up_since = self.up_since(Feed.QUOTES, now)
+        return {symbol: max(self._quoted_at.get(symbol, up_since), up_since) for symbol in self._heard_at}
 
     def trouble(self, sentence: str) -> None:
         """Say an outage once; `well` says when it is over."""
-        if sentence != self._told:
-            self._told = sentence
+        if sentence not in self._told:
+            self._told.append(sentence)
             log.error("%s", sentence)
 
     def well(self) -> None:
         if self._told:
-            log.info("over: %s", self._told)
-            self._told = ""
+            log.info("over: %s", "; ".join(self._told))
+            self._told = []
 
     def is_up(self, feed: Feed) -> bool:
         return self.streams.health(feed).connected_since is not None
@@ -80,6 +81,10 @@ class Health:
     def up_seconds(self, feed: Feed) -> float:
         since = self.streams.health(feed).connected_since
         return 0.0 if since is None else time.monotonic() - since
+
+    def up_since(self, feed: Feed, now: datetime) -> datetime:
+        """Since when it is connected; `now` while it is not."""
+        return now - timedelta(seconds=self.up_seconds(feed))
 
     def sickness(self) -> str:
         """Why the watchdog must not be fed, as a sentence; empty when all is well."""
@@ -102,7 +107,7 @@ class Health:
         if sick:
             return f"NOT WELL: {sick}"
         entries = list(self.trader.entries.values())
-        if not entries:
+        if not entries and not self.trader.held:
             return "no assets are enabled; `dcabot asset add` adds one"
         held = len(self.trader.held)
         counts = {status: sum(e.cycle.status is status for e in entries) for status in CycleStatus}
