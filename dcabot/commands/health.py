@@ -60,7 +60,7 @@ class Health:
         return None if heard_at is None else now - timedelta(seconds=time.monotonic() - heard_at)
 
     def quoted_at(self, now: datetime) -> dict[str, datetime]:
-        """Up to when the stream told of each symbol: its newest quote; what came before the connection is not missed."""
+        """Up to when the stream told of each symbol: its newest quote; nothing is missed from before it connected."""
         up_since = self.up_since(Feed.QUOTES, now)
         return {symbol: max(self._quoted_at.get(symbol, up_since), up_since) for symbol in self._heard_at}
 
