@@ -12,7 +12,7 @@ from dcabot.core.ledger import COIN_STEP, DUST_NOTIONAL, current_status, fee_of,
 from dcabot.core.model import Asset, Cycle, CycleStatus, Decision, Order, OrderReport, OrderStatus, Side, whole_seconds
 from dcabot.core.money import ZERO, text
 from dcabot.core.states import ORDER_STEPS, OVER, is_open, may_step
-from dcabot.core.strategy import cancel_is_due, request_cancel
+from dcabot.core.strategy import cancel_is_due, refused_before, request_cancel
 
 FEE_RATIO_PLAUSIBLE = Decimal("0.01")  # four times Alpaca's highest fee: what is missing beyond it is no fee
 
@@ -46,6 +46,7 @@ def on_report(cycle: Cycle, report: OrderReport, now: datetime) -> Decision | No
     if merged == order:
         return None
     decision = settle_status(cycle.with_order(merged), _report_sentence(order, merged), now)
+    decision = replace(decision, quiet=_is_told(decision.cycle, merged))
     if order.status is OrderStatus.VOID and is_open(merged):
         # Nobody waits for it any more: the price that justified it has passed.
         return request_cancel(decision.cycle, (merged,), now, f"{decision.reason}, after it was void: cancel it")
@@ -58,7 +59,8 @@ def on_refused(cycle: Cycle, client_order_id: str, why: str, now: datetime) -> D
     if order is None or order.status is not OrderStatus.INTENDED:
         return None
     refused = replace(order, status=OrderStatus.REJECTED, closed_at=now, note=why)
-    return settle_status(cycle.with_order(refused), f"{order.purpose.value} order refused: {why}", now)
+    decision = settle_status(cycle.with_order(refused), f"{order.purpose.value} order refused: {why}", now)
+    return replace(decision, quiet=_is_told(decision.cycle, refused))
 
 
 def on_absent(cycle: Cycle, client_order_id: str, now: datetime, grace: timedelta) -> Decision | None:
@@ -165,6 +167,18 @@ def on_position_differs(cycle: Cycle, position: Decimal, now: datetime) -> Decis
         cycle = cycle.with_order(order)
     sentence = f"held quantity corrected from {text(holding.held)} to {text(position)}, the exchange's figure"
     return settle_status(cycle, sentence, now)
+
+
+def _is_told(cycle: Cycle, order: Order) -> bool:
+    """True when the try before this order came as far and ended in the same words, whatever their figures."""
+    before = refused_before(cycle, order)
+    if before is None or order.filled_quantity or bool(before.order_id) is not bool(order.order_id):
+        return False
+    return is_open(order) or (before.status is order.status and _words(before.note) == _words(order.note))
+
+
+def _words(note: str) -> list[str]:
+    return [word for word in note.split() if not any(character.isdigit() for character in word)]
 
 
 def _report_sentence(order: Order, merged: Order) -> str:

@@ -191,7 +191,7 @@ class Decision:
     """What should happen to one cycle: the new value, the requests, and the sentence for the log.
 
     `submit` orders are already part of `cycle`. `successor` opens the asset's next cycle in the same
-    transaction, and `last_sell_price` goes to the asset's row in it.
+    transaction, and `last_sell_price` goes to the asset's row in it. A `quiet` one repeats what the log has said.
     """
 
     cycle: Cycle
@@ -200,6 +200,7 @@ class Decision:
     cancel: tuple[Order, ...] = ()
     successor: CycleStatus | None = None
     last_sell_price: Decimal | None = None
+    quiet: bool = False
 
 
 def whole_seconds(duration: timedelta) -> int:

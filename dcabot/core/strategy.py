@@ -125,7 +125,8 @@ def _buy(cycle: Cycle, market: Market, purpose: Purpose, notional: Decimal, why:
         return Decision(cycle, f"{purpose.value} order of {text(notional)} USD comes to {fault}; raise the amount")
     order = Order(cycle.next_id(purpose), purpose, Side.BUY, quantity, price, market.now)
     bought = replace(cycle.with_order(order), status=CycleStatus.BUYING)
-    return Decision(bought, f"{why}: buy {text(quantity)} at {text(price)}", submit=(order,))
+    sentence = f"{why}: buy {text(quantity)} at {text(price)}"
+    return Decision(bought, sentence, submit=(order,), quiet=refused_before(bought, order) is not None)
 
 
 def _take_profit(cycle: Cycle, market: Market, holding: Holding, quantity: Decimal) -> Decision | None:
@@ -138,7 +139,8 @@ def _take_profit(cycle: Cycle, market: Market, holding: Holding, quantity: Decim
     order = Order(cycle.next_id(purpose), purpose, Side.SELL, quantity, None, market.now)
     sold = replace(cycle.with_order(order), status=CycleStatus.SELLING)
     prices = f"bid {text(market.quote.bid)} over average {text(holding.average_price)}"
-    return Decision(sold, f"take profit, {prices}: sell {text(quantity)}", submit=(order,))
+    sentence = f"take profit, {prices}: sell {text(quantity)}"
+    return Decision(sold, sentence, submit=(order,), quiet=refused_before(sold, order) is not None)
 
 
 def _cancel_buys(cycle: Cycle, open_buys: list[Order], now: datetime) -> Decision | None:
@@ -189,6 +191,13 @@ def backoff_until(cycle: Cycle, side: Side) -> datetime | None:
         return None
     seconds = min(2 ** min(len(refused) - 1, 20), BACKOFF_SECONDS_MAX)
     return (refused[0].closed_at or refused[0].created_at) + timedelta(seconds=seconds)
+
+
+def refused_before(cycle: Cycle, order: Order) -> Order | None:
+    """The order of the same side before this one, if it was rejected: then this one is another try."""
+    earlier = takewhile(lambda one: one.client_order_id != order.client_order_id, cycle.orders)
+    mine = [one for one in earlier if one.side is order.side]
+    return mine[-1] if mine and mine[-1].status is OrderStatus.REJECTED else None
 
 
 def _was_refused(order: Order) -> bool:
