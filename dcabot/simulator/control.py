@@ -14,7 +14,7 @@ POST /_sim/flood                  {"symbols", "quotes", "seconds", "per_second"}
 """
 
 import inspect
-from decimal import Decimal
+import re
 from typing import Any
 
 from aiohttp import web
@@ -22,12 +22,11 @@ from aiohttp import web
 from dcabot.core.venue import Refusal
 from dcabot.simulator import requests
 from dcabot.simulator.exchange import Exchange
-from dcabot.simulator.faults import Faults, RequestFault, UpdateFault
+from dcabot.simulator.faults import DATA, TRADING, Faults, RequestFault, UpdateFault
 from dcabot.simulator.flood import Flood
 from dcabot.simulator.gate import answer, refuse
 from dcabot.simulator.listings import BUSIEST
 from dcabot.simulator.requests import unreadable
-from dcabot.simulator.wire import number
 
 FAULTS = frozenset(
     name
@@ -93,16 +92,17 @@ class Control:
         name = request.match_info["name"]
         if name not in FAULTS:
             raise web.HTTPNotFound
-        body = await _body(request)
+        body = await _body(request, is_exact=False)
         method = getattr(self._exchange.faults, name)
         if not isinstance(body, dict):
             raise unreadable()
         try:
             inspect.signature(method).bind(**body)
-        except TypeError as error:
+            for argument, value in body.items():
+                check_argument(argument, value)
+            rule = method(**body)
+        except (TypeError, ValueError) as error:
             raise unreadable(str(error)) from None
-        # The event loop cannot wait for a Decimal.
-        rule = method(**{key: number(value) if isinstance(value, Decimal) else value for key, value in body.items()})
         if not isinstance(rule, RequestFault | UpdateFault):
             return answer({})
         self._rules.append(rule)
@@ -131,7 +131,7 @@ class Control:
         return answer({})
 
     async def flood(self, request: web.Request) -> web.Response:
-        body = await _body(request)
+        body = await _body(request, is_exact=False)
         if not isinstance(body, dict):
             raise unreadable()
         symbols = body.get("symbols") or list(BUSIEST)
@@ -148,9 +148,41 @@ class Control:
         return answer(self._flood.state())
 
 
-async def _body(request: web.Request) -> Any:
+def check_argument(name: str, value: Any) -> None:
+    """A fault's argument as it came over HTTP. Raises ValueError: a rule of nonsense would break requests later."""
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    fits = {
+        "stream": value in (TRADING, DATA) if isinstance(value, str) else False,
+        "seconds": is_count or (isinstance(value, float) and value >= 0) or value is None,
+        "delay_seconds": is_count or (isinstance(value, float) and value >= 0),
+        "times": is_count or value is None,
+        "code": is_count or value is None,
+        "status": is_count and 100 <= value <= 599,
+        "method": isinstance(value, str) or value is None,
+        "path": isinstance(value, str) and is_pattern(value),
+        "event": isinstance(value, str) or value is None,
+        "symbol": isinstance(value, str) or value is None,
+        "client_order_id": isinstance(value, str) or value is None,
+        "changes": isinstance(value, dict),
+        "sizes": isinstance(value, list),
+        "payload": isinstance(value, str),
+        "drop_ratio": isinstance(value, str | int),
+    }
+    if not fits.get(name, True):
+        raise ValueError(f"{name} cannot be {str(value)[:40]!r}")
+
+
+def is_pattern(text: str) -> bool:
+    try:
+        re.compile(text)
+    except re.error:
+        return False
+    return True
+
+
+async def _body(request: web.Request, is_exact: bool = True) -> Any:
     content = await request.read()
-    return requests.read_any(content) if content else {}
+    return requests.read_any(content, is_exact) if content else {}
 
 
 def _fields(body: Any, *names: str) -> list[Any]:

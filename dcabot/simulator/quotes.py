@@ -220,6 +220,6 @@ class QuoteDoor(Door):
                 at = timestamp(at_ns) if connection.is_msgpack else stamp_ns(at_ns)
                 packed[connection.is_msgpack] = self.pack(connection, [{"T": kind, "S": symbol, **body, "t": at}])
             connection.send(packed[connection.is_msgpack], connection.is_msgpack)
-            if connection.transport.get_write_buffer_size() > BACKLOG_MAX:
+            if connection.transport.get_write_buffer_size() > BACKLOG_MAX // 2:
                 self._send(connection, error(407))
                 connection.cut(self.exchange.settings.data_error_close)

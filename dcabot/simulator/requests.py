@@ -30,10 +30,10 @@ def invalid(message: str) -> BadRequest:
     return BadRequest(Refusal(422, 40010001, message))
 
 
-def read_any(body: bytes) -> Any:
-    """Any JSON; its numbers as int or Decimal."""
+def read_any(body: bytes, is_exact: bool = True) -> Any:
+    """Any JSON; its numbers as int and Decimal, or as they are where only seconds are meant."""
     try:
-        return json.loads(body, parse_float=Decimal, parse_constant=_refuse_constant)
+        return json.loads(body, parse_float=Decimal if is_exact else None, parse_constant=_refuse_constant)
     except (ValueError, RecursionError, ArithmeticError):
         raise unreadable() from None
 

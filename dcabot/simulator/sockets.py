@@ -49,6 +49,8 @@ class Connection:
     def send(self, payload: bytes, is_binary: bool) -> None:
         if self.is_up:
             self.transport.write(frame(payload, BINARY if is_binary else TEXT))
+            if self.transport.get_write_buffer_size() > BACKLOG_MAX:
+                self.cut(None)  # it does not read: its frames would fill the memory
 
     def cut(self, code: int | None) -> None:
         """Reset the connection, or close it with a code."""

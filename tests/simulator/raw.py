@@ -11,12 +11,14 @@ from dcabot.simulator import Simulator
 
 
 def trading(alpaca: Simulator, **options: Any) -> ClientConnection:
-    return connect(alpaca.stream_url, compression=None, proxy=None, **options)
+    return connect(alpaca.stream_url, compression=None, proxy=None, close_timeout=0.1, **options)
 
 
 def data(alpaca: Simulator, is_msgpack: bool = False, **headers: str) -> ClientConnection:
     sent = {"Content-Type": "application/msgpack"} if is_msgpack else {}
-    return connect(alpaca.data_stream_url, compression=None, proxy=None, additional_headers={**sent, **headers})
+    return connect(
+        alpaca.data_stream_url, compression=None, proxy=None, close_timeout=0.1, additional_headers={**sent, **headers}
+    )
 
 
 def say(stream: ClientConnection, **message: Any) -> None:

@@ -1,0 +1,235 @@
+"""Nonsense gets the answer Alpaca gives; nothing crashes, and no other client notices."""
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import msgpack
+import pytest
+import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from websockets.exceptions import ConnectionClosed
+
+from dcabot.simulator import Simulator
+from tests.simulator import raw
+from tests.simulator.conftest import make_alpaca
+from tests.simulator.sdk import client, listening, order, quotes, said, subscribed, until, updates
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Simulator]:
+    """One simulator for all the nonsense: what one request broke, the next would notice."""
+    with make_alpaca(rate_limit=None, data_rate_limit=None) as alpaca:
+        alpaca.set_quote("BTC/USD", "60000", "60010")
+        yield alpaca
+        assert client(alpaca).get_account().cash
+
+
+def ask(alpaca: Simulator, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
+    """The answer's status and body, over a plain connection: nothing between us and the server tidies up."""
+    connection = http.client.HTTPConnection(alpaca.server.host, alpaca.server.port, timeout=5)
+    keys = {"APCA-API-KEY-ID": alpaca.key, "APCA-API-SECRET-KEY": alpaca.secret}
+    connection.request(method, path, body, {**keys, "Content-Type": "application/json"})
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    try:
+        return answer.status, json.loads(content)
+    except ValueError:
+        return answer.status, content
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"{", b"nonsense", b"[]", b"null", b"7", b'"text"', b"\xff\xfe", b"{" * 100_000, b"[" * 100_000,
+        b'{"symbol": NaN}', b'{"qty": Infinity}', b'{"symbol": 7}', b'{"symbol": ["BTC/USD"]}',
+    ],
+)  # fmt: skip
+def test_a_body_that_is_no_order_is_refused(shared: Simulator, body: bytes) -> None:
+    status, answer = ask(shared, "POST", "/v2/orders", body)
+    assert status in (400, 422)
+    assert set(answer) >= {"code", "message"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("qty", "many"), ("qty", "NaN"), ("qty", "-1"), ("qty", True), ("qty", {}), ("qty", "1e400"), ("qty", "1e-400"),
+        ("qty", "1,5"), ("qty", "9" * 60), ("qty", "0"), ("limit_price", "-5"), ("limit_price", "1e99999999"),
+        ("side", "long"), ("side", 1), ("type", "peg"), ("type", None), ("time_in_force", "forever"),
+        ("time_in_force", None), ("symbol", ""), ("symbol", "BTC/USD'; DROP TABLE"), ("symbol", "../../etc"),
+        ("symbol", "\u202eDSU/CTB"), ("symbol", "x" * 100_000), ("client_order_id", 5), ("client_order_id", "i" * 200),
+        ("order_class", "bracket"), ("extended_hours", "yes"), ("qty", None),
+    ],
+)  # fmt: skip
+def test_a_field_that_makes_no_sense_is_refused(shared: Simulator, name: str, value: object) -> None:
+    body = {**order("0.001", kind="limit", limit_price="50000"), name: value}
+    status, answer = ask(shared, "POST", "/v2/orders", json.dumps(body).encode())
+    assert status in (400, 422), answer
+    assert answer["code"] in (40010000, 40010001, 42210000)
+    assert isinstance(answer["message"], str)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404), ("GET", "/v2", 404), ("GET", "/v2/none", 404), ("GET", "/v3/orders", 404),
+        ("PUT", "/v2/orders", 405), ("POST", "/v2/account", 405), ("PROPFIND", "/v2/account", 405),
+        ("GET", "/v2/orders/not-a-uuid", 404), ("DELETE", "/v2/orders/not-a-uuid", 404),
+        ("GET", "/v2/orders:by_client_order_id", 404),
+        ("GET", "/v2/orders:by_client_order_id?client_order_id=%00", 404),
+        ("GET", "/v2/orders?limit=-1", 422), ("GET", "/v2/orders?limit=x", 422), ("GET", "/v2/orders?status=x", 422),
+        ("GET", "/v2/orders?after=yesterday", 422), ("GET", "/v2/orders?direction=up", 422),
+        ("GET", "/v2/orders?limit=" + "9" * 4000, 422), ("GET", "/v2/positions/..%2f..", 404),
+        ("GET", "/v2/account/activities?page_token=x", 422), ("GET", "/v2/account/activities?page_size=0", 422),
+        ("GET", "/v1beta3/crypto/us/latest/quotes", 400),
+        ("GET", "/v1beta3/crypto/us/latest/quotes?symbols=BTCUSD", 400),
+        ("GET", "/v1beta3/crypto/us/bars?symbols=BTC/USD&timeframe=soon", 400),
+        ("GET", "/v1beta3/crypto/us/bars?symbols=BTC/USD&timeframe=1Min&start=x", 400),
+        ("GET", "/v1beta3/crypto/us/bars?symbols=BTC/USD&timeframe=1Min&limit=0", 400),
+        ("GET", "/v1beta3/crypto/mars/latest/quotes?symbols=BTC/USD", 404),
+        ("DELETE", "/v2/positions/BTCUSD?qty=x", 404), ("GET", "/stream", 400),
+        ("POST", "/_sim/advance", 400), ("POST", "/_sim/quote", 400), ("GET", "/_sim/none", 404),
+    ],
+)  # fmt: skip
+def test_unknown_paths_verbs_and_queries_are_answered(shared: Simulator, method: str, path: str, status: int) -> None:
+    assert ask(shared, method, path)[0] == status
+
+
+def test_an_absent_symbol_is_absent_from_the_answer(shared: Simulator) -> None:
+    assert ask(shared, "GET", "/v1beta3/crypto/us/latest/quotes?symbols=BTC/USD,NO/SUCH")[1]["quotes"].keys() == {
+        "BTC/USD"
+    }
+
+
+def test_a_body_of_megabytes_is_refused(shared: Simulator) -> None:
+    body = json.dumps({**order(), "client_order_id": "x" * 2_000_000}).encode()
+    assert ask(shared, "POST", "/v2/orders", body)[0] == 413
+
+
+@pytest.mark.parametrize(
+    "request_line", [b"\r\n\r\n", b"GET\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\xfc", b"GET / HTTP/9.9\r\n\r\n"]
+)
+def test_what_is_no_http_ends_only_its_own_connection(shared: Simulator, request_line: bytes) -> None:
+    with socket.create_connection((shared.server.host, shared.server.port), timeout=5) as connection:
+        connection.sendall(request_line)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(4096):
+            pass
+    assert client(shared).get_account().cash
+
+
+FRAMES: list[str | bytes] = [
+    "", "{", "[]", "null", "7", '{"action": 7}', '{"action": "dance"}', '{"data": {}}', '{"action": "listen"}',
+    '{"action": "listen", "data": {"streams": "trade_updates"}}', '{"action": "listen", "data": {"streams": [7]}}',
+    '{"action": "authenticate"}', '{"action": "authenticate", "data": []}', '{"action": "auth", "key": {}}',
+    b"", b"\xc1", b"\xff" * 50, msgpack.packb([1]), msgpack.packb({"action": "auth"}), "[" * 50_000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("frame", FRAMES, ids=range(len(FRAMES)))
+def test_a_trading_frame_that_makes_no_sense_is_answered(alpaca: Simulator, frame: str | bytes) -> None:
+    with raw.trading(alpaca) as stream:
+        stream.send(frame)
+        answer = raw.hear(stream)
+        assert answer["stream"] in ("error", "authorization", "listening")
+        assert answer["data"].get("status") != "authorized"
+        assert raw.log_in(alpaca, stream)["data"]["status"] == "authorized"
+
+
+@pytest.mark.parametrize("is_msgpack", [True, False])
+@pytest.mark.parametrize("frame", FRAMES, ids=range(len(FRAMES)))
+def test_a_data_frame_that_makes_no_sense_is_answered(alpaca: Simulator, frame: str | bytes, is_msgpack: bool) -> None:
+    with raw.data(alpaca, is_msgpack) as stream:
+        raw.hear(stream)
+        stream.send(frame)
+        (answer,) = raw.hear(stream)
+        assert (answer["T"], answer["code"] in (400, 401, 402)) == ("error", True)
+        keys = {"action": "auth", "key": alpaca.key, "secret": alpaca.secret}
+        stream.send(msgpack.packb(keys) if is_msgpack else json.dumps(keys))
+        assert raw.hear(stream) == [{"T": "success", "msg": "authenticated"}]
+
+
+@pytest.mark.parametrize("path", ["stream", "data"])
+def test_an_oversized_frame_ends_only_its_own_connection(alpaca: Simulator, path: str) -> None:
+    with raw.trading(alpaca) if path == "stream" else raw.data(alpaca) as stream:
+        with pytest.raises(ConnectionClosed):
+            stream.send("x" * 5_000_000)
+            while True:
+                stream.recv(5)
+        assert stream.close_code in (1009, 1006, None)
+    assert client(alpaca).get_account().cash
+
+
+def test_a_client_that_does_not_read_is_cut_and_others_go_on(alpaca: Simulator) -> None:
+    with raw.data(alpaca) as sleeper, updates(alpaca) as stream:
+        listening(alpaca)
+        raw.hear(sleeper)
+        raw.log_in(alpaca, sleeper)
+        raw.say(sleeper, action="subscribe", quotes=["*"])
+        raw.hear(sleeper)
+        for _ in range(80):  # more than the sockets' buffers and the server's patience hold
+            alpaca.faults.send_raw("data", "x" * 1_000_000)
+        until(lambda: said(alpaca, "data", "disconnect"))
+        client(alpaca).post("/orders", order())
+        until(lambda: len(stream.heard) == 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("cut", {"stream": "nowhere"}), ("cut", {"stream": []}), ("cut", {"stream": "data", "code": "x"}),
+        ("delay", {"seconds": "long"}), ("delay", {"seconds": -1}), ("respond", {"status": 7}),
+        ("respond", {"status": "OK"}), ("hold", {"path": "("}), ("hold", {"times": "many"}), ("hold", {"method": 5}),
+        ("partial_fills", {"sizes": ["x"]}), ("partial_fills", {"sizes": 7}), ("alter_updates", {"changes": 5}),
+        ("hide_position", {"symbol": 5}), ("spoil_quotes", {"drop_ratio": "x"}), ("send_raw", {"stream": "data"}),
+        ("attach", {}), ("__init__", {}), ("_reset", {}),
+    ],
+)  # fmt: skip
+def test_the_control_api_refuses_what_is_no_fault(shared: Simulator, name: str, arguments: dict[str, Any]) -> None:
+    status, _ = ask(shared, "POST", f"/_sim/faults/{name}", json.dumps(arguments).encode())
+    assert status == (404 if name in ("attach", "__init__", "_reset") else 400)
+    assert ask(shared, "GET", "/v2/account")[0] == 200
+
+
+def test_nonsense_on_one_stream_leaves_the_other_alone(alpaca: Simulator) -> None:
+    with quotes(alpaca) as listener:
+        subscribed(alpaca)
+        with raw.trading(alpaca) as stream:
+            for frame in FRAMES:
+                stream.send(frame)
+            raw.vanish(stream)
+        alpaca.set_quote("BTC/USD", "61000", "61010")
+        until(lambda: listener.heard)
+    assert len(said(alpaca, "data", "connect")) == 1
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(
+    fields=st.dictionaries(
+        st.sampled_from(["symbol", "qty", "notional", "side", "type", "time_in_force", "limit_price", "stop_price",
+                         "client_order_id", "order_class", "position_intent", "extended_hours"]),
+        JUNK | st.sampled_from(["BTC/USD", "buy", "sell", "market", "limit", "gtc", "0.001", 1, "-1", "1e30"]),
+    )
+)  # fmt: skip
+def test_any_json_is_an_order_or_refused(shared: Simulator, fields: dict[str, Any]) -> None:
+    body = json.dumps({**order("0.001", kind="limit", limit_price="50000"), **fields}).encode()
+    status, answer = ask(shared, "POST", "/v2/orders", body)
+    assert status in (200, 400, 403, 422), answer
+    if status == 200:
+        requests.delete(
+            f"{shared.url}/v2/orders/{answer['id']}",
+            headers={"APCA-API-KEY-ID": shared.key, "APCA-API-SECRET-KEY": shared.secret},
+            timeout=5,
+        )
