@@ -37,16 +37,25 @@ class Run:
 
     folder: Path
     process: subprocess.Popen[bytes]
-    terminal: int | None = None
+    line: int  # what we read from, and in a terminal type into; -1 when we have gone
     output: bytes = b""
     daemons: set[int] = field(default_factory=set)
 
     def read(self) -> None:
-        """Take what has been written, for a moment at most."""
-        source = self.terminal if self.terminal is not None else self.process.stdout.fileno()  # type: ignore[union-attr]
-        with contextlib.suppress(BlockingIOError, OSError):  # a terminal without writers is an EIO
-            self.output += os.read(source, 1 << 16)
+        """Take what has been written, without waiting."""
         self.daemons |= children_of(self.process.pid)
+        with contextlib.suppress(OSError):  # nothing there, or nobody left who writes
+            while piece := os.read(self.line, 1 << 16):
+                self.output += piece
+
+    def type(self, keys: bytes) -> None:
+        os.write(self.line, keys)
+
+    def go_away(self) -> None:
+        """Close our end."""
+        if self.line >= 0:
+            os.close(self.line)
+            self.line = -1
 
     def wait_until(self, happened: Callable[["Run"], bool]) -> None:
         self._poll(lambda: happened(self))
@@ -90,12 +99,11 @@ def started(folder: Path, *options: str, **changes: str) -> Iterator[Run]:
     environment = {**os.environ, "TMPDIR": str(folder), **changes}
     process = subprocess.Popen([*DEMO, *options], cwd=ROOT, env=environment, stdout=writer, stderr=writer)
     os.close(writer)
-    run = Run(folder, process, terminal=reader)
+    run = Run(folder, process, reader)
     try:
         yield run
     finally:
-        with contextlib.suppress(OSError):
-            os.close(reader)
+        run.go_away()
         end(process)
 
 
@@ -117,12 +125,11 @@ def in_terminal(folder: Path, *options: str, size: tuple[int, int] = (30, 100), 
         stderr=theirs,
     )
     os.close(theirs)
-    run = Run(folder, process, terminal=ours)
+    run = Run(folder, process, ours)
     try:
         yield run
     finally:
-        with contextlib.suppress(OSError):
-            os.close(ours)
+        run.go_away()
         end(process)
 
 
@@ -192,10 +199,8 @@ def test_signal_at_any_moment_leaves_nothing(
 def test_reader_that_goes_away_leaves_nothing(tmp_path: Path) -> None:
     with started(tmp_path, "--speed", "4") as run:
         run.wait_until(has_bought)
-        assert run.terminal is not None
-        os.close(run.terminal)
-        run.process.wait(PATIENCE)
-        assert run.process.returncode == 1
+        run.go_away()
+        assert run.wait() == 1
     assert run.daemons and not run.leftovers
 
 
@@ -217,12 +222,11 @@ def is_drawn(run: Run) -> bool:
 @pytest.mark.parametrize("moment", [has_a_folder, has_a_daemon, is_drawn, has_bought])
 def test_ctrl_c_in_the_live_view_gives_the_terminal_back(tmp_path: Path, moment: Callable[[Run], bool]) -> None:
     with in_terminal(tmp_path, "--speed", "4") as run:
-        assert run.terminal is not None
-        before = termios.tcgetattr(run.terminal)
+        before = termios.tcgetattr(run.line)
         run.wait_until(moment)
-        os.write(run.terminal, CTRL_C)
+        run.type(CTRL_C)
         assert run.wait() == 128 + signal.SIGINT
-        assert termios.tcgetattr(run.terminal) == before
+        assert termios.tcgetattr(run.line) == before
     for taken, given_back in (("\x1b[?1049h", "\x1b[?1049l"), ("\x1b[?25l", "\x1b[?25h")):
         assert run.text.rfind(given_back) >= run.text.rfind(taken)
     assert "Traceback" not in run.text
@@ -254,8 +258,7 @@ def test_terminal_that_cannot_show_the_view_gets_lines(
 ) -> None:
     with in_terminal(tmp_path, "--speed", "4", size=size, **changes) as run:
         run.wait_until(has_bought)
-        assert run.terminal is not None
-        os.write(run.terminal, CTRL_C)
+        run.type(CTRL_C)
         assert run.wait() == 128 + signal.SIGINT
     assert "base order: buy" in run.text and "\x1b[?1049h" not in run.text
     assert not run.leftovers
@@ -264,8 +267,6 @@ def test_terminal_that_cannot_show_the_view_gets_lines(
 def test_terminal_that_is_closed_leaves_nothing(tmp_path: Path) -> None:
     with in_terminal(tmp_path, "--speed", "4") as run:
         run.wait_until(has_bought)
-        assert run.terminal is not None
-        os.close(run.terminal)
-        run.process.wait(PATIENCE)
-        assert run.process.returncode == 128 + signal.SIGHUP
+        run.go_away()
+        assert run.wait() == 128 + signal.SIGHUP
     assert run.daemons and not run.leftovers

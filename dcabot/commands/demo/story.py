@@ -12,6 +12,7 @@ from decimal import Decimal
 from dcabot.core.ledger import Holding, fold
 from dcabot.core.model import Asset, Cycle, CycleStatus, OrderStatus, Purpose
 from dcabot.core.money import ZERO
+from dcabot.core.states import is_open
 from dcabot.core.strategy import restart_price, safety_price, take_profit_price
 from dcabot.simulator.listings import LISTINGS
 from dcabot.simulator.prices import Tick, quoted
@@ -191,5 +192,14 @@ class Telling:
             self.done += 1
             self._seconds, self._pause = ZERO, PAUSE_SECONDS
             return self.price.step(None, self._step)
-        pausing = self._seconds < self._pause
-        return self.price.step(None if pausing else scene.goal(told), self._step)
+        goal = None if self._seconds < self._pause else scene.goal(told)
+        return self.price.step(_within_reach(goal, told), self._step)
+
+
+def _within_reach(goal: Decimal | None, told: Told) -> Decimal | None:
+    """The goal, or below it the price that an open buy waits for: noise must not keep it waiting."""
+    limits = [order.limit_price for order in told.cycle.orders if is_open(order) and order.limit_price is not None]
+    if not limits:
+        return goal
+    filling = min(limits) * (1 - BEYOND / 3)
+    return filling if goal is None else min(goal, filling)

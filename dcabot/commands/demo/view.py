@@ -273,8 +273,9 @@ def closing(console: Console, books: dict[str, Told], account: dict[str, Any]) -
     """All orders, what each completed cycle came to, and what to do next."""
     console.print(_order_table(books))
     console.print(_cycle_table(books))
+    equity = usd(parse(account["equity"]))
     console.print(
-        f"The exchange's account began with {usd(START_CASH)} USD and is worth {usd(parse(account['equity']))}."
+        f"The exchange's account began with {usd(START_CASH)} USD; with the coins it holds it is worth {equity}."
     )
     console.print(NEXT)
 
