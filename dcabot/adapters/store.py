@@ -76,14 +76,14 @@ class Store:
     def read_entry(self, cycle_id: int) -> Entry | None:
         """One cycle as it stands, without a lock; None when it is gone."""
         with self.database.transaction():
-            return self._read(schema.Cycle.id == cycle_id)
+            return self._read(cycle_id)
 
     @contextmanager
     def locked(self, cycle_id: int) -> Iterator[Entry | None]:
         """A transaction around one cycle's row: the entry as it stands now, None when the cycle is gone."""
         try:
             with self.database.transaction():
-                yield self._read(schema.Cycle.id == cycle_id, lock=True)
+                yield self._read(cycle_id, lock=True)
         except IntegrityError as error:
             raise Collision(f"cycle {cycle_id}: {error}") from error
 
@@ -102,13 +102,11 @@ class Store:
         for order in decision.cycle.orders:
             old = before.get(order.client_order_id)
             if old is None:
-                columns = _order_columns(order) | {"cycle": entry.cycle.id, "updated_at": now}
-                schema.Order.insert(**columns).execute()
+                schema.Order.add(**_order_columns(order), cycle_id=entry.cycle.id, updated_at=now)
             elif old != order:
-                changed = schema.Order.update(**_order_columns(order), updated_at=now)
-                changed.where(schema.Order.client_order_id == order.client_order_id).execute()
-        cycle = schema.Cycle.update(**_cycle_columns(decision.cycle), updated_at=now)
-        cycle.where(schema.Cycle.id == entry.cycle.id).execute()
+                changed = _order_columns(order)
+                schema.Order.change("client_order_id", order.client_order_id, **changed, updated_at=now)
+        schema.Cycle.change("id", entry.cycle.id, **_cycle_columns(decision.cycle), updated_at=now)
         if decision.last_sell_price is not None:
             asset = schema.Asset.update(last_sell_price=decision.last_sell_price, updated_at=now)
             asset.where(schema.Asset.id == entry.asset.id).execute()
@@ -144,9 +142,8 @@ class Store:
     def cycle_of(self, client_order_id: str) -> int | None:
         """The cycle an order's row belongs to; None when there is no such row."""
         with self.database.transaction():
-            query = schema.Order.select(schema.Order.cycle).where(schema.Order.client_order_id == client_order_id)
-            found = query.first()
-        return None if found is None else found.cycle_id
+            found = schema.Order.read("client_order_id", client_order_id)
+        return found[0].cycle_id if found else None
 
     def known_ids(self, client_order_ids: Iterable[str]) -> set[str]:
         """Which of these ids have a row."""
@@ -167,17 +164,18 @@ class Store:
             return None
         move = schema.Order.update(cycle=current.id).where(schema.Order.client_order_id == client_order_id)
         move.execute()
-        return self._read(schema.Cycle.id == current.id, lock=True)
+        return self._read(current.id, lock=True)
 
-    def _read(self, which: Any, lock: bool = False) -> Entry | None:
-        """The entry of one cycle, joined with its asset. Raises RowFault."""
-        query = schema.Cycle.select(schema.Cycle, schema.Asset).join(schema.Asset).where(which)
-        cycle = (self.database.for_update(query) if lock else query).first()
-        if cycle is None:
+    def _read(self, cycle_id: int, lock: bool = False) -> Entry | None:
+        """The entry of one cycle; None without the cycle or its asset. Raises RowFault."""
+        cycles = schema.Cycle.read("id", cycle_id, lock)
+        assets = schema.Asset.read("id", cycles[0].asset_id, lock) if cycles else []
+        if not assets:
             return None
-        orders = [_order(order) for order in self._orders_of([cycle.id])[cycle.id]]
-        cooling = [cycle.asset.id] if cycle.status == CycleStatus.COOLDOWN.value else []
-        return _entry(asset_of(cycle.asset), cycle, orders, self._cooldown_starts(cooling).get(cycle.asset.id))
+        cycle, asset = cycles[0], assets[0]
+        orders = [_order(order) for order in schema.Order.read("cycle_id", cycle_id)]
+        cooling = [asset.id] if cycle.status == CycleStatus.COOLDOWN.value else []
+        return _entry(asset_of(asset), cycle, orders, self._cooldown_starts(cooling).get(asset.id))
 
     def _orders_of(self, cycle_ids: list[int]) -> dict[int, list[Row]]:
         found: dict[int, list[Row]] = defaultdict(list)
