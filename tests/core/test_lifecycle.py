@@ -181,7 +181,7 @@ def test_an_order_the_exchange_denies_is_void_only_after_its_grace() -> None:
     assert on_absent(cycle, INTENDED.client_order_id, make_time(119), GRACE) is None
     decision = on_absent(cycle, INTENDED.client_order_id, make_time(120), GRACE)
     order = only_order(decision)
-    assert (order.status, order.closed_at) == (O.VOID, make_time(120))
+    assert (order.status, order.closed_at, order.note) == (O.VOID, make_time(120), "unknown to the exchange")
     assert decision is not None
     assert decision.cycle.status is C.WATCHING
     assert "unknown to Alpaca 120 s after it was intended" in decision.reason
@@ -303,7 +303,16 @@ def test_coins_sold_are_not_taken_for_a_fee() -> None:
     assert decision.cycle.orders[-1].fee_quantity == D("0.001")
 
 
-@pytest.mark.parametrize("position", ["0", "0.1979", "0.2101", "1"])
+def test_as_much_as_one_percent_may_be_a_fee() -> None:
+    assert only_order(on_position(make_cycle(make_order(filled="0.2")), D("0.198"), NOW)).fee_quantity == D("0.002")
+
+
+def test_the_fee_of_the_smallest_fill_may_be_all_of_it() -> None:
+    smallest = make_order(status=O.CANCELED, filled_quantity="0.000000001", filled_price="100")
+    assert only_order(on_position(make_cycle(smallest), D(0), NOW)).fee_quantity == D("0.000000001")
+
+
+@pytest.mark.parametrize("position", ["0", "0.197999999", "0.21", "1"])
 def test_a_difference_that_is_no_fee_teaches_nothing_but_differs(position: str) -> None:
     cycle = make_cycle(make_order(filled="0.2", price="100"))
     assert on_position(cycle, D(position), NOW) is None
@@ -338,16 +347,17 @@ def test_a_position_is_not_compared_while_an_order_is_open_or_after_the_end() ->
     assert on_position_differs(held_cycle(make_order(Purpose.SAFETY)), D(0), NOW) is None
 
 
-def test_a_position_that_is_gone_ends_the_cycle_in_error_and_a_new_one_watches() -> None:
-    decision = on_position_differs(held_cycle(), D(0), NOW)
+@pytest.mark.parametrize("dust", ["0", "0.009999999"])
+def test_a_position_that_is_gone_ends_the_cycle_in_error_and_a_new_one_watches(dust: str) -> None:
+    decision = on_position_differs(held_cycle(), D(dust), NOW)
     assert decision is not None
     assert (decision.cycle.status, decision.cycle.completed_at) == (C.ERROR, NOW)
     assert decision.successor is C.WATCHING
     assert decision.last_sell_price is None
-    assert decision.reason.startswith("0.2 BTC/USD should be held and Alpaca holds 0")
+    assert decision.reason.startswith(f"0.2 BTC/USD should be held and Alpaca holds {dust}: ")
 
 
-@pytest.mark.parametrize("position", ["0.1", "0.199999999", "0.3"])
+@pytest.mark.parametrize("position", ["0.01", "0.1", "0.199999999", "0.3"])
 def test_another_position_is_taken_over_as_it_is(position: str) -> None:
     decision = on_position_differs(held_cycle(), D(position), NOW)
     assert decision is not None
@@ -355,6 +365,15 @@ def test_another_position_is_taken_over_as_it_is(position: str) -> None:
     assert decision.cycle.status is C.WATCHING
     assert decision.reason == f"held quantity corrected from 0.2 to {position}, the exchange's figure"
     assert not position_differs(decision.cycle, D(position))
+
+
+def test_a_correction_is_booked_on_a_buy_that_filled() -> None:
+    unfilled = make_order(Purpose.SAFETY, status=O.CANCELED)
+    sold = make_order(Purpose.TAKE_PROFIT, status=O.CANCELED, filled_quantity="0.1", filled_price="101")
+    decision = on_position_differs(held_cycle(unfilled, sold), D("0.05"), NOW)
+    assert decision is not None
+    assert [order.fee_quantity for order in decision.cycle.orders] == [D("0.05"), None, None]
+    assert fold(decision.cycle.orders).held == D("0.05")
 
 
 def test_a_position_that_differs_settles_buys_whose_fee_was_unknown() -> None:

@@ -104,6 +104,7 @@ def test_dust_is_worth_less_than_a_dollar_or_cannot_be_sold() -> None:
     assert is_dust(D("0.0099"), make_market(bid="100"))
     assert not is_dust(D("0.01"), make_market(bid="100"))
     assert is_dust(D("0.5"), make_market(bid="100", quantity_step="1"))
+    assert not is_dust(D(1), make_market(bid="100", quantity_step="1"))
 
 
 def test_rule_1_an_amount_that_rounds_below_ten_dollars_is_said_and_not_sent() -> None:
