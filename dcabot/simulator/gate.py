@@ -20,6 +20,7 @@ CONTROL = "/_sim"
 TRADING_HOST = "/v2"
 STREAM_PATHS = frozenset({"/stream", "/v1beta3/crypto/us"})
 BODY_MAX = 1_000_000
+TOO_LARGE = {"code": 41310000, "message": "request body is too large"}
 
 
 def answer(body: Any, status: int = 200) -> web.Response:
@@ -92,7 +93,7 @@ class Gate:
             try:
                 entry["body"] = (await request.read())[:10_000].decode("utf-8", "replace")
             except web.HTTPRequestEntityTooLarge:
-                return answer({"code": 41310000, "message": "request body is too large"}, 413)
+                return answer(TOO_LARGE, 413)
         rule = self._exchange.faults.request_fault(request.method, request.path)
         response = await self._suffer(rule, request, handler)
         self._exchange.journal.add(
@@ -157,6 +158,8 @@ async def _translated(request: web.Request, handler: Handler) -> web.StreamRespo
         return answer({"code": 40410000, "message": "endpoint not found."}, 404)
     except web.HTTPMethodNotAllowed:
         return answer({"code": 40510000, "message": "method not allowed"}, 405)
+    except web.HTTPRequestEntityTooLarge:
+        return answer(TOO_LARGE, 413)
 
 
 def _prescribed(rule: RequestFault) -> web.Response:

@@ -1,5 +1,6 @@
 """What happened, in order: every request, order, fill, event, frame and fault, readable back."""
 
+import json
 import threading
 import time
 from collections import deque
@@ -7,14 +8,14 @@ from typing import Any
 
 from dcabot.simulator.clock import Clock
 
-ENTRIES_MAX = 200_000
+ENTRIES_MAX = 100_000
 QUOTES_MAX = 200_000
 
 
 class Journal:
     """Entries are dicts with `number`, `kind`, `at_ns` (venue time) and `monotonic_ns` (this machine's).
 
-    The oldest are forgotten beyond ENTRIES_MAX. Quotes are kept apart, as tuples: they are too many.
+    A frame's message is kept as text and read back as what it says. The oldest are forgotten beyond ENTRIES_MAX. Quotes are kept apart, as tuples: they are too many.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -23,7 +24,6 @@ class Journal:
         self._entries: deque[dict[str, Any]] = deque(maxlen=ENTRIES_MAX)
         self._quotes: deque[tuple[int, str, str, str]] = deque(maxlen=QUOTES_MAX)
         self._count = 0
-        self.quotes_sent = 0
 
     def add(self, kind: str, monotonic_ns: int | None = None, **facts: Any) -> dict[str, Any]:
         entry = {
@@ -47,7 +47,11 @@ class Journal:
         """Entries of one kind (or all) with a number above `after`, oldest first."""
         with self._lock:
             found = [dict(e) for e in self._entries if e["number"] > after and kind in (None, e["kind"])]
-        return found if limit is None else found[:limit]
+        found = found if limit is None else found[:limit]
+        for entry in found:
+            if entry["kind"] == "frame":
+                entry["message"] = json.loads(entry["message"])
+        return found
 
     def quotes(self) -> list[tuple[int, str, str, str]]:
         """(monotonic_ns when it was sent, symbol, bid, ask), oldest first."""

@@ -121,7 +121,7 @@ class UpdateDoor(Door):
         for connection in self.connections:
             if TRADE_UPDATES in connection.channels:
                 self._send(connection, message)
-                self.exchange.journal.add("frame", stream=TRADING, message=json.loads(json.dumps(message)))
+                self.exchange.journal.add("frame", stream=TRADING, message=json.dumps(message))
 
     def _next_id(self, event: Event) -> str:
         """A ULID above the one before, even within one millisecond."""
