@@ -7,9 +7,11 @@ from decimal import Decimal
 
 from dcabot.commands import DONE, FAILED
 from dcabot.commands.demo.chronicle import Chronicle
+from dcabot.commands.demo.screen import Picture
 from dcabot.commands.demo.stage import Stage, StoryFailed, stage
 from dcabot.commands.demo.story import PLOTS, TICK_MILLISECONDS, Telling
-from dcabot.commands.demo.view import Picture, View, closing, console_for, view_for
+from dcabot.commands.demo.tables import closing
+from dcabot.commands.demo.view import View, console_for, view_for
 
 DEADLINE_SECONDS = 240  # four times what it takes
 
@@ -37,6 +39,7 @@ def _tell(running: Stage, tellings: list[Telling], view: View, check: Callable[[
     """Move the prices and look, several times a second, until the first plot is told."""
     hero = tellings[0]
     scenes, chronicle = hero.plot.scenes, Chronicle()
+    chronicle.say(0, "", f"the daemon starts, process {running.process.pid}")
     done: list[float] = []
     seconds, last = 0.0, time.monotonic()
     seconds_max = int(DEADLINE_SECONDS / min(hero.speed, Decimal(1)))
