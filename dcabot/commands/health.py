@@ -39,8 +39,10 @@ class Health:
         self._database_at = time.monotonic()
 
     def quoted(self, quote: Quote) -> None:
-        self._quoted_at[quote.symbol] = quote.at
-        self._heard_at[quote.symbol] = time.monotonic()
+        """The stream brought a quote; one that is only looked at again is no sign of life."""
+        if self._quoted_at.get(quote.symbol) != quote.at:
+            self._quoted_at[quote.symbol] = quote.at
+            self._heard_at[quote.symbol] = time.monotonic()
 
     def silent_symbols(self, symbols: Iterable[str], seconds: float) -> list[str]:
         """Those of which the stream brought nothing for so long, although it was up all that time."""
