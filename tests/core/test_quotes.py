@@ -46,19 +46,21 @@ def test_section_9_an_impossible_price_does_not_shake_belief_in_the_last_good_on
     assert screen(seen, make_quote(at=2)).fault == ""
 
 
-def test_a_bid_equal_to_the_ask_is_possible() -> None:
-    assert impossible(make_quote("100", "100")) == ""
+@pytest.mark.parametrize("price", ["100", "0.5", "0.00000001"])
+def test_a_bid_equal_to_the_ask_is_possible_at_any_price_above_zero(price: str) -> None:
+    assert impossible(make_quote(price, price)) == ""
 
 
-@pytest.mark.parametrize(("bid", "ask"), [("49", "50"), ("150", "150"), ("49", "100"), ("999", "1000")])
+@pytest.mark.parametrize(("bid", "ask"), [("49", "50"), ("150", "150"), ("50", "100"), ("100", "150")])
 def test_section_9_a_jump_of_half_the_price_in_one_quote_decides_nothing(bid: str, ask: str) -> None:
     seen = after(make_quote("100", "100"), make_quote(bid, ask, at=1))
     assert seen.fault.startswith(f"BTC/USD: the price jumped from 100 to {ask} in one quote")
     assert seen.believed == make_quote("100", "100")
 
 
-def test_a_fall_of_less_than_half_decides_at_once() -> None:
-    assert after(make_quote("100", "100"), make_quote("50.01", "50.01", at=1)).fault == ""
+@pytest.mark.parametrize(("bid", "ask"), [("50.01", "50.01"), ("50.01", "149.99"), ("149.99", "149.99")])
+def test_a_change_of_less_than_half_decides_at_once(bid: str, ask: str) -> None:
+    assert after(make_quote("100", "100"), make_quote(bid, ask, at=1)).fault == ""
 
 
 def test_section_9_after_a_lone_jump_the_next_good_quote_decides_and_the_jump_is_forgotten() -> None:
