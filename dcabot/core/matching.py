@@ -181,6 +181,27 @@ class Venue:
             return [Event("order_cancel_rejected", order, now, self._new_id())]
         return self._close(order, VenueStatus.CANCELED, now)
 
+    def amend(self, order_id: str, wanted: OrderRequest, now: datetime) -> tuple[VenueOrder, list[Event]] | Refusal:
+        """A new order in the place of an open one. Not known to work for crypto: the door decides whether it does."""
+        order = self.orders.get(order_id)
+        if order is None:
+            return Refusal(404, admission.UNFOUND, f"order not found for {order_id}")
+        if not order.is_open:
+            return admission.unprocessable(f'order is already in "{order.status.value}" state')
+        if order.notional is not None:
+            return admission.unprocessable("notional orders cannot be replaced")
+        if (wanted.quantity, wanted.limit_price) == (order.quantity, order.limit_price):
+            return Refusal(403, admission.FORBIDDEN, "order parameters are not changed")
+        # What the old order holds is there for the new one.
+        self.account.hold(order, -1)
+        outcome = self.submit(wanted, now)
+        self.account.hold(order, +1)
+        if isinstance(outcome, Refusal):
+            return outcome
+        outcome = self._store(replace(outcome, replaces=order.id))
+        self._store(replace(order, replaced_by=outcome.id))
+        return outcome, self._close(self.orders[order_id], VenueStatus.REPLACED, now)
+
     def reject(self, order_id: str, now: datetime) -> list[Event]:
         """The venue changes its mind about an order it had admitted."""
         order = self.orders[order_id]

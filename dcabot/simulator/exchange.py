@@ -116,6 +116,18 @@ class Exchange:
         if isinstance(outcome, Refusal):
             self.journal.add("refusal", message=outcome.message, status=outcome.status, symbol=request.symbol)
             return outcome
+        return self._accepted(outcome)
+
+    def amend(self, order_id: str, request: OrderRequest) -> VenueOrder | Refusal:
+        """Put a new order in the place of an open one."""
+        outcome = self.venue.amend(order_id, request, self.clock.now())
+        if isinstance(outcome, Refusal):
+            return outcome
+        order, events = outcome
+        self._tell(events)
+        return self._accepted(order)
+
+    def _accepted(self, outcome: VenueOrder) -> VenueOrder:
         self.journal.add(
             "order",
             id=outcome.id,

@@ -15,7 +15,8 @@ QUOTES_MAX = 200_000
 class Journal:
     """Entries are dicts with `number`, `kind`, `at_ns` (venue time) and `monotonic_ns` (this machine's).
 
-    A frame's message is kept as text and read back as what it says. The oldest are forgotten beyond ENTRIES_MAX. Quotes are kept apart, as tuples: they are too many.
+    A frame's message is kept as text and read back as what it says. The oldest are forgotten beyond ENTRIES_MAX.
+    Quotes are kept apart, as tuples: they are too many.
     """
 
     def __init__(self, clock: Clock) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dcabot.core.model import Side
 from dcabot.core.money import parse
-from dcabot.core.venue import OrderRequest, Refusal
+from dcabot.core.venue import OrderRequest, Refusal, VenueOrder
 
 MAGNITUDE_MAX = 18  # digits before the point, or zeros after it: beyond, a number is absurd
 TRUE = frozenset({"true", "True", "TRUE", "1", "t"})
@@ -78,6 +78,20 @@ def read_order(body: Mapping[str, Any]) -> OrderRequest:
         stop_price=_number(body, "stop_price"),
         client_order_id=_text(body, "client_order_id") or None,
         order_class=_text(body, "order_class") or "",
+    )
+
+
+def read_amendment(body: Mapping[str, Any], order: VenueOrder) -> OrderRequest:
+    """The order that a PATCH asks for in the place of another."""
+    return OrderRequest(
+        symbol=order.symbol,
+        side=order.side,
+        type=order.type.value,
+        time_in_force=_text(body, "time_in_force") or order.time_in_force.value,
+        quantity=_number(body, "qty") or order.quantity,
+        limit_price=_number(body, "limit_price") or order.limit_price,
+        stop_price=_number(body, "stop_price") or order.stop_price,
+        client_order_id=_text(body, "client_order_id") or None,
     )
 
 

@@ -51,7 +51,7 @@ class TradingHost:
             web.get("/v2/orders:by_client_order_id", self.order_by_client_id),
             web.get("/v2/orders/{id}", self.order),
             web.delete("/v2/orders/{id}", self.cancel),
-            web.patch("/v2/orders/{id}", self.replace),
+            web.patch("/v2/orders/{id}", self.amend),
             web.get("/v2/positions", self.positions),
             web.delete("/v2/positions", self.close_all),
             web.get("/v2/positions/{name}", self.position),
@@ -175,9 +175,14 @@ class TradingHost:
             rows.append(row if refusal is None else {**row, "body": refusal_json(refusal)})
         return answer(rows, 207)
 
-    async def replace(self, request: web.Request) -> web.Response:
-        """Reported to answer 404 for crypto orders."""
-        raise web.HTTPNotFound
+    async def amend(self, request: web.Request) -> web.Response:
+        """PATCH: reported to answer 404 for crypto, so it does unless the settings say otherwise."""
+        order = self._venue.orders.get(request.match_info["id"])
+        if not self._exchange.settings.allows_replace or order is None:
+            raise web.HTTPNotFound
+        wanted = requests.read_amendment(requests.read_json(await request.read()), order)
+        outcome = self._exchange.amend(order.id, wanted)
+        return refuse(outcome) if isinstance(outcome, Refusal) else answer(self.view(outcome))
 
     # --- positions ---
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from dcabot.core.venue import Refusal, VenueStatus
-from tests.core.venues import NOW, accepted, held, make_venue, names, placed, price
+from tests.core.venues import NOW, accepted, ask_for, held, make_venue, names, placed, price
 
 
 def test_an_order_is_pending_until_it_is_activated() -> None:
@@ -224,3 +224,34 @@ def test_the_last_quote_of_the_day_before_is_kept() -> None:
     venue = make_venue()
     price(venue, 61_000, 61_010, now=NOW + timedelta(days=1))
     assert venue.last_day["BTC/USD"].bid == 60_000
+
+
+def test_an_amended_order_takes_the_place_and_the_money_of_the_old_one() -> None:
+    venue = make_venue(60)
+    old = placed(venue, limit_price="50000")
+    outcome = venue.amend(old.id, ask_for(limit_price="55000"), NOW)
+    assert not isinstance(outcome, Refusal)
+    order, events = outcome
+    assert names(events) == ["replaced"]
+    assert (order.replaces, venue.orders[old.id].replaced_by) == (old.id, order.id)
+    assert venue.account.held("USD") == 55
+    assert list(venue.open) == [order.id]
+    assert names(venue.activate(order.id, NOW)) == ["new"]
+    assert names(price(venue, 54_000, 54_010)) == ["fill"]
+
+
+@pytest.mark.parametrize(
+    ("limit_price", "message"),
+    [("50000", "order parameters are not changed"), ("70000", "insufficient balance for USD")],
+)
+def test_an_amendment_that_is_refused_leaves_the_order_as_it_was(limit_price: str, message: str) -> None:
+    venue = make_venue(60)
+    old = placed(venue, limit_price="50000")
+    refusal = venue.amend(old.id, ask_for(limit_price=limit_price), NOW)
+    assert isinstance(refusal, Refusal)
+    assert refusal.message.startswith(message)
+    assert venue.account.held("USD") == 50
+    assert names(price(venue, 49_000, 49_010)) == ["fill"]
+    over = venue.amend(old.id, ask_for(limit_price="1"), NOW)
+    assert isinstance(over, Refusal)
+    assert over.message == 'order is already in "filled" state'
