@@ -23,6 +23,7 @@ from dcabot.core.reconcile import SURFACES_WITHIN, Entry
 from dcabot.core.states import OPEN, OVER
 
 Row = Any  # a peewee model instance, whose attributes no type checker sees
+ORDER_ID_MAX = 255
 CURRENT = [status.value for status in CycleStatus if status not in OVER]
 
 
@@ -319,6 +320,11 @@ def _stored(row: Row, holding: Holding) -> Holding:
 
 def _order_columns(order: Order) -> dict[str, object]:
     price = order.filled_price
+    # MariaDB would keep question marks for the letters, and then nobody finds that order again.
+    if order.order_id is not None and not (order.order_id.isascii() and len(order.order_id) <= ORDER_ID_MAX):
+        raise ValueError(
+            f"order_id cannot hold {order.order_id[:60]!r}: it is ASCII, {ORDER_ID_MAX} characters at most"
+        )
     return {
         "client_order_id": order.client_order_id,
         "purpose": order.purpose.value,
