@@ -54,7 +54,7 @@ def download(lines: list[str], folder: str, *options: str) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("\n".join([*lines, ""]))
         file.flush()
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--require-hashes"]
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "-qq", "--require-hashes"]
         subprocess.run([*pip, "--no-deps", f"--dest={folder}", *options, "-r", file.name], check=True)
 
 
