@@ -56,8 +56,8 @@ def _tell(running: Stage, tellings: list[Telling], view: View, check: Callable[[
         time.sleep(TICK_MILLISECONDS / 1000)
         check()
         running.check_daemon()
-        if seconds > seconds_max:
-            raise running.failure(f"no {scenes[hero.done].title} within {seconds_max} s")
+        if hero.scene is not None and seconds > seconds_max:
+            raise running.failure(f"no {hero.scene.title} within {seconds_max} s")
         now = time.monotonic()
         seconds += min(now - last, 1.0)  # what passed while the terminal held us (Ctrl-Z) does not count
         last = now

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import dcabot
-from dcabot.adapters import schema
+from dcabot.adapters import assets
 from dcabot.adapters.database import DatabaseBusy, connect
 from dcabot.adapters.dburl import parse_url
 from dcabot.adapters.migrations import migrate
@@ -123,9 +123,8 @@ def _books(url: str, plots: tuple[Plot, ...]) -> Store:
     settings = parse_url(url)
     migrate(settings)
     database = connect(settings)
-    with database.transaction():
-        for plot in plots:
-            schema.Asset.insert(asset_symbol=plot.symbol, is_enabled=True, **plot.settings).execute()
+    for plot in plots:
+        assets.add(database, plot.symbol, plot.settings, enabled=True, now=utc_now())
     return Store(database, utc_now)
 
 

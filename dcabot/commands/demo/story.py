@@ -1,7 +1,7 @@
 """What the demo tells: how the prices of each asset move, and which fact in the books ends each scene.
 
-A scene gives the price a goal and waits for something to have happened; nothing here waits for a fixed time, so a
-slow machine only takes longer. The same facts in the same order make the same prices.
+A scene gives the price a goal and ends when something has happened, however long that takes, so a slow machine only
+makes the story longer. The same facts at the same steps make the same prices.
 """
 
 import random
@@ -102,20 +102,20 @@ class Plot:
     """One asset: its row in `dca_assets`, the pace of its price in ratio a second, and its scenes."""
 
     symbol: str
-    settings: dict[str, int | str]
+    settings: dict[str, Decimal | int | bool]
     pace: Decimal
     scenes: tuple[Scene, ...]
 
 
-def _settings(usd: int, safety_count: int, drop: str, profit: str, restart: str) -> dict[str, int | str]:
+def _settings(usd: int, safety_count: int, drop: str, profit: str, restart: str) -> dict[str, Decimal | int | bool]:
     return {
-        "base_order_amount": usd,
-        "safety_order_amount": usd,
+        "base_order_amount": Decimal(usd),
+        "safety_order_amount": Decimal(usd),
         "max_safety_orders": safety_count,
-        "safety_order_deviation": drop,
-        "take_profit_percent": profit,
+        "safety_order_deviation": Decimal(drop),
+        "take_profit_percent": Decimal(profit),
         "cooldown_period": 600,  # longer than the demo: what ends it is the price
-        "buy_order_price_deviation_percent": restart,
+        "buy_order_price_deviation_percent": Decimal(restart),
     }
 
 
