@@ -6,7 +6,7 @@ buffers lie between the simulator and the client.
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ SHARE_OF_THE_FLOOR = 0.7  # the rate at which the trigger is looked at: both kee
 
 class Drained(NamedTuple):
     per_second: float
-    busy: float  # share of a core, in percent
+    cost: float  # processor time of each quote in microseconds: on a busy machine the truer figure
 
 
 class Client:
@@ -43,8 +43,7 @@ class Client:
         self.fall += FALL
         self.alpaca.quote([(WATCHED, self.fall)])
         seconds = (self._order()[0] - began_ns) / 1e9
-        busy = (self.process.cpu_seconds() - cpu_before) / seconds
-        return Drained(quotes / seconds, busy * 100)
+        return Drained(quotes / seconds, (self.process.cpu_seconds() - cpu_before) / quotes * 1e6)
 
     def age_in_flood(self, per_second: float) -> float:
         """Milliseconds from the sending of the quote that an order was made from to the order, in a falling market.
@@ -92,10 +91,16 @@ def run(server: MariaDB, quick: bool) -> list[Figure]:
         mib_grown = daemon.resident_mib() - mib_before
         rate = statistics.median(floor.per_second for floor, _ in floods) * SHARE_OF_THE_FLOOR
         ages = [(bare.age_in_flood(rate), dcabot.age_in_flood(rate)) for _ in range(rounds)]
-    floor_rate, rate = (statistics.median(one[side].per_second for one in floods) for side in (0, 1))
-    floor_age, age = (statistics.median(one[side] for one in ages) for side in (0, 1))
     return [
-        Figure("flood, quotes drained", "/s", (floor_rate,), (rate,), 0.8, Limit.LEAST),
+        _figure("flood, quotes drained", "/s", ((a.per_second, b.per_second) for a, b in floods), 0.8, Limit.LEAST),
+        _figure("flood, processor time a quote", "us", ((a.cost, b.cost) for a, b in floods), 1.25),
+        _figure("flood, age of the quote behind an order", "ms", ages, 10),
         Figure("flood, growth of memory", "MiB", (), (mib_grown,), 2),
-        Figure("flood, age of the quote behind an order", "ms", (floor_age,), (age,), 10),
     ]
+
+
+def _figure(
+    what: str, unit: str, pairs: Iterable[tuple[float, float]], bound: float, limit: Limit = Limit.MOST
+) -> Figure:
+    floor, dcabot = zip(*pairs, strict=True)
+    return Figure(what, unit, (statistics.median(floor),), (statistics.median(dcabot),), bound, limit)

@@ -30,7 +30,7 @@ from dcabot.trader import Trader
 
 log = logging.getLogger(__name__)
 
-PACE_SECONDS = 0.005  # between two looks at the newest quotes: a flood must not starve the socket
+REST_SECONDS = 0.00025  # after each quote looked at: in a flood, four fifths of the time are the socket's
 START_PATIENCE_SECONDS = 60  # the database or the exchange may start later than we do
 SWEEP_SPACING_SECONDS = 2.0
 SWEEP_STREAM_DOWN_SECONDS = 3.0
@@ -201,10 +201,11 @@ class Daemon:
             await self.quotes_wait.wait()
             self.quotes_wait.clear()
             self._notice_stream()
-            for symbol in [symbol for symbol in self.latest if symbol not in self.busy]:
+            waiting = [symbol for symbol in self.latest if symbol not in self.busy]
+            for symbol in waiting:
                 self._decide(symbol, self.latest.pop(symbol))
             self.health.consumer_advanced()
-            await asyncio.sleep(PACE_SECONDS)
+            await asyncio.sleep(REST_SECONDS * len(waiting))
 
     def _notice_stream(self) -> None:
         """While trade updates are away, what happens is only known to REST: begin to ask at once."""
