@@ -1,0 +1,339 @@
+"""Reconciliation: the book beside the exchange, by the daemon's sweep and by each caretaker's laws."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from dcabot.adapters.database import connect
+from dcabot.adapters.dburl import DatabaseSettings
+from dcabot.adapters.migrations import migrate
+from dcabot.core.model import OrderStatus, Side
+from dcabot.core.reconcile import discrepancies
+from dcabot.core.snapshot import ExchangeUnreachable
+from dcabot.core.venue import OrderRequest
+from tests.builders import make_instrument, make_quote
+from tests.venue_broker import Desk, Fate, SteppedClock, VenueBroker
+
+ORDER_MANAGER = ("absent", "stale")
+CHECKER = ("absent", "fees", "position", "columns")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    settings = DatabaseSettings("sqlite", path=str(tmp_path / "books.db"))
+    migrate(settings)
+    database = connect(settings)
+    listed = (make_instrument(), make_instrument("ETH/USD"))
+    desk = Desk(database, VenueBroker(SteppedClock(), listed))
+    desk.add_asset()
+    desk.broker.quote(make_quote("60000", "60010", at=desk.clock()))
+    desk.broker.quote(make_quote("2000", "2001", symbol="ETH/USD", at=desk.clock()))
+    desk.trader.recover()
+    yield desk
+    database.close_all()
+
+
+@pytest.fixture
+def holding(desk: Desk) -> Desk:
+    """The base order is filled and its fee is known: 0.000332443 BTC."""
+    desk.quote("60000", "60010")
+    desk.settle()
+    return desk
+
+
+def cycles(desk: Desk) -> list[tuple[str, Decimal]]:
+    rows = desk.rows("SELECT status, quantity FROM dca_cycles ORDER BY id")
+    return [(status, Decimal(quantity)) for status, quantity in rows]
+
+
+def everything(desk: Desk) -> list[list[tuple[object, ...]]]:
+    return [desk.rows(f"SELECT * FROM {table}") for table in ("dca_assets", "dca_cycles", "dca_orders")]
+
+
+def foreign(symbol: str = "BTC/USD", name: str = "by-hand", price: str = "50000") -> OrderRequest:
+    return OrderRequest(
+        symbol, Side.BUY, "limit", "gtc", Decimal("0.001"), limit_price=Decimal(price), client_order_id=name
+    )
+
+
+# What the stream did not tell.
+
+
+def test_a_fill_that_no_stream_told_of_is_booked_and_so_is_its_fee(desk: Desk) -> None:
+    desk.quote("60000", "60010")
+    desk.broker.updates.clear()
+    desk.settle()
+    assert cycles(desk) == [("watching", Decimal("0.000332443"))]
+    assert cycles(desk)[0][1] == desk.broker.position("BTC")
+
+
+def test_news_that_the_stream_should_have_told_long_ago_is_named(desk: Desk) -> None:
+    desk.quote("60000", "60010")
+    desk.broker.updates.clear()
+    assert desk.trader.sweep().late_news == []
+    desk.restart()
+    desk.trader.recover()
+    desk.quote("59000", "59010")
+    desk.broker.updates.clear()
+    desk.clock.advance(11)
+    late = desk.trader.sweep().late_news
+    assert [report.client_order_id.split("-")[3] for report in late] == ["safety"]
+
+
+def test_what_was_sold_while_nobody_listened_opens_the_cooldown(holding: Desk) -> None:
+    holding.quote("61000", "61010")
+    holding.broker.updates.clear()
+    holding.restart()
+    holding.trader.recover()
+    assert [status for status, _ in cycles(holding)] == ["complete", "cooldown"]
+
+
+@pytest.mark.parametrize("question", ["open_orders", "report", "positions"])
+def test_a_question_that_fails_concludes_nothing(holding: Desk, question: str) -> None:
+    holding.broker.slicer = lambda order, unfilled, quote: Decimal(0)
+    holding.broker.venue.slicer = holding.broker.slicer
+    holding.quote("59000", "59010")
+    holding.broker.venue.cancel(holding.broker.updates[-1].order_id, holding.clock())
+    before = everything(holding)
+    holding.broker.fates[question] = [Fate.LOST_REQUEST]
+    with pytest.raises(ExchangeUnreachable):
+        holding.trader.sweep()
+    assert everything(holding) == before
+    holding.trader.sweep()
+    assert cycles(holding)[0][0] == "watching"
+
+
+# Positions.
+
+
+def test_a_position_that_is_missing_once_is_no_fact(holding: Desk) -> None:
+    before = everything(holding)
+    holding.broker.hidden_positions.add("BTC/USD")
+    assert holding.trader.sweep().doubtful == 1
+    holding.broker.hidden_positions.clear()
+    holding.clock.advance(6)
+    assert holding.trader.sweep().doubtful == 0
+    holding.broker.hidden_positions.add("BTC/USD")
+    holding.clock.advance(6)
+    assert holding.trader.sweep().doubtful == 1
+    assert everything(holding) == before
+
+
+def test_a_position_seen_missing_twice_ends_the_cycle_in_error_and_a_new_one_watches(holding: Desk) -> None:
+    holding.broker.move("BTC", -holding.broker.position("BTC"))
+    caretaker = holding.caretaker(*CHECKER)
+    assert caretaker.sweep().mended == []
+    holding.clock.advance(2)
+    assert caretaker.sweep().mended == []
+    holding.clock.advance(4)
+    (sentence,) = caretaker.sweep().mended
+    assert "0.000332443 BTC/USD should be held and Alpaca holds 0" in sentence
+    assert [status for status, _ in cycles(holding)] == ["error", "watching"]
+    ((completed,),) = holding.rows("SELECT completed_at FROM dca_cycles WHERE status = 'error'")
+    assert completed is not None
+    holding.trader.refresh()
+    holding.trader.sweep()
+    holding.quote("60000", "60010")
+    holding.settle()
+    assert cycles(holding)[1] == ("watching", holding.broker.position("BTC"))
+
+
+@pytest.mark.parametrize("change", ["0.001", "-0.0001"])
+def test_a_held_quantity_that_differs_becomes_the_exchanges(holding: Desk, change: str) -> None:
+    holding.broker.move("BTC", Decimal(change))
+    holding.trader.sweep()
+    holding.clock.advance(6)
+    (sentence,) = holding.trader.sweep().mended
+    assert "held quantity corrected from 0.000332443 to" in sentence
+    assert cycles(holding) == [("watching", holding.broker.position("BTC"))]
+    assert holding.trader.sweep().mended == []
+    holding.quote("61000", "61010")
+    holding.settle()
+    assert holding.broker.position("BTC") == 0
+
+
+def test_a_new_sight_of_trouble_is_a_new_trouble(holding: Desk) -> None:
+    holding.broker.move("BTC", Decimal("0.001"))
+    holding.trader.sweep()
+    holding.clock.advance(6)
+    holding.broker.move("BTC", Decimal("0.001"))
+    assert holding.trader.sweep().mended == []
+
+
+def test_coins_that_no_cycle_owns_block_the_base_order_and_say_so(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    desk.broker.move("BTC", Decimal("0.5"))
+    desk.trader.sweep()
+    for _ in range(3):
+        assert desk.quote("60000", "60010") is None
+    assert caplog.text.count("Alpaca shows 0.5 BTC/USD that no cycle owns") == 1
+    desk.broker.move("BTC", Decimal("-0.49999999"))
+    desk.trader.sweep()
+    assert desk.quote("60000", "60010") is not None
+
+
+# Rows that somebody edited.
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "quantity = '7'",
+        "average_purchase_price = '1'",
+        "safety_orders = 4",
+        "last_order_fill_price = NULL",
+        "status = 'buying'",
+        "status = 'selling'",
+        "status = 'cooldown'",
+    ],
+)
+def test_a_computed_column_that_was_edited_is_computed_again(holding: Desk, edit: str) -> None:
+    before = holding.rows(
+        "SELECT status, quantity, average_purchase_price, safety_orders, last_order_fill_price FROM dca_cycles"
+    )
+    holding.execute(f"UPDATE dca_cycles SET {edit}")
+    assert holding.caretaker(*CHECKER).sweep().mended == ["computed columns differed from the orders: recomputed"]
+    after = holding.rows(
+        "SELECT status, quantity, average_purchase_price, safety_orders, last_order_fill_price FROM dca_cycles"
+    )
+    assert after == before
+
+
+def test_a_row_edited_into_nonsense_holds_that_asset_only(holding: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    holding.add_asset("ETH/USD")
+    holding.trader.refresh()
+    holding.execute("UPDATE dca_orders SET status = 'dunno'")
+    assert holding.quote("61000", "61010") is None
+    assert "BTC/USD is held: dca_orders: dcabot-1-" in caplog.text
+    holding.trader.refresh()
+    holding.trader.sweep()
+    holding.trader.sweep()
+    assert holding.quote("2000", "2001", "ETH/USD") is not None
+    assert caplog.text.count("BTC/USD is held") == 1
+    holding.execute("UPDATE dca_orders SET status = 'filled' WHERE status = 'dunno'")
+    holding.trader.refresh()
+    assert holding.trader.held == {}
+    assert holding.quote("61000", "61010") is not None
+
+
+def test_a_status_edited_to_over_is_believed_and_the_asset_starts_anew(holding: Desk) -> None:
+    holding.execute("UPDATE dca_cycles SET status = 'error'")
+    holding.trader.refresh()
+    assert [status for status, _ in cycles(holding)] == ["error", "watching"]
+    holding.trader.sweep()
+    assert holding.quote("60000", "60010") is None  # the coins lie there, and no cycle owns them
+
+
+# Time.
+
+
+def test_a_buy_that_rests_too_long_is_cancelled_and_the_cycle_watches_again(desk: Desk) -> None:
+    desk.broker.slicer = desk.broker.venue.slicer = lambda order, unfilled, quote: Decimal(0)
+    desk.quote("60000", "60010")
+    desk.stream()
+    manager = desk.caretaker(*ORDER_MANAGER)
+    desk.clock.advance(299)
+    assert manager.sweep().mended == []
+    desk.clock.advance(1)
+    assert "buy open longer than 300 s" in manager.sweep().mended[0]
+    manager.sweep()
+    assert cycles(desk) == [("watching", Decimal(0))]
+    assert len(desk.broker.sent("cancel")) == 1
+
+
+def test_what_a_stale_buy_had_filled_counts(desk: Desk) -> None:
+    halves = iter([Decimal("0.0001"), *[Decimal(0)] * 100])
+    desk.broker.slicer = desk.broker.venue.slicer = lambda order, unfilled, quote: next(halves)
+    desk.quote("60000", "60010")
+    desk.settle(300)
+    desk.settle()
+    assert cycles(desk) == [("watching", desk.broker.position("BTC"))]
+    assert desk.broker.position("BTC") == Decimal("0.00009975")
+
+
+def test_the_order_manager_leaves_a_sell_alone(holding: Desk) -> None:
+    holding.broker.slicer = holding.broker.venue.slicer = lambda order, unfilled, quote: Decimal(0)
+    holding.quote("61000", "61010")
+    holding.stream()
+    holding.clock.advance(1000)
+    assert holding.caretaker(*ORDER_MANAGER).sweep().mended == []
+    assert holding.broker.sent("cancel") == []
+
+
+def test_a_cooldown_ends_by_the_sweep_and_an_idle_asset_gets_its_cycle(holding: Desk) -> None:
+    holding.quote("61000", "61010")
+    holding.settle()
+    holding.clock.advance(280)
+    assert cycles(holding)[-1][0] == "cooldown"
+    holding.clock.advance(20)
+    holding.trader.sweep()
+    assert cycles(holding)[-1][0] == "watching"
+
+
+# Orders of others.
+
+
+def test_orders_of_others_are_treated_as_the_policy_says(desk: Desk) -> None:
+    for name in ("by-hand", "dcabot-0-0-base-1"):
+        desk.broker.foreign_order(foreign(name=name))
+    desk.broker.slicer = desk.broker.venue.slicer = lambda order, unfilled, quote: Decimal(0)
+    desk.quote("60000", "60010")
+    manager = desk.caretaker(*ORDER_MANAGER)
+    assert manager.sweep_orphans(manager.sweep().snapshot, "none") == (0, 2)
+    assert desk.broker.sent("cancel") == []
+    assert manager.sweep_orphans(manager.sweep().snapshot, "own") == (1, 1)
+    assert manager.sweep_orphans(manager.sweep().snapshot, "all") == (1, 0)
+    assert manager.sweep_orphans(manager.sweep().snapshot, "all") == (0, 0)
+    (mine,) = manager.sweep().snapshot.open_orders
+    assert mine.client_order_id.startswith("dcabot-1-")
+
+
+def test_a_sweep_never_touches_an_order_of_others(holding: Desk) -> None:
+    holding.broker.foreign_order(foreign())
+    holding.clock.advance(10_000)
+    holding.trader.sweep()
+    assert holding.broker.sent("cancel") == []
+
+
+# Looking only.
+
+
+def test_looking_changes_nothing(holding: Desk) -> None:
+    holding.quote("59000", "59010")
+    holding.broker.move("BTC", Decimal("0.3"))
+    holding.execute("UPDATE dca_cycles SET safety_orders = 3")
+    before = everything(holding)
+    requests = len(holding.broker.sent("submit")) + len(holding.broker.sent("cancel"))
+    _, _, entries, news = holding.caretaker(*CHECKER).look()
+    assert news
+    assert entries[0].cycle.orders[-1].status is OrderStatus.FILLED
+    assert everything(holding) == before
+    assert len(holding.broker.sent("submit")) + len(holding.broker.sent("cancel")) == requests
+
+
+def test_settling_ends_even_when_something_changes_all_the_time(
+    holding: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    wrong = iter(range(1, 1000))
+
+    def meddle(request: object) -> None:
+        if getattr(request, "kind", "") == "open_orders":
+            holding.execute(f"UPDATE dca_cycles SET safety_orders = {next(wrong)}")
+
+    holding.broker.on_request = meddle
+    holding.sync.settle()
+    assert next(wrong) < 30
+
+
+def test_a_cycle_that_moved_since_the_snapshot_is_left_for_the_next(holding: Desk) -> None:
+    holding.broker.move("BTC", Decimal("0.001"))
+    book, snapshot, entries, _ = holding.sync.look()
+    (found,) = discrepancies(entries, snapshot, holding.sync.limits, CHECKER)
+    order = book.entries[0].cycle.orders[0]
+    moved = book.entries[0].cycle.with_order(replace(order, note="changed", cancel_requested_at=holding.clock()))
+    assert found.repair(book.entries[0].asset, moved) is None
+    assert found.repair(book.entries[0].asset, book.entries[0].cycle) is not None
