@@ -1,0 +1,288 @@
+"""What the daemon knows between two commits: quotes looked at without IO, the book read again, what is said once."""
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from dcabot.adapters.database import DatabaseBusy, Limits, connect
+from dcabot.adapters.dburl import DatabaseSettings
+from dcabot.adapters.migrations import migrate
+from dcabot.core.model import Quote
+from dcabot.core.snapshot import ExchangeUnreachable
+from dcabot.trader import CONTACT_MAX_AGE, SAID_AGAIN_AFTER
+from tests.builders import make_instrument, make_quote
+from tests.venue_broker import Desk, Fate, Request, SteppedClock, VenueBroker
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    settings = DatabaseSettings("sqlite", path=str(tmp_path / "books.db"))
+    migrate(settings)
+    database = connect(settings)
+    listed = (make_instrument(), make_instrument("ETH/USD"), make_instrument("MKR/USD", tradable=False))
+    desk = Desk(database, VenueBroker(SteppedClock(), listed))
+    desk.broker.quote(make_quote("60000", "60010", at=desk.clock()))
+    desk.broker.quote(make_quote("2000", "2001", symbol="ETH/USD", at=desk.clock()))
+    yield desk
+    database.close_all()
+
+
+@pytest.fixture
+def trading(desk: Desk) -> Desk:
+    """BTC/USD watches."""
+    desk.add_asset()
+    desk.trader.recover()
+    return desk
+
+
+def quoted(desk: Desk, bid: str = "60000", ask: str = "60010", age: float = 0) -> Quote:
+    return make_quote(bid, ask, at=desk.clock() - timedelta(seconds=age))
+
+
+def test_a_quote_that_decides_nothing_touches_neither_database_nor_exchange(trading: Desk, tmp_path: Path) -> None:
+    trading.quote("60000", "60010")
+    trading.settle()
+    requests = len(trading.broker.requests)
+    trading.database.close_all()
+    (tmp_path / "books.db").rename(tmp_path / "gone.db")  # whoever reaches for the database now is found out
+    for price in range(59500, 60500, 10):
+        assert trading.trader.consider(quoted(trading, str(price), str(price + 10))) is None
+    assert len(trading.broker.requests) == requests
+
+
+def test_unknown_symbols_are_ignored(trading: Desk) -> None:
+    assert trading.trader.consider(make_quote(symbol="ETH/USD", at=trading.clock())) is None
+
+
+@pytest.mark.parametrize("age", [61, -61])
+def test_an_old_quote_and_one_from_the_future_decide_nothing(trading: Desk, age: float) -> None:
+    assert trading.trader.consider(quoted(trading, age=age)) is None
+    assert trading.trader.consider(quoted(trading, age=59)) is not None
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "words"),
+    [
+        ("0", "60010", "a price of zero or below"),
+        ("-1", "60010", "a price of zero or below"),
+        ("60020", "60010", "the bid is above the ask"),
+        ("NaN", "60010", "a price that is no number"),
+        ("20000", "20010", "the price jumped"),
+        ("90000", "90010", "the price jumped"),
+    ],
+)
+def test_an_impossible_price_decides_nothing_and_is_said_once(
+    trading: Desk, caplog: pytest.LogCaptureFixture, bid: str, ask: str, words: str
+) -> None:
+    trading.trader.consider(quoted(trading))
+    for _ in range(3):
+        assert trading.trader.consider(quoted(trading, bid, ask)) is None
+    assert caplog.text.count(words) == 1
+    assert trading.trader.consider(quoted(trading)) is not None
+
+
+def test_two_kinds_of_nonsense_by_turns_are_said_once_each(trading: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(10):
+        trading.trader.consider(quoted(trading, "0", "1"))
+        trading.trader.consider(quoted(trading, "2", "1"))
+    assert len(caplog.records) == 2
+
+
+def test_nonsense_that_comes_back_after_a_quiet_while_is_said_again(
+    trading: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        trading.trader.consider(quoted(trading, "2", "1"))
+        trading.clock.advance(SAID_AGAIN_AFTER.total_seconds() - 1)
+    assert len(caplog.records) == 1
+    trading.clock.advance(2)
+    trading.trader.consider(quoted(trading, "2", "1"))
+    assert len(caplog.records) == 2
+
+
+def test_a_jump_is_believed_when_others_agree_for_ten_seconds(trading: Desk) -> None:
+    trading.trader.consider(quoted(trading))
+    for _ in range(10):
+        assert trading.trader.consider(quoted(trading, "20000", "20010")) is None
+        trading.clock.advance(1)
+    assert trading.trader.consider(quoted(trading, "20000", "20010")) is not None
+
+
+def test_without_the_stream_and_without_rest_no_new_order(trading: Desk) -> None:
+    trading.trader.stream_up = False
+    assert trading.trader.consider(quoted(trading)) is not None
+    trading.clock.advance(CONTACT_MAX_AGE.total_seconds())
+    assert trading.trader.consider(quoted(trading)) is None
+    trading.broker.is_reachable = False
+    with pytest.raises(ExchangeUnreachable):
+        trading.trader.sweep()
+    assert trading.trader.consider(quoted(trading)) is None
+    trading.broker.is_reachable = True
+    trading.trader.sweep()
+    assert trading.trader.consider(quoted(trading)) is not None
+
+
+def test_a_base_order_waits_until_the_position_is_known(desk: Desk) -> None:
+    desk.add_asset()
+    desk.trader.learn_instruments()
+    desk.trader.refresh()
+    assert desk.trader.consider(quoted(desk)) is None
+    assert desk.trader.is_unsettled()
+    desk.trader.sweep()
+    assert desk.trader.consider(quoted(desk)) is not None
+
+
+def test_recovery_needs_the_exchange(desk: Desk) -> None:
+    desk.add_asset()
+    for question in ("instruments", "open_orders", "positions"):
+        desk.broker.fates[question] = [Fate.LOST_REQUEST]
+        with pytest.raises(ExchangeUnreachable):
+            desk.trader.recover()
+    desk.trader.recover()
+    assert desk.trader.symbols() == ["BTC/USD"]
+
+
+# The book read again.
+
+
+def test_new_assets_get_their_cycle_and_disabled_ones_no_new_buys(trading: Desk) -> None:
+    trading.add_asset("ETH/USD")
+    trading.execute("UPDATE dca_assets SET is_enabled = 0 WHERE asset_symbol = 'BTC/USD'")
+    trading.trader.refresh()
+    trading.trader.sweep()
+    assert trading.trader.symbols() == ["BTC/USD", "ETH/USD"]
+    assert trading.quote("60000", "60010") is None
+    assert trading.quote("2000", "2001", "ETH/USD") is not None
+
+
+def test_a_disabled_asset_that_never_traded_gets_no_cycle(desk: Desk) -> None:
+    desk.add_asset(is_enabled=False)
+    desk.trader.recover()
+    assert desk.trader.symbols() == []
+    assert desk.rows("SELECT id FROM dca_cycles") == []
+
+
+def test_a_disabled_asset_is_still_sold(trading: Desk) -> None:
+    trading.quote("60000", "60010")
+    trading.settle()
+    trading.execute("UPDATE dca_assets SET is_enabled = 0")
+    trading.trader.refresh()
+    assert trading.quote("59000", "59010") is None
+    trading.quote("61000", "61010")
+    trading.settle()
+    assert trading.broker.position("BTC") == 0
+
+
+def test_changed_settings_apply_from_the_next_decision_even_unread(trading: Desk) -> None:
+    trading.quote("60000", "60010")
+    trading.settle()
+    trading.execute("UPDATE dca_assets SET take_profit_percent = 5")
+    assert trading.quote("61000", "61010") is None  # memory would sell, the row does not
+    assert trading.broker.sent("submit") == trading.broker.sent("submit")[:1]
+    trading.execute("UPDATE dca_assets SET take_profit_percent = 1")
+    assert trading.quote("61000", "61010") is None  # and now memory does not
+    trading.trader.refresh()
+    assert trading.quote("61000", "61010") is not None
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"base_order_amount": Decimal("9.99")}, "base_order_amount 9.99 is below Alpaca's minimum"),
+        ({"safety_order_amount": -5}, "safety_order_amount -5 is below"),
+        ({"max_safety_orders": -1}, "max_safety_orders -1"),
+        ({"safety_order_deviation": 100}, "safety_order_deviation 100"),
+        ({"take_profit_percent": Decimal("0.4")}, "take_profit_percent 0.4 does not cover the round-trip fee"),
+        ({"cooldown_period": -1}, "cooldown_period -1"),
+        ({"buy_order_price_deviation_percent": -1}, "buy_order_price_deviation_percent -1"),
+        ({"asset_symbol": "DOGE/USD"}, "Alpaca does not know this crypto pair"),
+        ({"asset_symbol": "MKR/USD"}, "does not let it be traded"),
+        ({"asset_symbol": "ETH/BTC"}, "only pairs quoted in USD"),
+        ({"asset_symbol": ""}, "only pairs quoted in USD"),
+    ],
+)
+def test_settings_that_cannot_work_hold_that_asset_only_and_name_the_column(
+    desk: Desk, caplog: pytest.LogCaptureFixture, columns: dict[str, object], words: str
+) -> None:
+    symbol = str(columns.pop("asset_symbol", "BTC/USD"))
+    desk.add_asset(symbol, **columns)
+    desk.add_asset("ETH/USD")
+    desk.trader.recover()
+    for _ in range(3):
+        desk.trader.refresh()
+    assert words in desk.trader.held[symbol]
+    assert caplog.text.count(f"{symbol} is held: ") == 1
+    assert desk.quote("60000", "60010") is None
+    assert desk.quote("2000", "2001", "ETH/USD") is not None
+
+
+def test_an_asset_that_is_mended_trades_and_that_is_said(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    desk.add_asset(take_profit_percent=0)
+    desk.trader.recover()
+    desk.execute("UPDATE dca_assets SET take_profit_percent = 1")
+    desk.trader.refresh()
+    assert "BTC/USD is no longer held" in caplog.text
+    assert desk.quote("60000", "60010") is not None
+
+
+def test_a_pair_that_the_exchange_no_longer_lists_is_held(trading: Desk) -> None:
+    trading.broker.venue.list_instrument(make_instrument(tradable=False))
+    trading.trader.learn_instruments()
+    trading.trader.refresh()
+    assert "does not let it be traded" in trading.trader.held["BTC/USD"]
+
+
+def test_a_cycle_that_a_caretaker_ended_is_left_at_the_next_decision(trading: Desk) -> None:
+    trading.execute("UPDATE dca_cycles SET status = 'error', completed_at = '2026-01-01 00:00:00'")
+    assert trading.quote("60000", "60010") is None
+    assert trading.trader.entries["BTC/USD"].cycle.id == 2
+    trading.trader.sweep()
+    assert trading.quote("60000", "60010") is not None
+
+
+def test_an_order_of_a_caretakers_time_is_seen_on_the_row(trading: Desk) -> None:
+    beside = Desk(trading.database, trading.broker)
+    beside.trader.recover()
+    beside.quote("60000", "60010")
+    assert trading.quote("60000", "60010") is None
+    assert len(trading.broker.sent("submit")) == 1
+
+
+def test_without_the_database_nothing_is_sent(trading: Desk, tmp_path: Path) -> None:
+    market = trading.trader.consider(quoted(trading))
+    assert market is not None
+    trading.database.close_all()
+    (tmp_path / "books.db").rename(tmp_path / "gone.db")
+    with pytest.raises(Exception, match="unable to open"):
+        trading.trader.act("BTC/USD", market)
+    assert trading.broker.sent("submit") == []
+    (tmp_path / "gone.db").rename(tmp_path / "books.db")
+    assert trading.trader.act("BTC/USD", market) is not None
+
+
+def test_an_answer_that_cannot_be_booked_is_made_good_by_the_sweep(trading: Desk, tmp_path: Path) -> None:
+    """The order is out, and then the database is not to be had."""
+    trading.database.close_all()
+    hasty = Desk(connect(trading.database.settings, Limits(read=1)), trading.broker)
+    hasty.trader.recover()
+    rival = sqlite3.connect(tmp_path / "books.db", isolation_level=None)
+
+    def take_the_database(request: Request) -> None:
+        if request.kind == "submit":
+            rival.execute("BEGIN IMMEDIATE")
+
+    trading.broker.on_request = take_the_database
+    with pytest.raises(DatabaseBusy):
+        hasty.quote("60000", "60010")
+    rival.close()
+    trading.broker.updates.clear()
+    assert [row[0] for row in hasty.rows("SELECT status FROM dca_orders")] == ["intended"]
+    hasty.trader.sweep()
+    assert [row[0] for row in hasty.rows("SELECT status FROM dca_orders")] == ["filled"]
+    hasty.database.close_all()
