@@ -13,6 +13,7 @@ COMMANDS = {
     "consistency-checker": ("consistency_checker", "one pass: make the book agree with Alpaca"),
     "alert": ("alert", "tell by e-mail that a unit failed; systemd starts it"),
     "status": ("status", "is all well, what does each asset do, and what comes next"),
+    "report": ("report", "finished cycles and what they brought"),
     "asset": ("asset", "what is traded: add, list, show, set, enable, disable, remove"),
     "db": ("db", "`db init` creates the schema or brings it up to date"),
     "simulator": ("simulator", "the local Alpaca, on loopback"),

@@ -28,6 +28,7 @@ from dcabot.core.snapshot import (
     ExchangeDenied,
     ExchangeError,
     ExchangeUnreachable,
+    Fill,
     Listing,
     NotFound,
     Position,
@@ -54,6 +55,8 @@ __all__ = [
 
 PAGE_SIZE = 500  # the most that GET /v2/orders returns at once (alpaca.md 2.2)
 PAGES_MAX = 20
+FILLS_PAGE = 100  # likewise of /v2/account/activities (2.9)
+FILLS_PAGES_MAX = 1000
 
 # Words in a lower-cased message, first match wins. Code 40310000 has at least four causes (alpaca.md 2.11).
 REFUSALS: tuple[tuple[str, Refusal], ...] = (
@@ -202,6 +205,23 @@ class Broker:
             raise ExchangeUnreachable("the answer was not understood: no quotes in it")
         rows = [{**row, "S": symbol} if isinstance(row, dict) else {"S": symbol} for symbol, row in quotes.items()]
         return _listing(wire.quote, rows, "S")
+
+    def fills(self, after: datetime) -> Listing[Fill]:
+        """Every execution since `after`, oldest first: the exchange's own ledger."""
+        rows: list[dict[str, object]] = []
+        page: list[dict[str, object]] = []
+        parameters = {
+            "after": after.isoformat().replace("+00:00", "Z"),
+            "direction": "asc",
+            "page_size": str(FILLS_PAGE),
+        }
+        for _ in range(FILLS_PAGES_MAX):
+            token = {"page_token": str(page[-1].get("id"))} if page else {}
+            page = _rows(self._query("/account/activities/FILL", {**parameters, **token}))
+            rows += page
+            if len(page) < FILLS_PAGE:
+                return _listing(wire.fill, rows, "order_id")
+        raise ExchangeUnreachable(f"the list of fills does not end after {len(rows)} rows")
 
     def clock_skew(self) -> timedelta:
         """How far the exchange's clock is ahead of ours, give or take half of the time the question took."""

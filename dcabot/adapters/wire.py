@@ -16,7 +16,7 @@ import msgpack  # type: ignore[import-untyped]
 
 from dcabot.core.model import EPOCH, Instrument, Order, OrderReport, OrderStatus, Quote, Side
 from dcabot.core.money import ZERO, text
-from dcabot.core.snapshot import Account, Position
+from dcabot.core.snapshot import Account, Fill, Position
 
 # Decimals of a sane size: beyond it a price like 1e999999 would be harmless here and a flood of zeros when printed.
 EXPONENT_MAX = 30
@@ -146,6 +146,18 @@ def account(raw: object) -> Account:
         account_blocked=_flag(row, "account_blocked"),
         suspended_by_user=row.get("trade_suspended_by_user") is True,
         buying_power=_number(row, "non_marginable_buying_power"),
+        crypto_tier=tier if isinstance(tier := row.get("crypto_tier"), int) else 1,
+    )
+
+
+def fill(raw: object) -> Fill:
+    """One FILL row of the account's activities."""
+    row = _dict(raw, "activity")
+    return Fill(
+        _text(row, "order_id"),
+        _number(row, "qty"),
+        _number(row, "price"),
+        _instant(row.get("transaction_time"), "transaction_time"),
     )
 
 

@@ -81,19 +81,3 @@ def sold_out(cycle: Cycle, holding: Holding) -> bool:
 def current_status(cycle: Cycle) -> CycleStatus:
     """The status that the cycle's orders give it."""
     return status_of(cycle, sold_out(cycle, fold(cycle.orders)))
-
-
-def profit(orders: Iterable[Order], fee_ratio: Decimal = FEE_RATIO_MAX) -> Decimal:
-    """USD earned by a finished cycle: sold less spent, less the fee on the sale (rounded up to the cent).
-
-    The fee on a buy is already in it: fewer coins were there to sell.
-    """
-    spent = earned = fees = ZERO
-    for order in orders:
-        notional = order.filled_quantity * (order.filled_price or ZERO)
-        if order.side is Side.BUY:
-            spent += notional
-        else:
-            earned += notional
-            fees += step_up(notional * fee_ratio, Decimal("0.01"))
-    return earned - spent - fees

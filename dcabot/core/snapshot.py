@@ -6,6 +6,7 @@ a query that failed raises, and a request whose fate is unknown is `Unknown`, ne
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Generic, TypeVar
@@ -35,6 +36,7 @@ class Account:
     account_blocked: bool
     suspended_by_user: bool
     buying_power: Decimal
+    crypto_tier: int = 1  # of the fee table; the first is the dearest
 
     @property
     def obstacle(self) -> str:
@@ -50,6 +52,16 @@ class Account:
         if self.crypto_status != "ACTIVE":
             return f"the account's crypto status is {self.crypto_status or 'missing'}, not ACTIVE"
         return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One execution in the exchange's ledger: gross coins at a price."""
+
+    order_id: str
+    quantity: Decimal
+    price: Decimal
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from dcabot.core.ledger import COIN_STEP, EMPTY, current_status, fee_of, fold, profit, sold_out
+from dcabot.core.ledger import COIN_STEP, EMPTY, current_status, fee_of, fold, sold_out
 from dcabot.core.model import CycleStatus, OrderStatus, Purpose
 from tests.builders import make_cycle, make_order
 
@@ -94,13 +94,3 @@ def test_the_status_follows_from_the_orders() -> None:
     bought = make_order(filled="1", price="100")
     assert current_status(make_cycle(bought)) is CycleStatus.WATCHING
     assert current_status(make_cycle(bought, make_order(Purpose.TAKE_PROFIT, filled="1"))) is CycleStatus.COMPLETE
-
-
-def test_profit_is_what_came_in_less_what_went_out_and_the_fee_on_the_sale() -> None:
-    bought = make_order(filled="1", price="100")
-    sold = make_order(Purpose.TAKE_PROFIT, filled="0.9975", price="102")
-    assert profit([bought, sold]) == D("101.745") - 100 - D("0.26")  # a quarter percent, up to the cent
-
-
-def test_an_order_that_never_filled_earns_and_costs_nothing() -> None:
-    assert profit([make_order(), make_order(Purpose.TAKE_PROFIT)]) == 0

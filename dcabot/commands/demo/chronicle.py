@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from dcabot.commands.demo.story import Told
-from dcabot.core.ledger import profit
 from dcabot.core.model import Cycle, CycleStatus, Order, OrderStatus, Side
 from dcabot.core.money import ZERO, text
+from dcabot.core.report import profit
 from dcabot.core.states import is_open
 from dcabot.core.strategy import restart_price
 from dcabot.simulator.listings import LISTINGS

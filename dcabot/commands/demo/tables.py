@@ -9,9 +9,9 @@ from rich.table import Table
 
 from dcabot.commands.demo.chronicle import name_of, price, usd
 from dcabot.commands.demo.story import START_CASH, Told
-from dcabot.core.ledger import profit
 from dcabot.core.model import CycleStatus, Order, Side
 from dcabot.core.money import parse, text
+from dcabot.core.report import profit
 
 NEXT = "Next: see README.md, Install and run, for an Alpaca paper account; or ./test."
 

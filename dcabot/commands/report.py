@@ -1,0 +1,146 @@
+"""`dcabot report`: finished cycles and what they brought."""
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from dcabot.adapters.config import DATABASE, EXCHANGE, Config, load
+from dcabot.commands import DONE, parser, utc_now
+from dcabot.commands.console import console, percent, span, table, usd
+from dcabot.commands.wiring import open_books
+from dcabot.core.fees import TIERS
+from dcabot.core.money import text
+from dcabot.core.reconcile import Entry
+from dcabot.core.report import PERIODS, CycleReport, Fees, Total, report, total, totals
+from dcabot.core.snapshot import Fill
+
+
+def main(argv: list[str]) -> int:
+    options = parser("report", "Finished cycles and what they brought, in USD.")
+    options.add_argument("--by", choices=sorted(PERIODS), help="sums instead of single cycles")
+    options.add_argument("--asset", metavar="SYMBOL", help="only this one")
+    options.add_argument(
+        "--ledger",
+        action="store_true",
+        help="take the executions from Alpaca's ledger, so that fees are right to the cent",
+    )
+    form = options.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="for programs; the names are stable")
+    form.add_argument("--csv", action="store_true", help="for spreadsheets")
+    args = options.parse_args(argv)
+    config = load({DATABASE, EXCHANGE} if args.ledger else {DATABASE}, os.environ, args.env_file)
+    finished = [one for one in open_books(config).read_finished() if args.asset in (None, one.cycle.symbol)]
+    fees = _ledger(config, finished) if args.ledger else Fees()
+    reports = [made for entry in finished if (made := report(entry.cycle, fees))]
+    if args.by:
+        _print_totals(totals(reports, PERIODS[args.by]), args)
+    else:
+        _print_cycles(reports, args)
+    return DONE
+
+
+def _ledger(config: Config, finished: Sequence[Entry]) -> Fees:
+    """What Alpaca's ledger knows of these cycles."""
+    from dcabot.adapters.broker import Broker
+
+    broker = Broker(config, utc_now)
+    began = min((entry.cycle.opened_at for entry in finished), default=utc_now())
+    fills: dict[str, list[Fill]] = {}
+    for fill in broker.fills(began - timedelta(seconds=1)).rows:
+        fills.setdefault(fill.order_id, []).append(fill)
+    tiers = {tier.number: tier for tier in TIERS}
+    return Fees(tiers.get(broker.account().crypto_tier, TIERS[0]).taker, fills)
+
+
+def _print_cycles(reports: list[CycleReport], args: Any) -> None:
+    if args.json or args.csv:
+        _print_rows([_row(one) for one in reports], args.json)
+        return
+    out = console()
+    if not reports:
+        out.print("No cycle has been completed yet.")
+        return
+    rows = [
+        [
+            f"{one.cycle_id}",
+            one.symbol,
+            f"{one.opened_at:%Y-%m-%d %H:%M}",
+            f"{one.closed_at:%Y-%m-%d %H:%M}",
+            span(one.duration),
+            f"{one.orders}",
+            usd(one.spent),
+            usd(one.sold),
+            usd(one.sale_fees + one.buy_fees),
+            usd(one.profit),
+            percent(one.profit / one.spent) if one.spent else "-",
+            "" if one.status.value == "complete" else one.status.value,
+        ]
+        for one in reports
+    ]
+    headings = [
+        "cycle",
+        "<asset",
+        "<opened (UTC)",
+        "<closed (UTC)",
+        "took",
+        "orders",
+        "spent",
+        "sold",
+        "fees",
+        "profit",
+        "%",
+        "<",
+    ]
+    out.print(table(headings, rows))
+    _print_total(total("all", reports), args.ledger)
+
+
+def _print_totals(sums: list[Total], args: Any) -> None:
+    if args.json or args.csv:
+        _print_rows([_plain(asdict(one)) for one in sums], args.json)
+        return
+    rows = [[s.key, f"{s.cycles}", usd(s.spent), usd(s.sold), usd(s.fees), usd(s.profit)] for s in sums]
+    console().print(table([f"<{args.by}", "cycles", "spent", "sold", "fees", "profit"], rows))
+
+
+def _print_total(all_of_them: Total, exact: bool) -> None:
+    how = "from Alpaca's ledger" if exact else "estimated at the highest rate; --ledger asks Alpaca"
+    console().print(
+        f"\n{all_of_them.cycles} cycles, profit {usd(all_of_them.profit)} USD after fees of "
+        f"{usd(all_of_them.fees)} USD ({how})."
+    )
+
+
+def _row(one: CycleReport) -> dict[str, Any]:
+    return _plain(
+        {
+            **asdict(one),
+            "status": one.status.value,
+            "profit": one.profit,
+            "seconds": one.duration.seconds + one.duration.days * 86400,
+        }
+    )
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """Decimals as text, times as RFC 3339."""
+    return {
+        name: text(v) if isinstance(v, Decimal) else v.isoformat() if isinstance(v, datetime) else v
+        for name, v in row.items()
+    }
+
+
+def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    if rows:
+        writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
