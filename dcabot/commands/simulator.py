@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from pathlib import Path
 
 from dcabot.core.money import parse
 from dcabot.simulator import LISTINGS, Policy, Settings, Simulator, Tick, Timing, candles, read_script, walk
@@ -23,7 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prices.add_argument("--prices", metavar="FILE", help="lines of SECONDS SYMBOL BID ASK")
     prices.add_argument("--walk", type=int, metavar="SEED", help="a random walk (the default, with seed 0)")
     prices.add_argument(
-        "--candles", action="append", metavar="SYMBOL=FILE", help="candles from a CSV file, gzip too; may be repeated"
+        "--candles",
+        type=_pair,
+        action="append",
+        metavar="SYMBOL=FILE",
+        help="candles from a CSV file, gzip too; may be repeated",
     )
     prices.add_argument("--no-prices", action="store_true", help="no prices but those set at /_sim/quote")
     parser.add_argument("--interval", type=_number, default=Decimal(1), help="seconds between quotes of the walk")
@@ -52,21 +57,28 @@ def run(arguments: argparse.Namespace) -> int:
     """The command with its arguments parsed."""
     try:
         alpaca = Simulator(_settings(arguments))
+        alpaca.start()
     except (OSError, ValueError) as error:
-        print(f"dcabot simulator: {error}", file=sys.stderr)
-        return 1
+        return _failed(error)
     ended = threading.Event()
     before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with alpaca:
-            for name, value in alpaca.env().items():
-                print(f"{name}={value}")
-            print(f"# control: {alpaca.url}/_sim", flush=True)
-            ended.wait()
+        for name, value in alpaca.env().items():
+            print(f"{name}={value}")
+        print(f"# control: {alpaca.url}/_sim", flush=True)
+        while not ended.wait(0.5):
+            if alpaca.price_error is not None:
+                return _failed(alpaca.price_error)
     finally:
+        alpaca.stop()
         for number, handler in before.items():
             signal.signal(number, handler)
     return 0
+
+
+def _failed(error: object) -> int:
+    print(f"dcabot simulator: {error}", file=sys.stderr)
+    return 1
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -95,10 +107,10 @@ def _prices(arguments: argparse.Namespace, symbols: Sequence[str]) -> Iterable[T
     if arguments.prices:
         return read_script(arguments.prices)
     if arguments.candles:
-        pairs = [words.partition("=") for words in arguments.candles]
-        return heapq.merge(
-            *(candles(path, symbol, arguments.spread) for symbol, _, path in pairs), key=lambda tick: tick.seconds
-        )
+        for _, path in arguments.candles:
+            Path(path).stat()  # missing files are named now, not when their first price is due
+        each = [candles(path, symbol, arguments.spread) for symbol, path in arguments.candles]
+        return heapq.merge(*each, key=lambda tick: tick.seconds)
     return walk(
         arguments.walk or 0,
         symbols,
@@ -109,6 +121,13 @@ def _prices(arguments: argparse.Namespace, symbols: Sequence[str]) -> Iterable[T
         jump_chance=arguments.jump_chance,
         jump=arguments.jump,
     )
+
+
+def _pair(words: str) -> tuple[str, str]:
+    symbol, is_pair, path = words.partition("=")
+    if not is_pair:
+        raise argparse.ArgumentTypeError(f"not SYMBOL=FILE: {words}")
+    return symbol, path
 
 
 def _number(words: str) -> Decimal:

@@ -36,6 +36,8 @@ class Exchange:
         self._dice = random.Random(settings.seed)
         self._id_dice = random.Random(settings.seed + 1)
         self._partial = parse(settings.partial_fills)
+        if not 0 <= self._partial <= 1:
+            raise ValueError(f"a chance is between 0 and 1, not {text(self._partial)}")
         self.venue = Venue(
             [listing.instrument for listing in listings],
             parse(settings.cash),
@@ -49,6 +51,7 @@ class Exchange:
         self.on_quote: list[Callable[[Quote, int], None]] = []
         self._ticks: Iterator[Tick] = iter(settings.prices)
         self._next_tick: Tick | None = None
+        self.price_error: str | None = None
         self._started_ns = clock.now_ns()
         self._due_at: datetime | None = None
 
@@ -91,7 +94,7 @@ class Exchange:
         """Publish every tick that is due and wait for the next."""
         while True:
             if self._next_tick is None:
-                self._next_tick = next(self._ticks, None)
+                self._next_tick = self._read_tick()
             tick = self._next_tick
             if tick is None:
                 return
@@ -101,6 +104,14 @@ class Exchange:
                 return
             self._next_tick = None
             self.set_quote(tick.symbol, tick.bid, tick.ask)
+
+    def _read_tick(self) -> Tick | None:
+        try:
+            return next(self._ticks, None)
+        except (ValueError, OSError) as error:  # a line of a file that makes no sense: what is quoted stays
+            self.price_error = str(error)
+            self.journal.add("prices", error=self.price_error)
+            return None
 
     def _refresh(self) -> None:
         for quote in list(self.venue.quotes.values()):

@@ -1,5 +1,6 @@
 """The pairs the simulator lists when it is not told otherwise, with the price a random walk starts from."""
 
+import re
 import uuid
 from dataclasses import dataclass
 from decimal import Decimal
@@ -55,6 +56,7 @@ BTC/USDT  Bitcoin / Tether               1           0.000026873 63930
 BTC/USDC  Bitcoin / USD Coin             1           0.000026873 63930
 ETH/BTC   Ethereum / Bitcoin             0.00000001  0.000530000 0.02947000
 """
+PAIR = re.compile(r"[A-Z0-9]{1,12}/[A-Z0-9]{1,12}")
 INACTIVE = frozenset({"MKR/USD"})
 
 
@@ -77,5 +79,7 @@ BUSIEST = tuple(symbol for symbol in LISTINGS if symbol.endswith("/USD"))[:20]
 
 
 def listing_of(symbol: str) -> Listing:
-    """The table's listing, or a plausible one for a pair it does not know."""
+    """The table's listing, or a plausible one for a pair it does not know. Raises ValueError for what is no pair."""
+    if not PAIR.fullmatch(symbol):
+        raise ValueError(f"not a pair like BTC/USD: {symbol!r}")
     return LISTINGS.get(symbol) or _listing(symbol, symbol.replace("/", " / "), "0.0001", "0.000000001", "100")

@@ -118,6 +118,8 @@ class Server:
 
 def bound(host: str, port: int) -> socket.socket:
     """A listening socket; the port is known and taken from here on."""
+    if not 0 <= port <= 65535:
+        raise ValueError(f"no port: {port}")
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -153,9 +155,17 @@ class Simulator:
         self.stop()
 
     def start(self) -> None:
-        """Serve; returns when requests are answered."""
+        """Serve; returns when requests are answered. Raises ValueError if the prices cannot be read."""
         self._thread.start()
         self._is_ready.wait()
+        if self.price_error is not None:
+            self.stop()
+            raise ValueError(self.price_error)
+
+    @property
+    def price_error(self) -> str | None:
+        """Why the prices ended before their time, if they did."""
+        return self.server.exchange.price_error
 
     def stop(self) -> None:
         """End every connection and free the port. Safe to repeat."""

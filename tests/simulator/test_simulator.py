@@ -1,0 +1,321 @@
+"""The simulator as a thing to hold: starting, ending, several at once, and its own process."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from alpaca.common.exceptions import APIError
+from alpaca.data.live import CryptoDataStream
+
+from dcabot.core.venue import Policy
+from dcabot.simulator import BUSIEST, Simulator, Timing
+from dcabot.simulator.control import FAULTS
+from tests.simulator.conftest import make_alpaca
+from tests.simulator.sdk import Listening, client, listening, order, quotes, subscribed, until, updates
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_it_answers_within_a_tenth_of_a_second() -> None:
+    began = time.monotonic()
+    with Simulator() as alpaca:
+        assert requests.get(f"{alpaca.url}/_sim", timeout=5).status_code == 200
+        assert time.monotonic() - began < 0.1
+
+
+def test_several_side_by_side_know_nothing_of_each_other() -> None:
+    with make_alpaca(cash=1) as one, make_alpaca(cash=2, seed=7) as two, make_alpaca(cash=3) as three:
+        assert [client(alpaca).get_account().cash for alpaca in (one, two, three)] == ["1", "2", "3"]
+        one.set_quote("BTC/USD", 1, 2)
+        one.faults.respond(500, path="/v2/clock", times=None)
+        assert client(two).get_clock()
+        assert two.server.exchange.venue.quotes == {}
+        with updates(one), updates(two), quotes(one), quotes(two):
+            for alpaca in (one, two):
+                listening(alpaca)
+                subscribed(alpaca)
+
+
+def test_the_end_frees_the_port_and_ends_every_connection() -> None:
+    alpaca = make_alpaca()
+    threads = threading.active_count()
+    with alpaca:
+        port = alpaca.server.port
+        client(alpaca).get_account()
+        with pytest.raises(OSError, match="in use"):
+            make_alpaca(port=port)
+    alpaca.stop()
+    assert threading.active_count() == threads
+    with make_alpaca(port=port) as again:
+        assert again.server.port == port
+
+
+def test_it_ends_at_once_while_streams_and_held_requests_wait() -> None:
+    with make_alpaca() as alpaca, updates(alpaca), quotes(alpaca):
+        listening(alpaca)
+        subscribed(alpaca)
+        rule = alpaca.faults.hold("GET")
+        asking = threading.Thread(target=ask_in_vain, args=(alpaca,))
+        asking.start()
+        until(lambda: rule.hits)
+        began = time.monotonic()
+        alpaca.stop()
+        assert time.monotonic() - began < 2
+        asking.join(5)
+
+
+def ask_in_vain(alpaca: Simulator) -> None:
+    with pytest.raises(requests.RequestException):
+        client(alpaca).get_account()
+
+
+def test_it_binds_to_loopback_unless_told_otherwise() -> None:
+    with Simulator() as alpaca:
+        assert alpaca.server.host == "127.0.0.1"
+
+
+def test_the_same_seed_makes_the_same_run() -> None:
+    def run() -> list[dict[str, Any]]:
+        with make_alpaca(seed=5, partial_fills="0.5", speed=0, start=None) as alpaca:
+            alpaca.set_quote("BTC/USD", "60000", "60010")
+            for _ in range(5):
+                alpaca.foreign_order(**order())
+                until(lambda: all(one["status"] == "filled" for one in alpaca.orders()))
+            return [{"id": row["order_id"], "qty": row["qty"]} for row in alpaca.activities()]
+
+    assert run() == run()
+
+
+def test_the_journal_tells_the_story_of_an_order() -> None:
+    with make_alpaca() as alpaca, updates(alpaca) as stream:
+        listening(alpaca)
+        alpaca.set_quote("BTC/USD", "60000", "60010")
+        client(alpaca).post("/orders", order(client_order_id="mine"))
+        until(lambda: len(stream.heard) == 3)
+        entries = [e for e in alpaca.journal.entries() if e["kind"] != "stream"]
+        assert [e["kind"] for e in entries] == [
+            "request", "order", "response", "event", "frame", "event", "frame", "fill", "event", "frame",
+        ]  # fmt: skip
+        assert [e["event"] for e in entries if e["kind"] == "event"] == ["pending_new", "new", "fill"]
+        assert entries[4]["message"]["data"]["event"] == "pending_new"
+        moments = [e["monotonic_ns"] for e in entries]
+        assert moments == sorted(moments)
+        assert time.monotonic_ns() - moments[0] < 10_000_000_000
+        alpaca.journal.clear()
+        assert alpaca.journal.entries() == []
+
+
+def test_the_switches_for_what_is_unproven_change_what_is_seen() -> None:
+    policy = Policy(duplicate_id_code=42210000, accepts_fok=True, tells_pending_cancel=True, stop_limit_tells_new=True)
+    with make_alpaca(policy=policy, allows_replace=True, position_after_fee=True) as alpaca:
+        alpaca.set_quote("BTC/USD", "60000", "60010")
+        with updates(alpaca, raw_data=True) as stream:
+            listening(alpaca)
+            trading = client(alpaca, raw_data=True)
+            resting = trading.post("/orders", order(client_order_id="mine", kind="limit", limit_price="50000"))
+            with pytest.raises(APIError, match="42210000"):
+                trading.post("/orders", order(client_order_id="mine"))
+            until(lambda: stream.events() == ["pending_new", "new"])
+            changed = trading.patch(f"/orders/{resting['id']}", {"limit_price": "51000"})
+            assert (changed["replaces"], changed["limit_price"], changed["qty"]) == (resting["id"], "51000", "0.001")
+            until(lambda: stream.events() == ["pending_new", "new", "replaced", "pending_new", "new"])
+            trading.cancel_order_by_id(changed["id"])
+            until(lambda: stream.events()[5:] == ["pending_cancel", "canceled"])
+            stream.heard.clear()
+            trading.post("/orders", order(time_in_force="fok"))
+            until(lambda: stream.events() == ["pending_new", "new", "fill"])
+            assert stream.heard[-1]["data"]["position_qty"] == "0.0009975"
+
+
+def test_a_patch_is_unknown_unless_it_is_switched_on() -> None:
+    with make_alpaca() as alpaca:
+        alpaca.set_quote("BTC/USD", "60000", "60010")
+        placed = client(alpaca).post("/orders", order(kind="limit", limit_price="50000"))
+        with pytest.raises(APIError) as caught:
+            client(alpaca).patch(f"/orders/{placed['id']}", {"limit_price": "51000"})
+        assert caught.value.status_code == 404
+
+
+def test_market_data_can_be_dropped_doubled_swapped_and_late() -> None:
+    with make_alpaca() as alpaca, quotes(alpaca, raw_data=True) as stream:
+        subscribed(alpaca)
+        alpaca.faults.spoil_quotes(drop_ratio="1")
+        alpaca.set_quote("BTC/USD", 1, 1)
+        alpaca.faults.spoil_quotes(duplicates=True)
+        alpaca.set_quote("BTC/USD", 2, 2)
+        until(lambda: [one["ap"] for one in stream.heard] == [2, 2])
+        alpaca.faults.spoil_quotes(reorders=True)
+        alpaca.set_quote("BTC/USD", 3, 3)
+        alpaca.set_quote("BTC/USD", 4, 4)
+        until(lambda: [one["ap"] for one in stream.heard] == [2, 2, 4, 3])
+        alpaca.faults.spoil_quotes(delay_seconds=0.05)
+        alpaca.set_quote("BTC/USD", 5, 5)
+        alpaca.faults.spoil_quotes()
+        alpaca.set_quote("BTC/USD", 6, 6)
+        until(lambda: [one["ap"] for one in stream.heard] == [2, 2, 4, 3, 6, 5])
+
+
+def test_impossible_prices_are_told_but_nothing_trades_at_them() -> None:
+    with make_alpaca() as alpaca, quotes(alpaca) as stream:
+        subscribed(alpaca)
+        alpaca.set_quote("BTC/USD", "60000", "60010")
+        client(alpaca).post("/orders", order(kind="limit", limit_price="50000"))
+        until(lambda: alpaca.orders()[0]["status"] == "new")
+        for bid, ask in ((0, 0), (-1, -1), (100, 50)):
+            alpaca.set_quote("BTC/USD", bid, ask)
+        until(lambda: len(stream.heard) == 4)
+        assert alpaca.orders()[0]["filled_qty"] == "0"
+
+
+def test_late_fees_can_be_made_later() -> None:
+    with make_alpaca(speed=0) as alpaca:
+        alpaca.set_quote("BTC/USD", "60000", "60010")
+        alpaca.faults.delay_fees(10 * 86_400)
+        client(alpaca).post("/orders", order())
+        until(alpaca.activities)
+        alpaca.advance(9 * 86_400)
+        assert len(alpaca.activities()) == 1
+        alpaca.advance(2 * 86_400)
+        assert len(alpaca.activities()) == 2
+
+
+def test_a_flood_reaches_every_subscription_and_ends() -> None:
+    with Simulator(partial_fills=0) as alpaca:
+        stream = CryptoDataStream(alpaca.key, alpaca.secret, url_override=alpaca.data_stream_url, raw_data=True)
+        listener = Listening(stream)
+        stream.subscribe_quotes(listener.handler, *BUSIEST)
+        with listener:
+            subscribed(alpaca)
+            requests.post(f"{alpaca.url}/_sim/flood", json={"quotes": 2_000}, timeout=5)
+            until(lambda: len(listener.heard) == 2_000)
+            assert {one["S"] for one in listener.heard} == set(BUSIEST)
+            state = requests.get(f"{alpaca.url}/_sim/flood", timeout=5).json()
+            assert (state["sent"], state["running"]) == (2_000, False)
+            assert set(alpaca.server.exchange.venue.quotes) == set(BUSIEST)
+
+
+def test_a_price_set_in_a_flood_lasts() -> None:
+    with Simulator(partial_fills=0, timing=Timing()) as alpaca, quotes(alpaca, raw_data=True) as listener:
+        subscribed(alpaca)
+        alpaca.set_quote("BTC/USD", 60_000, 60_000)
+        flood = f"{alpaca.url}/_sim/flood"
+        requests.post(flood, json={"symbols": ["BTC/USD"], "per_second": 2_000}, timeout=5)
+        until(lambda: len(listener.heard) > 10)
+        alpaca.set_quote("BTC/USD", 50_000, 50_000)
+        seen = len(listener.heard)
+        until(lambda: len(listener.heard) > seen + 40)
+        requests.delete(flood, timeout=5)
+        assert abs(listener.heard[-1]["ap"] - 50_000) < 50
+
+
+# --- the command ---
+
+
+@contextmanager
+def command(*arguments: str) -> Iterator[tuple["subprocess.Popen[str]", dict[str, str]]]:
+    """`dcabot simulator` in a process of its own, and the variables it printed."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "dcabot", "simulator", "--port", "0", *arguments],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout is not None
+            lines = [process.stdout.readline().strip() for _ in range(6)]
+            yield process, dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_prints_where_it_is_and_ends_on_a_signal(number: int) -> None:
+    with command() as (process, variables):
+        assert set(variables) == {
+            "APCA_API_KEY_ID", "APCA_API_SECRET_KEY", "APCA_API_BASE_URL", "APCA_API_DATA_URL", "APCA_API_STREAM_URL",
+        }  # fmt: skip
+        url = variables["APCA_API_BASE_URL"]
+        headers = {
+            "APCA-API-KEY-ID": variables["APCA_API_KEY_ID"],
+            "APCA-API-SECRET-KEY": variables["APCA_API_SECRET_KEY"],
+        }
+        assert requests.get(f"{url}/v2/account", headers=headers, timeout=5).status_code == 200
+        quoted = requests.get(f"{url}/v1beta3/crypto/us/latest/quotes?symbols=BTC/USD", timeout=5).json()
+        assert quoted["quotes"]["BTC/USD"]["bp"] > 0  # the walk goes by itself
+        process.send_signal(number)
+        assert process.wait(5) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def test_the_command_takes_its_prices_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "prices.txt"
+    file.write_text("0 BTC/USD 100 101\n")
+    with command("--prices", str(file), "--symbols", "BTC/USD") as (_, variables):
+        url = f"{variables['APCA_API_DATA_URL']}/v1beta3/crypto/us/latest/quotes?symbols=BTC/USD"
+        assert requests.get(url, timeout=5).json()["quotes"]["BTC/USD"]["ap"] == 101
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--prices", "/no/such/file"], 1, "No such file"),
+        (["--cash", "much"], 2, "not a number: much"),
+        (["--cash", "nan"], 2, "not a number: nan"),
+        (["--port", "x"], 2, "invalid int value"),
+        (["--port", "99999"], 1, "port"),
+        (["--speed", "-1"], 2, "less than 0"),
+        (["--walk", "1", "--no-prices"], 2, "not allowed with"),
+        (["--symbols", "BTCUSD"], 1, "BTCUSD"),
+        (["--partial-fills", "2"], 1, "between 0 and 1"),
+        (["--candles", "BTC/USD=/no/such/file"], 1, "No such file"),
+        (["--candles", "nonsense"], 2, "SYMBOL=FILE"),
+        (["--host", "192.0.2.1", "--port", "0"], 1, "assign"),
+    ],
+)
+def test_wrong_usage_is_one_clear_line(arguments: list[str], code: int, message: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dcabot", "simulator", *arguments],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=20,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (code, "")
+    assert message in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_prices_that_go_wrong_later_end_the_command(tmp_path: Path) -> None:
+    file = tmp_path / "candles.csv"
+    file.write_text("time,open,high,low,close\n1640995200,1,1,1,1\n1640995260,0,0,0,0\n")
+    with command("--candles", f"BTC/USD={file}", "--speed", "600") as (process, _):
+        assert process.wait(10) == 1
+        assert process.stderr is not None
+        assert "candles.csv, line 3: impossible prices" in process.stderr.read()
+
+
+def test_a_port_in_use_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [sys.executable, "-m", "dcabot", "simulator", "--port", port],
+            cwd=ROOT, capture_output=True, text=True, check=False, timeout=20,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "in use" in done.stderr
+
+
+def test_the_documentation_names_every_switch_fault_and_path() -> None:
+    page = (ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
+    missing = [name for name in FAULTS if f"`{name}`" not in page]
+    missing += [name for name in Policy.__dataclass_fields__ if f"`{name}`" not in page]
+    missing += [name for name in Timing.__dataclass_fields__ if f"`{name}`" not in page]
+    control = (ROOT / "dcabot" / "simulator" / "control.py").read_text(encoding="utf-8")
+    missing += [path for path in set(re.findall(r'"(/_sim[/a-z]*)', control)) if path.rstrip("/") not in page]
+    assert missing == []
