@@ -15,7 +15,7 @@ from dcabot.adapters.broker import Broker
 from dcabot.adapters.store import Book, RowFault, Store
 from dcabot.core.ledger import fold
 from dcabot.core.model import Asset, Cycle, Decision, Instrument, OrderReport, Quote
-from dcabot.core.quotes import Screen, screen, stale
+from dcabot.core.quotes import Screen, remembered, screen, stale
 from dcabot.core.reconcile import Entry
 from dcabot.core.rules import faults
 from dcabot.core.states import OVER, is_open
@@ -45,6 +45,7 @@ class Trader:
     screens: dict[str, Screen] = field(default_factory=dict)
     said: dict[tuple[str, str], datetime] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
+    buying_power: Decimal | None = None
     stream_up: bool = False
     swept_at: datetime | None = None
 
@@ -53,6 +54,7 @@ class Trader:
         self.learn_instruments()
         self.refresh()
         self._learn(self.sync.settle())
+        self.buying_power = self.broker.account().buying_power
         self.refresh()
 
     def learn_instruments(self) -> None:
@@ -78,13 +80,12 @@ class Trader:
         instrument = self.instruments.get(symbol)
         if entry is None or instrument is None or stale(quote, now, self.quote_max_age):
             return None
-        before = self.screens.get(symbol, Screen())
-        after = screen(before, quote)
+        after = screen(self.screens.get(symbol) or _first_screen(entry, now), quote)
         self.screens[symbol] = after
         if after.fault:
             self.say(symbol, after.fault)
             return None
-        market = Market(instrument, quote, self.unowned.get(symbol), now)
+        market = Market(instrument, quote, self.unowned.get(symbol), now, self.buying_power)
         decision = on_quote(entry.asset, entry.cycle, market)
         if decision is None:
             return None
@@ -100,7 +101,11 @@ class Trader:
             return None
 
         def decide(asset: Asset, cycle: Cycle) -> Decision | None:
-            return on_quote(self._judged(asset), cycle, market)
+            # The lock may have kept us waiting until the price is no longer one to act on.
+            now = self.clock()
+            if stale(market.quote, now, self.quote_max_age):
+                return None
+            return on_quote(self._judged(asset), cycle, replace(market, now=now))
 
         try:
             decision = self.executor.carry_out(entry.cycle.id, decide)
@@ -128,6 +133,7 @@ class Trader:
         """Ask REST for the truth and mend what differs."""
         swept = self.sync.sweep()
         self._learn(swept)
+        self.buying_power = self.broker.account().buying_power
         if swept.mended:
             self.refresh()
         return swept
@@ -205,3 +211,8 @@ class Trader:
         self.said[symbol, words] = now
         if last is None or now - last > SAID_AGAIN_AFTER:
             log.warning("%s: %s", symbol, sentence)
+
+
+def _first_screen(entry: Entry, now: datetime) -> Screen:
+    price = fold(entry.cycle.orders).last_buy_price or entry.asset.last_sell_price
+    return remembered(entry.cycle.symbol, price, now)

@@ -20,6 +20,11 @@ class Screen:
     fault: str = ""
 
 
+def remembered(symbol: str, price: Decimal | None, at: datetime) -> Screen:
+    """What the first quote after a start is compared with: the last price we traded at, if there is one."""
+    return Screen() if price is None else Screen(believed=Quote(symbol, price, price, at))
+
+
 def screen(before: Screen, quote: Quote) -> Screen:
     """The screen after this quote; `fault` is a sentence when the quote must not decide, else empty."""
     fault = impossible(quote)

@@ -36,12 +36,16 @@ REFUSALS = frozenset({OrderStatus.REJECTED, OrderStatus.CANCELED, OrderStatus.EX
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """What a decision may know of the world. `unowned`: coins at Alpaca that no cycle owns, None while unknown."""
+    """What a decision may know of the world.
+
+    `unowned`: coins at Alpaca that no cycle owns; `buying_power`: USD the account can spend. None while unknown.
+    """
 
     instrument: Instrument
     quote: Quote
     unowned: Decimal | None
     now: datetime
+    buying_power: Decimal | None = None
 
 
 def on_quote(asset: Asset, cycle: Cycle, market: Market) -> Decision | None:
@@ -123,6 +127,10 @@ def _buy(cycle: Cycle, market: Market, purpose: Purpose, notional: Decimal, why:
     fault = too_small(quantity, price, instrument)
     if fault:
         return Decision(cycle, f"{purpose.value} order of {text(notional)} USD comes to {fault}; raise the amount")
+    if market.buying_power is not None and quantity * price > market.buying_power:
+        # Alpaca would refuse it; every refusal would leave a row.
+        have = text(market.buying_power)
+        return Decision(cycle, f"{purpose.value} order of {text(notional)} USD waits for money: the account has {have}")
     order = Order(cycle.next_id(purpose), purpose, Side.BUY, quantity, price, market.now)
     bought = replace(cycle.with_order(order), status=CycleStatus.BUYING)
     sentence = f"{why}: buy {text(quantity)} at {text(price)}"

@@ -1,12 +1,13 @@
 """Section 9 of the contract, as far as it is about prices: which quotes may decide."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from dcabot.core.model import Quote
-from dcabot.core.quotes import Screen, impossible, screen, stale
-from tests.builders import make_quote, make_time
+from dcabot.core.quotes import Screen, impossible, remembered, screen, stale
+from tests.builders import SYMBOL, make_quote, make_time
 
 MINUTE = timedelta(seconds=60)
 
@@ -91,3 +92,10 @@ def test_section_9_a_stale_quote_decides_nothing() -> None:
 def test_section_9_a_quote_from_the_far_future_decides_nothing() -> None:
     assert stale(make_quote(at=61), make_time(0), MINUTE)
     assert not stale(make_quote(at=1), make_time(0), MINUTE)
+
+
+def test_the_first_quote_after_a_start_is_compared_with_the_last_price_we_traded_at() -> None:
+    before = remembered(SYMBOL, Decimal(100), make_time(0))
+    assert screen(before, make_quote("160", "160.10", at=1)).fault
+    assert not screen(before, make_quote("120", "120.10", at=1)).fault
+    assert not screen(remembered(SYMBOL, None, make_time(0)), make_quote("160", "160.10", at=1)).fault

@@ -393,3 +393,14 @@ def test_a_decision_depends_on_its_arguments_alone() -> None:
     decision = on_quote(make_asset(), holding_cycle(), market)
     assert decision is not None
     assert on_quote(make_asset(), decision.cycle, market) is None
+
+
+def test_a_buy_that_the_account_cannot_pay_waits_without_a_row() -> None:
+    quote = make_quote()
+    poor = Market(make_instrument(), quote, D(0), make_time(0), D("19.99"))
+    decision = on_quote(make_asset(base_notional=20), make_cycle(), poor)
+    assert decision is not None and not decision.submit
+    assert "waits for money" in decision.reason
+    rich = Market(make_instrument(), quote, D(0), make_time(0), D("20"))
+    decision = on_quote(make_asset(base_notional=20), make_cycle(), rich)
+    assert decision is not None and decision.submit
