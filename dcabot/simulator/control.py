@@ -15,6 +15,8 @@ POST /_sim/flood                  {"symbols", "quotes", "seconds", "per_second"}
 
 import inspect
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from aiohttp import web
@@ -80,7 +82,9 @@ class Control:
         body = await _body(request)
         for one in body if isinstance(body, list) else [body]:
             symbol, bid, ask = _fields(one, "symbol", "bid", "ask")
-            self._exchange.set_quote(str(symbol), requests.number(bid, "bid"), requests.number(ask, "ask"))
+            prices = requests.number(bid, "bid"), requests.number(ask, "ask")
+            with _as_refusal():
+                self._exchange.set_quote(str(symbol), *prices)
         return answer({})
 
     async def advance(self, request: web.Request) -> web.Response:
@@ -96,13 +100,11 @@ class Control:
         method = getattr(self._exchange.faults, name)
         if not isinstance(body, dict):
             raise unreadable()
-        try:
+        with _as_refusal():
             inspect.signature(method).bind(**body)
             for argument, value in body.items():
                 check_argument(argument, value)
             rule = method(**body)
-        except (TypeError, ValueError) as error:
-            raise unreadable(str(error)) from None
         if not isinstance(rule, RequestFault | UpdateFault):
             return answer({})
         self._rules.append(rule)
@@ -127,7 +129,9 @@ class Control:
 
     async def transfer(self, request: web.Request) -> web.Response:
         coin, quantity, price = _fields(await _body(request), "coin", "quantity", "price")
-        self._exchange.move_coins(str(coin), requests.number(quantity, "quantity"), requests.number(price, "price"))
+        amounts = requests.number(quantity, "quantity"), requests.number(price, "price")
+        with _as_refusal():
+            self._exchange.move_coins(str(coin), *amounts)
         return answer({})
 
     async def flood(self, request: web.Request) -> web.Response:
@@ -135,9 +139,11 @@ class Control:
         if not isinstance(body, dict):
             raise unreadable()
         symbols = body.get("symbols") or list(BUSIEST)
-        self._flood.start(
-            [str(symbol) for symbol in symbols], body.get("quotes"), body.get("seconds"), body.get("per_second")
-        )
+        limits = [body.get(name) for name in ("quotes", "seconds", "per_second")]
+        if not all(limit is None or (isinstance(limit, int | float) and limit > 0) for limit in limits):
+            raise unreadable("quotes, seconds and per_second are numbers above 0")
+        with _as_refusal():
+            self._flood.start([str(symbol) for symbol in symbols], *limits)
         return answer({})
 
     async def flood_state(self, request: web.Request) -> web.Response:
@@ -146,6 +152,14 @@ class Control:
     async def flood_stop(self, request: web.Request) -> web.Response:
         self._flood.stop()
         return answer(self._flood.state())
+
+
+@contextmanager
+def _as_refusal() -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise unreadable(str(error)) from None
 
 
 def check_argument(name: str, value: Any) -> None:

@@ -5,6 +5,7 @@ Everything here runs in the server's loop. What happens is told to listeners: `o
 
 import asyncio
 import random
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -23,6 +24,8 @@ from dcabot.simulator.listings import Listing, listing_of
 from dcabot.simulator.prices import Tick
 from dcabot.simulator.requests import read_order
 from dcabot.simulator.settings import Settings
+
+COIN = re.compile(r"[A-Z0-9]{1,12}")
 
 
 class Exchange:
@@ -74,8 +77,11 @@ class Exchange:
     def set_quote(self, symbol: str, bid: Decimal, ask: Decimal, at: datetime | None = None) -> None:
         """A new price for everything. One that cannot be (zero, negative, crossed) is sent, but nothing trades at it.
 
-        `at` dates the quote otherwise than the clock: a stale one, for instance.
+        `at` dates the quote otherwise than the clock: a stale one, for instance. Raises ValueError for a pair that
+        is not listed.
         """
+        if symbol not in self.listings:
+            raise ValueError(f"{symbol} is not listed")
         now_ns = self.clock.now_ns()
         now = self.clock.now()
         quote = Quote(symbol, bid, ask, at or now)
@@ -107,7 +113,10 @@ class Exchange:
 
     def _read_tick(self) -> Tick | None:
         try:
-            return next(self._ticks, None)
+            tick = next(self._ticks, None)
+            if tick is not None and tick.symbol not in self.listings:
+                raise ValueError(f"prices of {tick.symbol}, which is not listed")
+            return tick
         except (ValueError, OSError) as error:  # a line of a file that makes no sense: what is quoted stays
             self.price_error = str(error)
             self.journal.add("prices", error=self.price_error)
@@ -196,7 +205,14 @@ class Exchange:
             self.rematch(symbol)
 
     def move_coins(self, coin: str, quantity: Decimal, price: Decimal) -> None:
-        """A transfer or a trade made elsewhere: coins or dollars come (+) or go (-) without an order."""
+        """A transfer or a trade made elsewhere: coins or dollars come (+) or go (-) without an order.
+
+        Raises ValueError for more than there is, and for what is no coin.
+        """
+        if not COIN.fullmatch(coin):
+            raise ValueError(f"no coin: {coin[:20]!r}")
+        if self.venue.account.balance(coin) + quantity < 0:
+            raise ValueError(f"there is only {text(self.venue.account.balance(coin))} {coin}")
         self.venue.account.move(coin, quantity, price)
         self.journal.add("transfer", coin=coin, quantity=text(quantity))
 

@@ -137,6 +137,7 @@ class Faults:
         self.rejections = 0
         self.hidden_positions: dict[str, int] = {}
         self.in_maintenance = False
+        self.dead_slot_seconds: float | None = None  # None: as the settings say
 
     def attach(self, doors: Doors, run: Callable[[Callable[[], object]], object]) -> None:
         self._doors, self._run = doors, run
@@ -225,6 +226,10 @@ class Faults:
     def hang_in_login(self, stream: str, is_on: bool = True) -> None:
         """The upgrade works, the login is never answered; pings are."""
         self.streams[stream].hangs_in_login = is_on
+
+    def keep_dead_slots(self, seconds: float = 90) -> None:
+        """A client that vanishes from now on, without a closing handshake, keeps its slot so long."""
+        self.dead_slot_seconds = seconds
 
     def answer_login(self, stream: str, code: int | None) -> None:
         """Refuse every login, right keys or not: with this error on `data`, as unauthorized on `trading`."""

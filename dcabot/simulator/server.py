@@ -63,7 +63,7 @@ class Server:
         return app
 
     async def start(self) -> None:
-        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=0.1, keepalive_timeout=3600)
         await self._runner.setup()
         await self._open()
         self.clock.attach(asyncio.get_running_loop())

@@ -120,16 +120,14 @@ class Door:
             return
         self.connections.remove(connection)
         has_vanished = connection.socket.close_code in (None, WSCloseCode.ABNORMAL_CLOSURE) and not connection.was_cut
-        seconds = self.exchange.settings.timing.dead_slot
+        chosen = self.exchange.faults.dead_slot_seconds
+        seconds = self.exchange.settings.timing.dead_slot if chosen is None else chosen
         if has_vanished and seconds:
             self._dead_slots += 1
             asyncio.get_running_loop().call_later(seconds, self._reap)
 
     def _reap(self) -> None:
         self._dead_slots -= 1
-
-    def free_slots(self) -> None:
-        self._dead_slots = 0
 
     def note(self, what: str, **facts: Any) -> None:
         self.exchange.journal.add("stream", stream=self.name, what=what, **facts)

@@ -128,6 +128,7 @@ class TradingHost:
         limit = None if most is None and "limit" not in query else requests.count(query, "limit", 50, ORDERS_MAX)
         after, until = requests.instant(query, "after"), requests.instant(query, "until")
         symbols = {self._exchange.symbol_of(name) for name in requests.words(query, "symbols")}
+        newest, oldest = self._number(query, "before_order_id"), self._number(query, "after_order_id")
         side, direction = query.get("side"), query.get("direction", "desc")
         if direction not in ("asc", "desc"):
             raise requests.invalid("invalid direction")
@@ -143,11 +144,21 @@ class TradingHost:
                 and (until is None or order.submitted_at < until)
                 and (not symbols or order.symbol in symbols)
                 and side in (None, order.side.value)
+                and (newest is None or order.number < newest)
+                and (oldest is None or order.number > oldest)
             ):
                 found.append(order)
                 if len(found) == limit:
                     break
         return found
+
+    def _number(self, query: Mapping[str, str], name: str) -> int | None:
+        """The number of the order that a cursor names."""
+        if name not in query:
+            return None
+        if query[name] not in self._venue.orders:
+            raise requests.invalid(f"invalid {name}")
+        return self._venue.orders[query[name]].number
 
     async def order(self, request: web.Request) -> web.Response:
         order_id = request.match_info["id"]

@@ -128,6 +128,8 @@ def test_money_and_coins_are_never_made_or_lost(steps: list[tuple], tenths: int)
             now += timedelta(days=step[1])
             venue.advance(now)
         check(venue)
+        if tenths == 10:
+            check_that_nothing_waits_in_vain(venue)
 
 
 def place(venue: Venue, side: str, kind: str, quantity: int, limit: int) -> None:
@@ -160,6 +162,17 @@ def check(venue: Venue) -> None:
         assert fill.price <= order.cap if fill.side is Side.BUY else fill.price >= order.cap
     for order in venue.orders.values():
         assert order.filled_quantity == sum((f.quantity for f in fills if f.order_id == order.id), Decimal(0))
+
+
+def check_that_nothing_waits_in_vain(venue: Venue) -> None:
+    """What the index of the book says nobody waits for, nobody waits for."""
+    quote = venue.quotes["BTC/USD"]
+    for order in venue.open.values():
+        if order.stop_price is not None and not order.triggered:
+            is_reached = quote.ask >= order.stop_price if order.side is Side.BUY else quote.bid <= order.stop_price
+            assert not is_reached
+        else:
+            assert quote.ask > order.cap if order.side is Side.BUY else quote.bid < order.cap
 
 
 def is_sell(row: FeeRow) -> bool:

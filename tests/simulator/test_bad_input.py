@@ -180,6 +180,28 @@ def test_a_client_that_does_not_read_is_cut_and_others_go_on(alpaca: Simulator) 
 
 
 @pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("quote", {"symbol": "BTCUSD", "bid": 1, "ask": 2}), ("quote", {"symbol": "BTC/USD", "bid": "x", "ask": 2}),
+        ("quote", {"symbol": "BTC/USD"}), ("quote", 7), ("transfer", {"coin": "BTC", "quantity": "-1", "price": 0}),
+        ("transfer", {"coin": "../x", "quantity": "1", "price": 0}), ("advance", {"seconds": "x"}), ("order", {}),
+        ("cancel", {"id": "none"}), ("release", {"rule": 99}), ("flood", []), ("flood", {"symbols": ["x"]}),
+        ("flood", {"quotes": "many"}),
+    ],
+)  # fmt: skip
+def test_the_control_api_refuses_nonsense(shared: Simulator, path: str, body: object) -> None:
+    assert ask(shared, "POST", f"/_sim/{path}", json.dumps(body).encode())[0] in (400, 404, 422)
+    assert ask(shared, "GET", "/v2/account")[0] == 200
+
+
+def test_prices_and_transfers_that_cannot_be_are_named(alpaca: Simulator) -> None:
+    with pytest.raises(ValueError, match="BTCUSD is not listed"):
+        alpaca.set_quote("BTCUSD", 1, 2)
+    with pytest.raises(ValueError, match="there is only 0 BTC"):
+        alpaca.transfer("BTC", -1)
+
+
+@pytest.mark.parametrize(
     ("name", "arguments"),
     [
         ("cut", {"stream": "nowhere"}), ("cut", {"stream": []}), ("cut", {"stream": "data", "code": "x"}),

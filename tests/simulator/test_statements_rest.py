@@ -209,6 +209,9 @@ def test_11_orders_are_listed_as_asked(alpaca: Simulator) -> None:
     assert [one.id for one in after] == [one.id for one in every[3:]]
     before = trading.get_orders(GetOrdersRequest(status=QueryOrderStatus.ALL, direction="asc", until=third))
     assert [one.id for one in before] == [one.id for one in every[:2]]
+    middle = {"status": "all", "after_order_id": str(every[2].id), "before_order_id": str(every[5].id)}
+    assert [row["id"] for row in trading.get("/orders", middle)] == [str(every[4].id), str(every[3].id)]
+    assert refused(trading.get, "/orders", {"after_order_id": "none"}).status_code == 422
 
 
 def test_12_activities_have_the_ledgers_shapes_and_pages() -> None:

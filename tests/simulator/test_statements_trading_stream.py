@@ -156,6 +156,14 @@ def test_34_a_vanished_client_keeps_its_slot_as_long_as_told() -> None:
         until(lambda: connects(alpaca))
 
 
+def test_34_dead_slots_can_be_switched_on_while_it_runs(alpaca: Simulator) -> None:
+    alpaca.faults.keep_dead_slots(90)
+    with raw.trading(alpaca) as stream:
+        raw.vanish(stream)
+        until(lambda: said(alpaca, "trading", "disconnect"))
+        assert not connects(alpaca)
+
+
 def connects(alpaca: Simulator) -> bool:
     try:
         with raw.trading(alpaca):
