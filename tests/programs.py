@@ -251,8 +251,13 @@ def run_program(folder: Path, variables: Mapping[str, str], *words: str) -> "sub
 
 
 @contextmanager
-def running_daemon(folder: Path, variables: Mapping[str, str], has_systemd: bool = True) -> Iterator[Daemon]:
-    """`dcabot run`, killed at the end unless it ended before. Nobody's secret may be in its log."""
+def running_daemon(
+    folder: Path, variables: Mapping[str, str], has_systemd: bool = True, hurry: Mapping[str, float] | None = None
+) -> Iterator[Daemon]:
+    """`dcabot run`, killed at the end unless it ended before. Nobody's secret may be in its log.
+
+    `hurry` shortens its patience, so that a test need not wait a minute: {"health.STREAM_SECONDS": 2}.
+    """
     number = next(n for n in range(1000) if not (folder / f"daemon-{n}.log").exists())
     log_file = folder / f"daemon-{number}.log"
     # Beside the tests' folder, whose path may be too long for a socket.
@@ -261,7 +266,7 @@ def running_daemon(folder: Path, variables: Mapping[str, str], has_systemd: bool
     try:
         with log_file.open("wb") as log:
             process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "dcabot", "run"],
+                ["setpriv", "--pdeathsig", "KILL", sys.executable, *_run_words(hurry or {})],
                 cwd=folder,
                 env={**variables, **told},
                 stdin=subprocess.DEVNULL,
@@ -278,6 +283,18 @@ def running_daemon(folder: Path, variables: Mapping[str, str], has_systemd: bool
                 assert not variables.get(name) or variables[name] not in daemon.log(), f"{name} is in the log"
     finally:
         notify.close()
+
+
+def _run_words(hurry: Mapping[str, float]) -> list[str]:
+    if not hurry:
+        return ["-m", "dcabot", "run"]
+    lines = ["import sys", "from dcabot.__main__ import main"]
+    for name, seconds in hurry.items():
+        module, constant = name.split(".")
+        folder = "adapters" if module in ("transport", "link") else "commands"
+        lines += [f"import dcabot.{folder}.{module} as {module}", f"assert {module}.{constant}"]
+        lines += [f"{module}.{constant} = {seconds}"]
+    return ["-c", "\n".join([*lines, "sys.exit(main(['run']))"])]
 
 
 def alpaca_for_tests(**options: Any) -> Simulator:

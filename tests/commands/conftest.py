@@ -1,6 +1,6 @@
 """The daemon's surroundings: a local Alpaca with prices, a database with the schema, and how to start `dcabot run`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -9,6 +9,15 @@ import pytest
 from dcabot.simulator import Simulator
 from tests.programs import Books, Daemon, alpaca_for_tests, environment, mariadb_books, running_daemon, sqlite_books
 from tests.servers import Database
+
+# REST is asked as often as a test is patient.
+QUICK = {
+    "daemon.SWEEP_SPACING_SECONDS": 0.2,
+    "daemon.SWEEP_UNSETTLED_SECONDS": 1,
+    "daemon.SWEEP_STREAM_DOWN_SECONDS": 0.5,
+    "daemon.EVENT_PATIENCE_SECONDS": 1,
+    "transport.PAUSE_SECONDS": 0.05,
+}
 
 Start = Callable[..., AbstractContextManager[Daemon]]
 
@@ -36,11 +45,17 @@ def small_books(tmp_path: Path) -> Books:
 @pytest.fixture
 def start(alpaca: Simulator, tmp_path: Path) -> Start:
     """`with start(books, NAME="value") as daemon:` runs it on these books; it reads the assets every second."""
+    return starter(alpaca, tmp_path)
 
-    def start(books: Books, has_systemd: bool = True, **more: str) -> AbstractContextManager[Daemon]:
-        variables = environment(
-            tmp_path, alpaca.env(), books.environment, {"DCABOT_ASSET_REFRESH_SECONDS": "1", **more}
-        )
-        return running_daemon(tmp_path, variables, has_systemd)
+
+def starter(alpaca: Simulator, folder: Path) -> Start:
+    """How to run the daemon against this exchange."""
+
+    def start(
+        books: Books, has_systemd: bool = True, hurry: Mapping[str, float] | None = None, **more: str
+    ) -> AbstractContextManager[Daemon]:
+        settings = {"DCABOT_ASSET_REFRESH_SECONDS": "1", **more}
+        variables = environment(folder, alpaca.env(), books.environment, settings)
+        return running_daemon(folder, variables, has_systemd, QUICK if hurry is None else {**QUICK, **hurry})
 
     return start

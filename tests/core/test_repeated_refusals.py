@@ -4,15 +4,16 @@ from dataclasses import replace
 
 from dcabot.core.lifecycle import on_refused, on_report
 from dcabot.core.model import Cycle, Decision, OrderStatus
+from dcabot.core.money import ZERO
 from dcabot.core.strategy import Market, on_quote
-from tests.builders import make_asset, make_cycle, make_instrument, make_order, make_quote, make_report, make_time
+from tests.builders import make_asset, make_cycle, make_instrument, make_quote, make_report, make_time
 
 POOR = "HTTP 403: insufficient balance for USD (requested: {}, available: 3.2)"
 
 
 def tried(cycle: Cycle, seconds: int) -> Decision:
     """One more base order."""
-    market = Market(make_instrument(), make_quote(at=seconds), make_order().filled_quantity, make_time(seconds))
+    market = Market(make_instrument(), make_quote(at=seconds), ZERO, make_time(seconds))
     decision = on_quote(make_asset(), cycle, market)
     assert decision is not None
     return decision

@@ -1,0 +1,440 @@
+"""`dcabot run` while the database, the exchange or a stream is away, slow, mute or talking nonsense."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import msgpack
+import pymysql
+import pytest
+
+from dcabot.simulator import Simulator
+from dcabot.simulator.faults import DATA, TRADING
+from tests.commands.conftest import Start
+from tests.programs import Books, Daemon, alpaca_for_tests, environment, mariadb_books, running_daemon, until
+from tests.servers import MariaDB, missing_programs
+
+HURRY = {"health.STREAM_SECONDS": 2, "health.DATABASE_SECONDS": 4, "daemon.PULSE_SECONDS": 1}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[MariaDB]:
+    """A server to be killed and frozen; every test leaves it running."""
+    if missing := missing_programs():
+        pytest.skip(missing)
+    with MariaDB(tcp=True) as server:
+        yield server
+
+
+@pytest.fixture
+def frail(server: MariaDB) -> tuple[MariaDB, Books]:
+    """The server and a fresh database on it."""
+    return server, mariadb_books(server.create_database())
+
+
+def is_fed(daemon: Daemon, seconds: float) -> bool:
+    """Whether a sign of life comes within so long."""
+    before = daemon.notify.count("WATCHDOG=1")
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if daemon.notify.count("WATCHDOG=1") > before:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def bought(daemon: Daemon, books: Books, symbol: str = "BTC/USD") -> None:
+    """The base order is filled and its fee known."""
+    daemon.until_said(f"{symbol} cycle .* held after a fee")
+    assert books.cycles(symbol)[0][0] == "watching"
+
+
+# The database.
+
+
+def test_a_database_that_comes_late_is_waited_for(
+    frail: tuple[MariaDB, Books], alpaca: Simulator, start: Start
+) -> None:
+    server, books = frail
+    books.add_asset()
+    server.stop()
+    with start(books) as daemon:
+        daemon.until_said("trying again")
+        server.start()
+        daemon.until_ready()
+        bought(daemon, books)
+
+
+def test_a_database_that_never_comes_ends_the_start_with_75(
+    frail: tuple[MariaDB, Books], alpaca: Simulator, start: Start
+) -> None:
+    server, books = frail
+    server.stop()
+    with start(books, hurry={"daemon.START_PATIENCE_SECONDS": 1}) as daemon:
+        assert daemon.ended() == 75
+        assert daemon.log().splitlines()[-1].startswith("dcabot: mysql dcabot@127.0.0.1")
+        assert "Traceback" not in daemon.log()
+    server.start()
+
+
+def test_a_wrong_database_password_is_said_and_exits_78(
+    frail: tuple[MariaDB, Books], alpaca: Simulator, start: Start
+) -> None:
+    _, books = frail
+    with start(books, DB_PASSWORD="not-the-password") as daemon:
+        assert daemon.ended() == 78
+        assert daemon.said("Access denied for user 'dcabot'")
+
+
+def test_a_database_that_goes_and_comes_back_stops_orders_and_nothing_else(
+    frail: tuple[MariaDB, Books], alpaca: Simulator, start: Start
+) -> None:
+    server, books = frail
+    books.add_asset()
+    with start(books, hurry=HURRY) as daemon:
+        bought(daemon, books)
+        server.kill()
+        daemon.until_said("ERROR mysql dcabot@")
+        alpaca.set_quote("BTC/USD", bid="61000", ask="61010")
+        daemon.until(lambda: not is_fed(daemon, 1.5), "the watchdog to starve")
+        assert len(alpaca.orders()) == 1
+        server.start()
+        daemon.until(lambda: books.status() == "cooldown", "the take profit after all")
+        daemon.until(lambda: is_fed(daemon, 2), "the watchdog to be fed again")
+        daemon.until_said("INFO over: ")
+        with start(books) as second:  # the lock was taken again
+            assert second.ended() == 75
+        assert daemon.process.poll() is None
+
+
+def test_a_daemon_whose_lock_another_took_says_so_and_ends_with_75(
+    books: Books, alpaca: Simulator, start: Start
+) -> None:
+    name = f"dcabot:{books.settings.name}"
+    with start(books, hurry=HURRY) as daemon:
+        daemon.until_ready()
+        books.execute(f"KILL CONNECTION {books.execute('SELECT IS_USED_LOCK(?)', name)[0][0]}")
+        connection = None
+        try:
+            connection = pymysql.connect(unix_socket=books.settings.socket, user="dcabot", database=books.settings.name)
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT GET_LOCK(%s, 3)", (name,))
+                assert cursor.fetchone() == (1,)
+            assert daemon.ended() == 75
+            assert daemon.said("another dcabot daemon works on this database")
+        finally:
+            if connection is not None:
+                connection.close()
+
+
+def test_a_frozen_database_starves_the_watchdog_and_a_sigterm_still_ends_it_within_five_seconds(
+    frail: tuple[MariaDB, Books], alpaca: Simulator, start: Start
+) -> None:
+    server, books = frail
+    books.add_asset()
+    with start(books, hurry=HURRY) as daemon:
+        bought(daemon, books)
+        assert is_fed(daemon, 5)
+        server.freeze()
+        try:
+            daemon.until(lambda: not is_fed(daemon, 1.5), "the watchdog to starve")
+            daemon.until_said("not well, the watchdog is not fed: the database did not answer")
+            assert any("STATUS=NOT WELL: the database" in word for word in daemon.notify.words())
+            alpaca.set_quote("BTC/USD", bid="61000", ask="61010")
+            time.sleep(0.5)
+            code, seconds = daemon.stop()
+            assert (code, seconds < 5) == (0, True), seconds
+        finally:
+            server.thaw()
+    assert len(alpaca.orders()) == 1
+
+
+def test_a_sigterm_while_the_start_waits_for_a_frozen_database_ends_it_within_five_seconds(
+    frail: tuple[MariaDB, Books], alpaca: Simulator, start: Start
+) -> None:
+    server, books = frail
+    server.freeze()
+    try:
+        with start(books) as daemon:
+            daemon.until_said("trades on SIMULATOR")
+            time.sleep(0.3)
+            code, seconds = daemon.stop()
+            assert (code, seconds < 5) == (0, True), seconds
+    finally:
+        server.thaw()
+
+
+# The exchange over REST.
+
+
+def test_an_exchange_that_comes_late_is_waited_for_and_one_that_never_comes_ends_the_start_with_75(
+    small_books: Books, alpaca: Simulator, start: Start
+) -> None:
+    small_books.add_asset()
+    alpaca.faults.refuse_connections()
+    with start(small_books, hurry={"daemon.START_PATIENCE_SECONDS": 1}) as daemon:
+        assert daemon.ended() == 75
+        assert daemon.log().splitlines()[-1].startswith("dcabot: no connection: ")
+    with start(small_books) as daemon:
+        daemon.until_said("trying again")
+        alpaca.faults.refuse_connections(False)
+        daemon.until_ready()
+        bought(daemon, small_books)
+
+
+def test_an_exchange_that_goes_and_comes_back(small_books: Books, alpaca: Simulator, start: Start) -> None:
+    small_books.add_asset()
+    with start(small_books, hurry=HURRY) as daemon:
+        bought(daemon, small_books)
+        alpaca.faults.refuse_connections()
+        daemon.until(lambda: not is_fed(daemon, 1.5), "the watchdog to starve")
+        assert daemon.said("not well")
+        alpaca.set_quote("BTC/USD", bid="61000", ask="61010")
+        alpaca.faults.refuse_connections(False)
+        daemon.until(lambda: small_books.status() == "cooldown", "the take profit", 60)
+        daemon.until(lambda: is_fed(daemon, 2), "the watchdog to be fed again")
+
+
+@pytest.mark.slow
+def test_answers_that_make_no_sense_are_said_and_survived(small_books: Books, alpaca: Simulator, start: Start) -> None:
+    small_books.add_asset()
+    with start(small_books) as daemon:
+        bought(daemon, small_books)
+        rules = [
+            alpaca.faults.respond(200, "<html>hello</html>", method="GET", path="^/v2/orders$"),
+            alpaca.faults.respond(200, None, method="GET", path="^/v2/orders$"),
+            alpaca.faults.respond(200, {"orders": []}, method="GET", path="^/v2/orders$"),
+            alpaca.faults.respond(500, {"message": "oops"}, method="GET", path="^/v2/positions$", times=4),
+            alpaca.faults.respond(200, [{"symbol": "BTCUSD", "qty": "x"}, 7], method="GET", path="^/v2/positions$"),
+        ]
+        alpaca.faults.drop_updates(times=None)  # so that REST is asked again and again
+        alpaca.set_quote("BTC/USD", bid="59000", ask="59010")
+        daemon.until(lambda: all(rule.hits for rule in rules), "all the nonsense to be heard", 90)
+        daemon.until(lambda: small_books.cycles()[0][2] == 1, "the safety order's fill", 60)
+        assert small_books.cycles()[0][0] == "watching"
+        assert "Traceback" not in daemon.log()
+
+
+def test_an_order_that_cannot_be_paid_is_said_once_and_tried_again(
+    small_books: Books, alpaca: Simulator, start: Start
+) -> None:
+    small_books.add_asset()
+    alpaca.transfer("USD", "-9990")
+    with start(small_books) as daemon:
+        daemon.until(lambda: len(small_books.orders()) >= 3, "three tries")
+        assert len(re.findall("order refused: .*insufficient balance", daemon.log())) == 1
+        alpaca.transfer("USD", "9990")
+        bought(daemon, small_books)
+    assert [status for _, _, status, _ in small_books.orders()].count("filled") == 1
+
+
+# Market data.
+
+
+def test_mute_market_data_is_noticed_by_asking_rest_and_the_socket_is_renewed(
+    small_books: Books, alpaca: Simulator, start: Start
+) -> None:
+    small_books.add_asset()
+    with start(small_books, DCABOT_DATA_TIMEOUT_SECONDS="2") as daemon:
+        bought(daemon, small_books)
+        alpaca.faults.mute(DATA)
+        daemon.until_said(r"market data: reconnecting: silent on BTC/USD for over 2 s, and REST has newer quotes")
+        alpaca.faults.mute(DATA, False)
+        alpaca.set_quote("BTC/USD", bid="61000", ask="61010")
+        daemon.until(lambda: small_books.status() == "cooldown", "the take profit", 60)
+
+
+def test_a_quiet_market_is_no_mute_socket(small_books: Books, tmp_path: Path) -> None:
+    small_books.add_asset(is_enabled=0)
+    with alpaca_for_tests(refresh_seconds=None) as alpaca:
+        alpaca.set_quote("BTC/USD", bid="60000", ask="60010")
+        variables = environment(tmp_path, alpaca.env(), small_books.environment, {"DCABOT_DATA_TIMEOUT_SECONDS": "1"})
+        small_books.execute("INSERT INTO dca_cycles (asset_id, status) VALUES (1, 'watching')")
+        with running_daemon(tmp_path, variables) as daemon:
+            daemon.until_said("market data: connected")
+            asked = partial(alpaca.journal.entries, "request")
+            daemon.until(lambda: sum("latest/quotes" in one["path"] for one in asked()) >= 2, "REST to be asked twice")
+            assert not daemon.said("reconnecting")
+
+
+def test_market_data_that_is_refused_starves_the_watchdog_until_it_is_back(
+    small_books: Books, alpaca: Simulator, start: Start
+) -> None:
+    small_books.add_asset()
+    with start(small_books, hurry=HURRY) as daemon:
+        bought(daemon, small_books)
+        alpaca.faults.refuse_upgrade(DATA, 406)
+        alpaca.faults.cut(DATA)
+        daemon.until(lambda: not is_fed(daemon, 1.5), "the watchdog to starve")
+        assert any("NOT WELL: market data is down" in word for word in daemon.notify.words())
+        alpaca.faults.accept_upgrade(DATA)
+        daemon.until(lambda: is_fed(daemon, 2), "the watchdog to be fed again", 60)
+
+
+IMPOSSIBLE = [
+    ("0", "0", "a price of zero or below"),
+    ("-5", "10", "a price of zero or below"),
+    ("70000", "61000", "the bid is above the ask"),
+    ("150000", "150010", "BTC/USD: the price jumped from 60010 to 150010 in one quote"),
+]
+
+
+def test_impossible_prices_decide_nothing_and_are_named_once(
+    small_books: Books, alpaca: Simulator, start: Start
+) -> None:
+    small_books.add_asset()
+    small_books.add_asset("ETH/USD")
+    with start(small_books) as daemon:
+        bought(daemon, small_books)
+        bought(daemon, small_books, "ETH/USD")
+        for bid, ask, words in IMPOSSIBLE:
+            for _ in range(3):
+                alpaca.set_quote("BTC/USD", bid=bid, ask=ask)
+                daemon.until_said(words)
+        alpaca.faults.send_raw(
+            DATA, b"\x91\x85\xa1T\xa1q\xa1S\xa7BTC/USD\xa2bp\xcb\x7f\xf8\0\0\0\0\0\0\xa2ap\x01\xa1t\xa1x"
+        )
+        for _, _, words in IMPOSSIBLE:
+            assert len(re.findall(words, daemon.log())) == 1, words
+        assert len(alpaca.orders()) == 2
+        alpaca.set_quote("BTC/USD", bid="60000", ask="60010")
+        alpaca.set_quote("ETH/USD", bid="2100", ask="2101")
+        daemon.until(lambda: small_books.status("ETH/USD") == "cooldown", "the other asset's take profit")
+        alpaca.set_quote("BTC/USD", bid="61000", ask="61010")
+        daemon.until(lambda: small_books.status() == "cooldown", "its own, at a possible price")
+
+
+NONSENSE = [
+    {"T": "success", "msg": "who knows"},
+    {"T": "brand_new", "S": "BTC/USD", "x": 1},
+    {"T": "q"},
+    {"T": "q", "S": "BTC/USD"},
+    {"T": "q", "S": None, "bp": 1, "ap": 2},
+    {"T": "q", "S": ["BTC/USD"], "bp": 1, "ap": 2},
+    {"T": "q", "S": "BTC/USD", "bp": "x", "ap": None, "t": "yesterday"},
+    {"T": "q", "S": "BTC/USD", "bp": 1e300, "ap": 1e301, "t": "2026-01-01T00:00:00Z"},
+    {"T": "error", "code": 500, "msg": "internal error"},
+    {"T": "error"},
+    {},
+]
+
+
+def test_nonsense_on_the_market_data_stream_stops_nothing(small_books: Books, alpaca: Simulator, start: Start) -> None:
+    small_books.add_asset()
+    with start(small_books) as daemon:
+        bought(daemon, small_books)
+        for message in NONSENSE:
+            alpaca.faults.send_raw(DATA, msgpack.packb([message]))
+        for frame in (b"\xc1", b"\x91", msgpack.packb(None), msgpack.packb({"T": "q"}), msgpack.packb([[1], None, 7])):
+            alpaca.faults.send_raw(DATA, frame)
+        alpaca.faults.send_raw(DATA, "not msgpack at all")
+        time.sleep(0.5)
+        alpaca.set_quote("BTC/USD", bid="61000", ask="61010")
+        daemon.until(lambda: small_books.status() == "cooldown", "the take profit", 60)
+        assert "Traceback" not in daemon.log()
+
+
+# Trade updates.
+
+UPDATES = [
+    {"stream": "trade_updates", "data": None},
+    {"stream": "trade_updates"},
+    {"stream": "brand_new", "data": {}},
+    {"stream": "trade_updates", "data": {"event": "fill"}},
+    {"stream": "trade_updates", "data": {"event": "fill", "order": None}},
+    {"stream": "trade_updates", "data": {"event": "fill", "order": {"client_order_id": "dcabot-1-1-base-1"}}},
+    {"stream": "trade_updates", "data": {"event": 7, "order": {"id": 7, "status": [], "filled_qty": {}}}},
+    {"stream": "trade_updates", "data": []},
+    {"data": {"event": "fill"}},
+    {},
+    None,
+    [],
+    7,
+]
+
+
+def test_nonsense_on_the_trade_update_stream_stops_nothing(small_books: Books, alpaca: Simulator, start: Start) -> None:
+    small_books.add_asset()
+    with start(small_books) as daemon:
+        bought(daemon, small_books)
+        for frame in UPDATES:
+            alpaca.faults.send_raw(TRADING, json.dumps(frame).encode())
+        for raw in (b"{broken", b"", b"\xff\xfe", b"[" * 5000):
+            alpaca.faults.send_raw(TRADING, raw)
+        time.sleep(0.5)
+        alpaca.set_quote("BTC/USD", bid="61000", ask="61010")
+        daemon.until(lambda: small_books.status() == "cooldown", "the take profit", 60)
+        daemon.until_said("a trade update that cannot be read")
+        assert "Traceback" not in daemon.log()
+
+
+def test_unknown_events_and_unknown_statuses_are_asked_about_at_rest(
+    small_books: Books, alpaca: Simulator, start: Start
+) -> None:
+    small_books.add_asset()
+    alpaca.faults.alter_updates({"event": "half_fill"}, event="new")
+    alpaca.faults.alter_updates({"event": "supernova", "order": {"status": "exploded"}}, event="fill")
+    with start(small_books) as daemon:
+        bought(daemon, small_books)
+        assert daemon.said("unknown event 'half_fill'; asking REST instead")
+        assert daemon.said("unknown event 'supernova'; asking REST instead")
+        assert small_books.orders()[0][2] == "filled"
+
+
+@pytest.mark.parametrize("fault", ["drop", "duplicate", "reorder", "mute"])
+def test_the_books_are_right_whatever_becomes_of_the_trade_updates(
+    small_books: Books, alpaca: Simulator, start: Start, fault: str
+) -> None:
+    small_books.add_asset()
+    if fault == "mute":
+        alpaca.faults.mute(TRADING)
+    else:
+        getattr(alpaca.faults, f"{fault}_updates")(times=None)
+    with start(small_books) as daemon:
+        bought(daemon, small_books)
+        alpaca.set_quote("BTC/USD", bid="59000", ask="59010")
+        daemon.until(lambda: small_books.cycles()[0][2] == 1, "the safety order", 60)
+        daemon.until(lambda: len(re.findall("held after a fee", daemon.log())) == 2, "its fee", 60)
+        held = alpaca.positions()[0]["qty"]
+        assert small_books.cycles() == [("watching", held, 1)]
+        alpaca.set_quote("BTC/USD", bid="61000", ask="61010")
+        daemon.until(lambda: small_books.status() == "cooldown", "the take profit", 60)
+    assert [status for _, _, status, _ in small_books.orders()] == ["filled"] * 3
+    assert len(alpaca.orders()) == 3
+    assert alpaca.positions() == []
+
+
+@pytest.mark.slow
+def test_without_trade_updates_and_without_rest_no_order_is_placed(
+    small_books: Books, alpaca: Simulator, start: Start
+) -> None:
+    small_books.add_asset()
+    with start(small_books, hurry={"daemon.SWEEP_IDLE_SECONDS": 1}) as daemon:
+        bought(daemon, small_books)
+        asked = alpaca.faults.respond(503, "<html>", method="GET", path="^/v2/", times=None)
+        alpaca.faults.refuse_upgrade(TRADING)
+        alpaca.faults.cut(TRADING)
+        daemon.until(lambda: asked.hits > 3, "REST to be asked")
+        time.sleep(21)  # what REST said last is then too old
+        alpaca.set_quote("BTC/USD", bid="61000", ask="61010")
+        time.sleep(1)
+        assert len(alpaca.orders()) == 1
+        alpaca.faults.clear()
+        daemon.until(lambda: small_books.status() == "cooldown", "the take profit", 60)
+
+
+def test_a_stream_that_comes_back_is_followed_by_a_look_at_rest(
+    small_books: Books, alpaca: Simulator, start: Start
+) -> None:
+    small_books.add_asset()
+    alpaca.faults.hold_fills()
+    with start(small_books) as daemon:
+        daemon.until(lambda: [row[2] for row in small_books.orders()] == ["accepted"], "the order to rest")
+        alpaca.faults.refuse_upgrade(TRADING, 429, times=1)
+        alpaca.faults.cut(TRADING)
+        alpaca.faults.hold_fills(False)
+        daemon.until(lambda: small_books.orders()[0][2] == "filled", "the fill that no stream told of")
+        until(lambda: daemon.said("trade updates: connected again"), "the stream to be back")
