@@ -6,7 +6,7 @@ function with different laws. Streams are hints; this is the truth.
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -100,13 +100,15 @@ class Sync:
         return book, snapshot, [reconcile.booked(entry, snapshot) for entry in book.entries], news + strays
 
     def settle(self) -> Swept:
-        """Sweep until nothing is left to mend: how the bot starts."""
+        """Sweep until nothing is left to mend: how the bot starts. What it tells of mending is of all its sweeps."""
         swept = self.sweep()
+        mended = swept.mended
         for _ in range(ROUNDS_MAX):
             if not swept.mended:
                 break
             swept = self.sweep()
-        return swept
+            mended = mended + swept.mended
+        return replace(swept, mended=mended)
 
     def open_missing_cycles(self, book: Book) -> int:
         """Give every enabled asset without a current cycle its `watching` cycle; how many were opened."""
