@@ -218,6 +218,7 @@ def test_answers_that_make_no_sense_are_said_and_survived(small_books: Books, al
         assert "Traceback" not in daemon.log()
 
 
+@pytest.mark.slow
 def test_an_order_that_cannot_be_paid_is_said_once_and_tried_again(
     small_books: Books, alpaca: Simulator, start: Start
 ) -> None:
@@ -247,6 +248,7 @@ def test_mute_market_data_is_noticed_by_asking_rest_and_the_socket_is_renewed(
         daemon.until(lambda: small_books.status() == "cooldown", "the take profit", 60)
 
 
+@pytest.mark.slow
 def test_a_quiet_market_is_no_mute_socket(small_books: Books, tmp_path: Path) -> None:
     small_books.add_asset(is_enabled=0)
     with alpaca_for_tests(refresh_seconds=None) as alpaca:
