@@ -11,7 +11,8 @@ from dcabot.core.model import Quote, Side
 from dcabot.core.venue import OrderType, VenueOrder, VenueStatus
 
 Entry = tuple[Decimal, int]  # a price, negated where the highest comes first, and the order's number
-FIRST = Decimal("-Infinity")  # a market order opposes every price
+LOWEST, HIGHEST = Decimal("-Infinity"), Decimal("Infinity")
+FIRST = LOWEST  # a market order opposes every price
 
 
 class Book:
@@ -22,9 +23,11 @@ class Book:
         self._all: dict[Side, list[Entry]] = {Side.BUY: [], Side.SELL: []}
         self._limits: dict[Side, list[Entry]] = {Side.BUY: [], Side.SELL: []}
         self._stops: dict[Side, list[Entry]] = {Side.BUY: [], Side.SELL: []}
+        self._wakes: tuple[Decimal, Decimal, Decimal, Decimal] | None = None  # None: to be found anew
 
     def put(self, order: VenueOrder) -> None:
         """Add an order, or put its newer value in place of the older."""
+        self._wakes = None
         known = self.working.get(order.number)
         self.working[order.number] = order
         is_buy = order.side is Side.BUY
@@ -53,6 +56,7 @@ class Book:
         return self.working[number] if is_market or crosses else None
 
     def remove(self, order: VenueOrder) -> None:
+        self._wakes = None
         self.working.pop(order.number, None)
 
     def _top(self, heap: list[Entry], is_stop: bool) -> Decimal | None:
@@ -67,11 +71,20 @@ class Book:
         """True if the quote fills or triggers anything."""
         if not self.working:
             return False
+        buy, sell, stop_buy, stop_sell = self._wakes or self._find_wakes()
+        return quote.ask <= buy or quote.bid >= sell or quote.ask >= stop_buy or quote.bid <= stop_sell
+
+    def _find_wakes(self) -> tuple[Decimal, Decimal, Decimal, Decimal]:
+        """The asks and bids that reach the best of each heap; infinities where nothing waits."""
         buy, sell = self._top(self._limits[Side.BUY], False), self._top(self._limits[Side.SELL], False)
-        if (buy is not None and quote.ask <= -buy) or (sell is not None and quote.bid >= sell):
-            return True
-        buy, sell = self._top(self._stops[Side.BUY], True), self._top(self._stops[Side.SELL], True)
-        return (buy is not None and quote.ask >= buy) or (sell is not None and quote.bid <= -sell)
+        stop_buy, stop_sell = self._top(self._stops[Side.BUY], True), self._top(self._stops[Side.SELL], True)
+        self._wakes = (
+            LOWEST if buy is None else -buy,
+            HIGHEST if sell is None else sell,
+            HIGHEST if stop_buy is None else stop_buy,
+            LOWEST if stop_sell is None else -stop_sell,
+        )
+        return self._wakes
 
     def triggered_by(self, quote: Quote) -> list[VenueOrder]:
         """Stops that the quote reaches, first come first."""

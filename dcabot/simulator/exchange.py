@@ -50,6 +50,7 @@ class Exchange:
         )
         self.account_id = self.new_id()
         self.last_equity = self.venue.account.cash
+        self._day = clock.now().date()
         self.on_event: list[Callable[[Event], None]] = []
         self.on_quote: list[Callable[[Quote, int], None]] = []
         self._ticks: Iterator[Tick] = iter(settings.prices)
@@ -92,6 +93,9 @@ class Exchange:
 
     def take_quote(self, quote: Quote, now: datetime) -> None:
         """The venue's new price, told to no one but those whose orders it moves."""
+        if now.date() != self._day:
+            money = self.money()
+            self.last_equity, self._day = money["cash"] + money["value"], now.date()
         events = self.venue.on_quote(quote, now)
         if events:
             self._tell(events)

@@ -114,7 +114,7 @@ class Doors(Protocol):
 
     def cut(self, stream: str, code: int | None) -> None: ...
     def send_raw(self, stream: str, payload: bytes, is_binary: bool) -> None: ...
-    def listen(self, is_open: bool) -> Awaitable[None]: ...
+    def listen(self, is_open: bool, seconds: float | None) -> Awaitable[None]: ...
     def send_error(self, code: int) -> None: ...
     def rematch_all(self) -> None: ...
     def delay_fees(self, seconds: float | None) -> None: ...
@@ -154,7 +154,7 @@ class Faults:
         self._reset()
         self._do(lambda doors: doors.delay_fees(None))
         self._do(lambda doors: doors.rematch_all())
-        self._do(lambda doors: doors.listen(True))
+        self._do(lambda doors: doors.listen(True, None))
 
     # --- requests ---
 
@@ -207,9 +207,9 @@ class Faults:
             self.cut(TRADING)
             self.cut(DATA)
 
-    def refuse_connections(self, is_on: bool = True) -> None:
-        """Nobody listens on the port; open connections break. (HTTP control cannot undo it, Python can.)"""
-        self._do(lambda doors: doors.listen(not is_on))
+    def refuse_connections(self, is_on: bool = True, seconds: float | None = None) -> None:
+        """Nobody listens on the port and open connections break: for so long, or until Python switches it off."""
+        self._do(lambda doors: doors.listen(not is_on, seconds))
 
     # --- streams ---
 

@@ -100,8 +100,8 @@ class Server:
     def rematch_all(self) -> None:
         self.exchange.rematch_all()
 
-    async def listen(self, is_open: bool) -> None:
-        """Stop listening and break every connection, or listen again on the same port."""
+    async def listen(self, is_open: bool, seconds: float | None) -> None:
+        """Stop listening (for so long, or until told) and end every connection, or listen again on the same port."""
         if is_open and self._site is None:
             self._socket = bound(self.host, self.port)
             await self._open()
@@ -113,7 +113,10 @@ class Server:
             server = self._runner.server
             for protocol in [] if server is None else server.connections:
                 if protocol.transport is not None:
-                    protocol.transport.abort()
+                    protocol.transport.close()
+            if seconds is not None:
+                loop = asyncio.get_running_loop()
+                loop.call_later(seconds, lambda: loop.create_task(self.listen(True, None)))
 
 
 def bound(host: str, port: int) -> socket.socket:

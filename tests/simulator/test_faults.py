@@ -97,6 +97,21 @@ def test_refused_connections_come_back_on_the_same_port() -> None:
         assert client(alpaca).get_account().cash == "100000"
 
 
+def test_connections_can_be_refused_for_a_while_over_http() -> None:
+    with alpaca_with() as alpaca:
+        requests.post(f"{alpaca.url}/_sim/faults/refuse_connections", json={"seconds": 0.2}, timeout=5)
+        with pytest.raises(requests.exceptions.ConnectionError):
+            client(alpaca).get_account()
+        until(lambda: answers(alpaca))
+
+
+def answers(alpaca: Simulator) -> bool:
+    try:
+        return bool(client(alpaca).get_account().cash)
+    except requests.exceptions.ConnectionError:
+        return False
+
+
 def test_updates_are_dropped_doubled_and_turned_round() -> None:
     with alpaca_with() as alpaca, updates(alpaca) as stream:
         listening(alpaca)
