@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 import peewee
 import pymysql
-from pymysql.constants import CLIENT
+from pymysql.constants import CLIENT, FIELD_TYPE
+from pymysql.converters import conversions
 
 from dcabot.adapters.dburl import DatabaseSettings
 from dcabot.core.money import text
@@ -27,6 +28,8 @@ LOCK_LAPSE_SECONDS = 120
 SCHEMA_REMEDY = "; `dcabot db init` creates the tables and brings them up to date"
 LOCK_NAME_MAX = 64  # MySQL's limit
 DRIVER_ERRORS = (peewee.PeeweeException, pymysql.err.Error, sqlite3.Error)
+# Instants stay text: the column reads them (schema.py), ten times as fast as PyMySQL's regular expression.
+CONVERSIONS = {key: to for key, to in conversions.items() if key not in (FIELD_TYPE.DATETIME, FIELD_TYPE.TIMESTAMP)}
 
 sqlite3.register_adapter(Decimal, text)
 
@@ -103,6 +106,7 @@ class MySQL(peewee.MySQLDatabase):
             database=place.name,
             charset="utf8mb4",
             autocommit=None,
+            conv=CONVERSIONS,
             # An UPDATE counts the rows it met, as SQLite does, not those it changed.
             client_flag=CLIENT.FOUND_ROWS,
             connect_timeout=self.limits.connect,
