@@ -29,8 +29,9 @@ def run(server: MariaDB, quick: bool) -> list[Figure]:
                     alpaca.quote([(symbol, FALL * level)])
                     # Of uneven length, so as not to dance in step with anybody's timer.
                     time.sleep(PAUSE_SECONDS * dice.uniform(0.5, 1.5))
-        wanted = levels * len(stage.SYMBOLS)
-        stage.until(lambda: len(ours.posts()) >= wanted, f"{wanted} orders", 10)
+            # An order is booked before the next quote of its symbol asks for one more.
+            wanted = (level + 1) * len(stage.SYMBOLS)
+            stage.until(lambda n=wanted: len(stage.rows(database, "filled")) == n, f"{wanted} filled orders", 10)
         missing = {body["client_order_id"] for _, _, body in ours.posts()} - stage.rows(database)
         if missing:
             raise RuntimeError(f"orders without a committed row: {missing}")

@@ -192,8 +192,8 @@ def mariadb() -> Iterator[MariaDB]:
         yield server
 
 
-def rows(database: Database) -> set[str]:
-    """The ids of all orders that are committed."""
+def rows(database: Database, status: str = "%") -> set[str]:
+    """The ids of the orders that are committed, with this status."""
     with database.connect() as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT client_order_id FROM dca_orders")
+        cursor.execute("SELECT client_order_id FROM dca_orders WHERE status LIKE %s", (status,))
         return {row[0] for row in cursor.fetchall()}
