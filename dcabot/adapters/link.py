@@ -55,6 +55,7 @@ class SdkStream(Protocol):
     _ws: Any
 
     async def _run_forever(self) -> None: ...
+    async def stop_ws(self) -> None: ...
 
 
 class Link:
@@ -231,12 +232,15 @@ class Link:
         self._forget_timer()
         self._logged_in_at = self._connected_since = None
         socket = self.stream._ws
-        for _ in range(CANCEL_ATTEMPTS):
+        # alpaca-py looks at its own flag between two messages; in a silence or a login only a cancel is heard. And a
+        # cancel may be lost: asyncio.wait_for of Python 3.11 forgets one that meets the end of what it waits for, which
+        # in a flood is every time.
+        await self.stream.stop_ws()
+        for attempt in range(CANCEL_ATTEMPTS):
             if self._task is None or self._task.done():
                 break
-            # Once may not do: asyncio.wait_for in Python 3.11 forgets a cancel that meets the end of what it waits for.
             self._task.cancel()
-            if socket is None:
+            if socket is None or attempt:
                 self._abort()
             await asyncio.wait({self._task}, timeout=CANCEL_SECONDS)
         if socket is not None and socket.open:

@@ -1,8 +1,10 @@
 """The supervisor of both websockets, over real sockets: whatever the exchange does, the streams come back."""
 
 import asyncio
+import json
 import logging
 import time
+import urllib.request
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta, timezone
@@ -241,6 +243,23 @@ def test_stopping_takes_less_than_a_second_even_when_the_upgrade_is_never_answer
             assert time.monotonic() - began < 1
 
     play(story())
+
+
+def test_stopping_takes_less_than_a_second_even_in_a_flood(alpaca: Simulator) -> None:
+    """Python 3.11's wait_for forgets a cancel when the next message is there already, which in a flood it is."""
+
+    async def story() -> None:
+        watcher = Watcher(alpaca)
+        _post(alpaca.url + "/_sim/flood", {"symbols": [BTC, ETH], "seconds": 10})
+        await _stop_when(watcher, lambda: watcher.quotes > 20_000)
+        assert len(asyncio.all_tasks()) <= 2  # this one and its wait_for
+
+    play(story())
+
+
+def _post(url: str, body: dict[str, Any]) -> None:
+    headers = {"Content-Type": "application/json"}
+    urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers)).close()
 
 
 async def _stop_when(watcher: Watcher, condition: Callable[[], object]) -> None:
