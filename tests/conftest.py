@@ -14,6 +14,7 @@ settings.register_profile("long", deadline=None, max_examples=5000)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="more examples and seeds: minutes instead of seconds")
+    parser.addoption("--packaging", action="store_true", help="build the package and try it on a booted Debian; root")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -21,7 +21,7 @@ from dcabot.commands import DONE, FAILED, UNREACHABLE, USAGE, parser, start_logg
 log = logging.getLogger(__name__)
 
 REPEAT_SECONDS = 3600
-LOG_LINES = 40
+LOG_LINES = 250  # the stacks of all threads, which the watchdog asks for, and what came before
 JOURNAL_PATIENCE_SECONDS = 5.0  # systemd starts us while it is still writing down what happened
 STATE_FOLDER = "/var/lib/dcabot"
 

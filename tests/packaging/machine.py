@@ -1,0 +1,164 @@
+"""A booted Debian to try the package on: systemd-nspawn on a root of its own, cut off from every network.
+
+The root is made once a week by mmdebstrap and kept; it has the packages of MariaDB lying ready, so that
+`apt install ./dcabot.deb` works as it does at an administrator's, without reaching for the network.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.programs import until
+
+CACHE = Path(os.environ.get("DCABOT_BUILD_CACHE", "/var/cache/dcabot-build"))
+WEEK_SECONDS = 7 * 24 * 3600
+TOOLS = {"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container", "nsenter": "util-linux"}
+# What a small Debian server has, and what the package asks for on top lies ready to be installed.
+INCLUDED = "systemd,systemd-sysv,dbus,procps,iproute2,ca-certificates,python3,apt-utils,kmod"
+LYING_READY = "apt-get install -y --download-only --install-recommends mariadb-server mariadb-client"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def missing() -> str:
+    """What keeps a machine from booting here, as a sentence; empty when nothing does."""
+    if os.geteuid() != 0:
+        return "only root may boot a container"
+    absent = [package for program, package in TOOLS.items() if not shutil.which(program)]
+    return f"not installed: {', '.join(absent)}" if absent else ""
+
+
+def base(suite: str) -> Path:
+    """The packed root, made when there is none that is young enough."""
+    tar = CACHE / f"machine-{suite}.tar"
+    if not tar.exists() or time.time() - tar.stat().st_mtime > WEEK_SECONDS:
+        CACHE.mkdir(parents=True, exist_ok=True)
+        draft = CACHE / f"machine-{suite}.{os.getpid()}.tar"
+        ready = f'--customize-hook=chroot "$1" {LYING_READY}'
+        how = ["--quiet", "--mode=root", "--variant=minbase", f"--include={INCLUDED}", "--skip=cleanup/apt", ready]
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(["mmdebstrap", *how, suite, draft], check=True, capture_output=True, env=environment)
+        draft.replace(tar)
+    return tar
+
+
+class Machine:
+    """One Debian. `with Machine("bookworm") as machine: machine.run("systemctl status")`."""
+
+    def __init__(self, suite: str) -> None:
+        self.root = Path(tempfile.mkdtemp(prefix=f"machine-{suite}-", dir=CACHE))
+        subprocess.run(["tar", "-C", self.root, "-xf", base(suite)], check=True)
+        # Filled at the first boot, as on a fresh installation; the host's name must not depend on this host.
+        (self.root / "etc/machine-id").write_text("")
+        (self.root / "etc/hostname").write_text("trader\n")
+        (self.root / "var/log/journal").mkdir(exist_ok=True)
+        self._nspawn: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "Machine":
+        try:
+            self.boot()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.power_off()
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def boot(self) -> None:
+        how = ["--register=no", "--keep-unit", "--private-network", "--console=pipe", "--quiet", "--boot"]
+        with (self.root.parent / f"{self.root.name}.console").open("ab") as console:
+            self._nspawn = subprocess.Popen(
+                ["systemd-nspawn", f"--directory={self.root}", "--hostname=trader", *how],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "0"},
+            )
+        until(self._has_booted, "the machine to boot")
+
+    def power_off(self) -> None:
+        """As pulling the plug would; `reboot` is the gentle way."""
+        if self._nspawn is not None:
+            self._nspawn.kill()
+            self._nspawn.wait()
+            self._nspawn = None
+        (self.root.parent / f"{self.root.name}.console").unlink(missing_ok=True)
+
+    def reboot(self) -> None:
+        """Every service is stopped in order, and then started again."""
+        if self._nspawn is None:
+            raise RuntimeError("the machine is off")
+        os.kill(self._leader(), signal.SIGRTMIN + 4)  # systemd's own signal for powering off
+        self._nspawn.wait(90)
+        self.boot()
+
+    def run(self, command: str, *, check: bool = True, seconds: float = 180.0) -> str:
+        """What a command says, run as root by a shell inside. A failure is an AssertionError with its words."""
+        done = self.attempt(command, seconds=seconds)
+        assert not check or done.returncode == 0, f"{command}\n{done.returncode}: {done.stdout}"
+        return done.stdout
+
+    def attempt(self, command: str, *, seconds: float = 180.0) -> "subprocess.CompletedProcess[str]":
+        """As `run`, with the exit code."""
+        enter = ["nsenter", "--target", str(self._leader()), "--all", "--wd", "env", "-i"]
+        settings = [f"PATH={PATH}", "HOME=/root", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"]
+        return subprocess.run(
+            [*enter, *settings, "sh", "-c", command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
+        )
+
+    def show(self, unit: str, name: str) -> str:
+        """One property of a unit."""
+        return self.run(f"systemctl show --value -p {name} '{unit}'").strip()
+
+    def journal(self, unit: str = "dcabot.service", *options: str) -> str:
+        return self.run(f"journalctl --no-pager -u '{unit}' {' '.join(options)}")
+
+    def sql(self, statement: str, database: str = "dcabot") -> list[list[str]]:
+        """As the administrator of the machine's MariaDB."""
+        file = self.root / "root/statement.sql"
+        file.write_text(statement)
+        answer = self.run(f"mariadb --batch --skip-column-names {database} </root/statement.sql")
+        return [line.split("\t") for line in answer.splitlines()]
+
+    def call(self, path: str, body: object = None) -> Any:
+        """Ask the simulator inside; a body is POSTed."""
+        (self.root / "root/body.json").write_text(json.dumps(body))
+        program = (
+            "import json, urllib.request as u; body = open('/root/body.json', 'rb').read();"
+            f"r = u.Request('http://127.0.0.1:8080{path}', None if body == b'null' else body);"
+            "print(u.urlopen(r, timeout=10).read().decode())"
+        )
+        return json.loads(self.run(f'python3 -c "{program}"') or "null")
+
+    def _leader(self) -> int:
+        """systemd in there, as this host sees it."""
+        if self._nspawn is None:
+            raise RuntimeError("the machine is off")
+        pid = self._nspawn.pid
+        return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+    def _has_booted(self) -> bool:
+        if self._nspawn is None or self._nspawn.poll() is not None:
+            raise AssertionError(f"the machine did not boot: {self._console()}")
+        try:
+            state = self.attempt("systemctl is-system-running", seconds=10)
+        except (IndexError, ValueError, OSError, subprocess.TimeoutExpired):
+            return False
+        return state.stdout.strip() in ("running", "degraded", "starting")
+
+    def _console(self) -> str:
+        return (self.root.parent / f"{self.root.name}.console").read_text(errors="replace")[-2000:]
