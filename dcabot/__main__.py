@@ -14,6 +14,7 @@ COMMANDS = {
     "alert": ("alert", "tell by e-mail that a unit failed; systemd starts it"),
     "status": ("status", "is all well, what does each asset do, and what comes next"),
     "report": ("report", "finished cycles and what they brought"),
+    "cycle": ("cycle", "one cycle: show every order and fill, close it now, or release its position"),
     "asset": ("asset", "what is traded: add, list, show, set, enable, disable, remove"),
     "db": ("db", "`db init` creates the schema or brings it up to date"),
     "simulator": ("simulator", "the local Alpaca, on loopback"),

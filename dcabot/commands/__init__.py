@@ -42,12 +42,15 @@ def guard(command: Callable[[list[str]], int], argv: list[str]) -> int:
 
 
 def _by_name(error: Exception) -> int:
-    """The exchange's errors, without importing its SDK for commands that never speak to it."""
+    """Errors of the exchange and of the books, without importing a library for commands that do not need it."""
     broker = sys.modules.get("dcabot.adapters.broker")
     if broker is not None and isinstance(error, broker.ExchangeUnreachable):
         return _say(error, UNREACHABLE)
     if broker is not None and isinstance(error, broker.ExchangeDenied):
         return _say(error, MISCONFIGURED)
+    store = sys.modules.get("dcabot.adapters.store")
+    if store is not None and isinstance(error, store.RowFault):
+        return _say(error, FAILED)
     log.critical("stopped by an error that nobody expected", exc_info=error)
     return FAILED
 

@@ -8,6 +8,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from rich.console import Console
 from rich.table import Table
 
+from dcabot.commands import DONE, FAILED, USAGE
 from dcabot.core.money import HUNDRED, text
 
 CENT = Decimal("0.01")
@@ -68,3 +69,17 @@ def span(duration: timedelta) -> str:
     if hours < 48:
         return f"{hours} h {minutes % 60} min"
     return f"{days} d {hours % 24} h"
+
+
+def refused(question: str, yes: bool) -> int:
+    """Ask on the terminal, unless the answer was given beforehand: 0 to go on, or the exit code of a no."""
+    if yes:
+        return DONE
+    if not sys.stdin.isatty():
+        print(f"dcabot: {question} There is no terminal to ask on; --yes goes ahead", file=sys.stderr)
+        return USAGE
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() in ("y", "yes"):
+        return DONE
+    print("dcabot: nothing was done", file=sys.stderr)
+    return FAILED

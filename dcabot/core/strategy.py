@@ -55,16 +55,15 @@ def on_quote(asset: Asset, cycle: Cycle, market: Market) -> Decision | None:
     """
     if cycle.status in OVER or asset.held_back:
         return None
-    resting = tuple(order for order in cycle.orders if _rests(order, market.now))
-    if resting:
-        sentence = "the sell rests at Alpaca's price collar: cancel it, the remainder is sold on"
-        return request_cancel(cycle, resting, market.now, sentence)
+    freed = free_resting_sell(cycle, market.now)
+    if freed is not None:
+        return freed
     holding = fold(cycle.orders)
     sellable = step_down(holding.held, market.instrument.quantity_step)
     if not sellable:
         return _base_order(asset, cycle, market)
     if market.quote.bid >= take_profit_price(asset, holding):
-        return _take_profit(cycle, market, holding, sellable)
+        return _take_profit(cycle, market, holding)
     return _safety_order(asset, cycle, market, holding)
 
 
@@ -137,26 +136,28 @@ def _buy(cycle: Cycle, market: Market, purpose: Purpose, notional: Decimal, why:
     return Decision(bought, sentence, submit=(order,), quiet=refused_before(bought, order) is not None)
 
 
-def _take_profit(cycle: Cycle, market: Market, holding: Holding, quantity: Decimal) -> Decision | None:
+def _take_profit(cycle: Cycle, market: Market, holding: Holding) -> Decision | None:
+    prices = f"bid {text(market.quote.bid)} over average {text(holding.average_price)}"
+    return sell_all(cycle, market.instrument, market.now, f"take profit, {prices}")
+
+
+def sell_all(cycle: Cycle, instrument: Instrument, now: datetime, why: str) -> Decision | None:
+    """Sell at the market all that the cycle holds. None while that must wait, or when nothing can be sold.
+
+    Alpaca refuses a sell beside an open buy as a wash trade: ask for the buys to be cancelled, then look again.
+    """
     open_buys = [order for order in cycle.orders if is_open(order) and order.side is Side.BUY]
     if open_buys:
-        return _cancel_buys(cycle, open_buys, market.now)
-    if not holding.settled or _waits(cycle, Side.SELL, market.now):
+        due = tuple(order for order in open_buys if cancel_is_due(order, now))
+        return request_cancel(cycle, due, now, f"{why}: cancel the open buy first") if due else None
+    holding = fold(cycle.orders)
+    quantity = step_down(holding.held, instrument.quantity_step)
+    if not quantity or not holding.settled or _waits(cycle, Side.SELL, now):
         return None
-    purpose = Purpose.TAKE_PROFIT
-    order = Order(cycle.next_id(purpose), purpose, Side.SELL, quantity, None, market.now)
+    order = Order(cycle.next_id(Purpose.TAKE_PROFIT), Purpose.TAKE_PROFIT, Side.SELL, quantity, None, now)
     sold = replace(cycle.with_order(order), status=CycleStatus.SELLING)
-    prices = f"bid {text(market.quote.bid)} over average {text(holding.average_price)}"
-    sentence = f"take profit, {prices}: sell {text(quantity)}"
+    sentence = f"{why}: sell {text(quantity)}"
     return Decision(sold, sentence, submit=(order,), quiet=refused_before(sold, order) is not None)
-
-
-def _cancel_buys(cycle: Cycle, open_buys: list[Order], now: datetime) -> Decision | None:
-    """Alpaca refuses a sell beside an open buy as a wash trade: ask for the buys to be cancelled, then look again."""
-    due = tuple(order for order in open_buys if cancel_is_due(order, now))
-    if not due:
-        return None
-    return request_cancel(cycle, due, now, "take profit reached with a buy still open: cancel the buy first")
 
 
 def cancel_is_due(order: Order, now: datetime) -> bool:
@@ -165,6 +166,15 @@ def cancel_is_due(order: Order, now: datetime) -> bool:
         return False
     asked = order.cancel_requested_at
     return asked is None or now - asked >= CANCEL_AGAIN
+
+
+def free_resting_sell(cycle: Cycle, now: datetime) -> Decision | None:
+    """A market sell that hangs on the price collar is cancelled; None when none does."""
+    resting = tuple(order for order in cycle.orders if _rests(order, now))
+    if not resting:
+        return None
+    sentence = "the sell rests at Alpaca's price collar: cancel it, the remainder is sold on"
+    return request_cancel(cycle, resting, now, sentence)
 
 
 def _rests(order: Order, now: datetime) -> bool:

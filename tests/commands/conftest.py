@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dcabot.simulator import Simulator
+from tests.commands.seat import Seat, seat_for
 from tests.programs import Books, Daemon, alpaca_for_tests, environment, mariadb_books, running_daemon, sqlite_books
 from tests.servers import Database
 
@@ -59,3 +60,16 @@ def starter(alpaca: Simulator, folder: Path) -> Start:
         return running_daemon(folder, variables, has_systemd, QUICK if hurry is None else {**QUICK, **hurry})
 
     return start
+
+
+@pytest.fixture
+def seat(
+    alpaca: Simulator,
+    small_books: Books,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Iterator[Seat]:
+    """An operator's commands on these books, and a trader driven by hand."""
+    with seat_for(alpaca, small_books, capsys, monkeypatch, tmp_path) as seat:
+        yield seat

@@ -1,0 +1,331 @@
+"""`dcabot cycle`: one cycle looked at, sold now, or handed over to its owner.
+
+A sale and a handover take the same way as the daemon's decisions, row lock first, so they work beside a running daemon
+and without one. Whatever interrupts them, the rows say how far it came, and the same command goes on.
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from dcabot.adapters import assets
+from dcabot.adapters.assets import AssetError
+from dcabot.adapters.config import DATABASE, Config, load
+from dcabot.adapters.database import DatabaseBusy, DatabaseUnreachable
+from dcabot.adapters.store import Store
+from dcabot.commands import DONE, FAILED, parser, start_logging, utc_now
+from dcabot.commands.console import coins, console, price, refused, table, usd
+from dcabot.commands.wiring import Parts, assemble, open_books
+from dcabot.core.byhand import awaited, on_close, on_release
+from dcabot.core.ledger import fold
+from dcabot.core.model import Asset, Cycle, Decision, Instrument
+from dcabot.core.money import text
+from dcabot.core.reconcile import Entry, Repair
+from dcabot.core.report import profit
+from dcabot.core.snapshot import ExchangeError, ExchangeUnreachable, Fill
+from dcabot.core.states import OVER, is_open
+from dcabot.core.timeline import Moment, timeline
+from dcabot.sync import Sync
+
+log = logging.getLogger(__name__)
+
+LAWS = ("absent", "fees", "position", "columns")
+WAIT_SECONDS = 180  # longer than an order whose answer was lost takes to be given up
+POLL_SECONDS = 1.5
+SAY_AGAIN_SECONDS = 15.0
+
+
+class NotDone(Exception):
+    """It did not end within its time; the message says where it stands."""
+
+
+def main(argv: list[str]) -> int:
+    args = _parser().parse_args(argv)
+    try:
+        if args.action == "show":
+            config = load({DATABASE}, os.environ, args.env_file)
+            return _show(args, config, open_books(config))
+        start_logging(args.verbose)
+        parts = assemble(args.env_file)
+        with _told_when_interrupted(args, parts.store):
+            return _close(args, parts) if args.action == "close" else _release(args, parts)
+    except (AssetError, NotDone) as error:
+        print(f"dcabot cycle: {error}", file=sys.stderr)
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = parser("cycle", "Look at one cycle, sell it now, or take its position over. A cycle is one round trip.")
+    actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")
+    showing = actions.add_parser("show", help="every order and fill of a cycle, in order")
+    showing.add_argument("which", metavar="ID|SYMBOL", help="a cycle's number, or a pair for its newest cycle")
+    showing.add_argument("--json", action="store_true", help="for programs; the names are stable")
+    for name, told in {
+        "close": "sell the position now, at the market, and disable the asset",
+        "release": "end the cycle and sell nothing: the position is yours, and blocks base orders until it is gone",
+    }.items():
+        action = actions.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
+        action.add_argument("symbol", metavar="SYMBOL", type=str.upper, help="such as BTC/USD")
+        action.add_argument("--yes", action="store_true", help="do not ask")
+        action.add_argument(
+            "--wait", type=_seconds, default=WAIT_SECONDS, metavar="SECONDS", help="at most (default: %(default)s)"
+        )
+    return made
+
+
+def _close(args: argparse.Namespace, parts: Parts) -> int:
+    """Disable first: from that commit on nobody buys, and what is held only becomes less."""
+    sync = parts.sync(LAWS)
+    instrument = _instrument(parts, args.symbol)
+    sync.sweep()
+    entry = _current(parts.store, args.symbol)
+    held = fold(entry.cycle.orders).held
+    if not held and not any(is_open(order) for order in entry.cycle.orders):
+        if no := refused(f"{args.symbol} holds nothing. Disable it?", args.yes):
+            return no
+        _enable(parts.store, args.symbol, False)
+        print(f"{args.symbol} holds nothing; it is disabled.")
+        return DONE
+    if no := refused(_close_question(parts, entry), args.yes):
+        return no
+    _enable(parts.store, args.symbol, False)
+    log.info("%s is disabled", args.symbol)
+
+    def close(_: Asset, cycle: Cycle) -> Decision | None:
+        return on_close(cycle, instrument, utc_now())
+
+    ended = _until_done(parts, sync, entry.cycle.id, close, instrument, args.wait)
+    sold = fold(ended.orders)
+    if sold.last_sell_price is None:
+        print(f"{args.symbol} holds nothing that can be sold ({coins(sold.held)}); it is disabled.")
+    else:
+        print(
+            f"{args.symbol} is sold at {price(sold.last_sell_price)} and disabled. Cycle {ended.id} brought about "
+            f"{usd(profit(ended.orders))} USD; `dcabot report --ledger` tells to the cent."
+        )
+    return DONE
+
+
+def _close_question(parts: Parts, entry: Entry) -> str:
+    holding = fold(entry.cycle.orders)
+    venue = parts.config.venue.value.upper()
+    quotes = {one.symbol: one for one in parts.broker.latest_quotes([entry.asset.symbol]).rows}
+    quote = quotes.get(entry.asset.symbol)
+    worth = f", about {usd(holding.held * quote.bid)} USD at {price(quote.bid)}" if quote else ""
+    return (
+        f"{venue}: sell {coins(holding.held)} {entry.asset.symbol} now{worth} (average paid "
+        f"{price(holding.average_price)}), and disable the asset?"
+    )
+
+
+def _release(args: argparse.Namespace, parts: Parts) -> int:
+    """While orders are cancelled the asset is disabled, or the daemon would place them again."""
+    sync = parts.sync(LAWS)
+    instrument = _instrument(parts, args.symbol)
+    sync.sweep()
+    entry = _current(parts.store, args.symbol)
+    held = fold(entry.cycle.orders).held
+    waits = any(is_open(order) for order in entry.cycle.orders)
+    if not held and not waits:
+        raise AssetError(f"{args.symbol} holds nothing; there is nothing to release")
+    question = f"End cycle {entry.cycle.id} of {args.symbol} and keep its {coins(held)} coins unsold?"
+    if no := refused(question, args.yes):
+        return no
+
+    def release(_: Asset, cycle: Cycle) -> Decision | None:
+        return on_release(cycle, utc_now())
+
+    was_enabled = waits and entry.asset.enabled
+    if was_enabled:
+        _enable(parts.store, args.symbol, False)
+        log.info("%s is disabled while its orders are cancelled", args.symbol)
+    try:
+        ended = _until_done(parts, sync, entry.cycle.id, release, instrument, args.wait)
+    finally:
+        if was_enabled:
+            _enable(parts.store, args.symbol, True)
+            log.info("%s is enabled again", args.symbol)
+    _tell_release(ended)
+    return DONE
+
+
+def _tell_release(ended: Cycle) -> None:
+    holding = fold(ended.orders)
+    if holding.last_sell_price is not None and not holding.held:
+        print(f"{ended.symbol} was sold meanwhile, at {price(holding.last_sell_price)}; there is nothing to release.")
+    elif not holding.held:
+        print(f"{ended.symbol} holds nothing now; there is nothing to release.")
+    else:
+        print(
+            f"{coins(holding.held)} {ended.symbol} are yours. dcabot places no base order while Alpaca shows them; "
+            f"`dcabot asset disable {ended.symbol}` stops it for good."
+        )
+
+
+def _until_done(
+    parts: Parts, sync: Sync, cycle_id: int, decide: Repair, instrument: Instrument, wait_seconds: int
+) -> Cycle:
+    """Take one step after the other until nothing is left to wait for: the cycle as it then stands. Raises NotDone."""
+    said, said_at, deadline = "", 0.0, time.monotonic() + wait_seconds
+    while True:
+        try:
+            parts.executor.carry_out(cycle_id, decide)
+            sync.sweep()
+            entry = parts.store.read_entry(cycle_id)
+            if entry is None:
+                raise NotDone(f"cycle {cycle_id} is gone: somebody has removed the asset")
+            waiting = awaited(entry.cycle, instrument, utc_now())
+            if not waiting and decide(entry.asset, entry.cycle) is None:
+                return entry.cycle
+        except (ExchangeUnreachable, DatabaseUnreachable, DatabaseBusy) as error:
+            if time.monotonic() > deadline:
+                raise
+            waiting = str(error)
+        now = time.monotonic()
+        if waiting and (waiting != said or now - said_at > SAY_AGAIN_SECONDS):
+            log.info("%s", waiting)
+            said, said_at = waiting, now
+        if now > deadline:
+            raise NotDone(f"not done within {wait_seconds} s: {waiting or 'another step is due'}; ask again to go on")
+        time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def _told_when_interrupted(args: argparse.Namespace, store: Store) -> Iterator[None]:
+    """Ctrl-C stops the waiting, at a moment when nothing is half written: say where it stands."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        store.database.close()
+        entry = _current(store, args.symbol)
+        disabled = "" if entry.asset.enabled else ", disabled"
+        print(
+            f"\ndcabot cycle: stopped. {args.symbol} is {entry.cycle.status.value}{disabled} and holds "
+            f"{coins(fold(entry.cycle.orders).held)}; `dcabot cycle {args.action} {args.symbol}` goes on from here",
+            file=sys.stderr,
+        )
+        raise
+
+
+def _instrument(parts: Parts, symbol: str) -> Instrument:
+    found = {one.symbol: one for one in parts.broker.instruments().rows}
+    if symbol not in found:
+        raise AssetError(f"Alpaca does not know the pair {symbol}")
+    return found[symbol]
+
+
+def _enable(store: Store, symbol: str, enabled: bool) -> None:
+    assets.change(store.database, symbol, {"is_enabled": enabled}, utc_now())
+
+
+def _current(store: Store, symbol: str) -> Entry:
+    """The asset's current cycle. Raises AssetError."""
+    book = store.read_book()
+    if symbol in book.faults:
+        raise AssetError(book.faults[symbol])
+    for entry in book.entries:
+        if entry.asset.symbol == symbol and entry.cycle.status not in OVER:
+            return entry
+    if any(asset.symbol == symbol for asset in book.idle):
+        raise AssetError(f"{symbol} has no current cycle")
+    raise AssetError(f"there is no asset {symbol}; `dcabot asset list` shows what there is")
+
+
+def _show(args: argparse.Namespace, config: Config, store: Store) -> int:
+    entry = _find(store, args.which)
+    fills, note = _fills(config, entry.cycle)
+    moments = timeline(entry.cycle, fills)
+    if args.json:
+        print(json.dumps(_as_json(entry, moments), indent=2))
+        return DONE
+    holding, out = fold(entry.cycle.orders), console()
+    out.print(
+        f"Cycle {entry.cycle.id} of {entry.asset.symbol}: {entry.cycle.status.value}, holds {coins(holding.held)} "
+        f"at an average of {price(holding.average_price)}, {holding.safety_count} safety orders. Times are UTC."
+    )
+    if note:
+        out.print(note)
+    rows = [
+        [
+            f"{one.at:%Y-%m-%d %H:%M:%S}",
+            one.order,
+            one.what,
+            coins(one.quantity) if one.quantity is not None else "",
+            price(one.price) if one.price is not None else "",
+            usd(one.notional) if one.notional is not None else "",
+        ]
+        for one in moments
+    ]
+    out.print(table(["<at", "<order", "<what", "quantity", "price", "USD"], rows))
+    return DONE
+
+
+def _find(store: Store, which: str) -> Entry:
+    """A cycle by its number, or a pair's newest one. Raises AssetError."""
+    if which.isascii() and which.isdigit() and len(which) <= 9:
+        entry = store.read_entry(int(which))
+        if entry is None:
+            raise AssetError(f"there is no cycle {which}; `dcabot report` lists those that are over")
+        return entry
+    symbol = which.upper()
+    try:
+        return _current(store, symbol)
+    except AssetError:
+        over = [entry for entry in store.read_finished() if entry.asset.symbol == symbol]
+        if not over:
+            raise
+        return over[-1]
+
+
+def _fills(config: Config, cycle: Cycle) -> tuple[dict[str, list[Fill]], str]:
+    """The executions in Alpaca's ledger, and a sentence when it could not be asked."""
+    if not (config.key_id and config.secret_key and config.base_url):
+        return {}, "Without single fills: the API keys are not set."
+    from dcabot.adapters.broker import Broker
+
+    broker = Broker(config, utc_now)
+    fills: dict[str, list[Fill]] = {}
+    try:
+        for fill in broker.fills(cycle.opened_at - timedelta(seconds=1)).rows:
+            fills.setdefault(fill.order_id, []).append(fill)
+    except ExchangeError as error:
+        return {}, f"Without single fills: {error}."
+    finally:
+        broker.close()
+    return fills, ""
+
+
+def _as_json(entry: Entry, moments: list[Moment]) -> dict[str, object]:
+    """Stable names; decimals as text, times as RFC 3339."""
+    holding = fold(entry.cycle.orders)
+    return {
+        "cycle": entry.cycle.id,
+        "symbol": entry.asset.symbol,
+        "status": entry.cycle.status.value,
+        "held": text(holding.held),
+        "average_price": text(holding.average_price),
+        "safety_orders": holding.safety_count,
+        "timeline": [
+            {
+                "at": one.at.isoformat(),
+                "order": one.order or None,
+                "what": one.what,
+                "quantity": None if one.quantity is None else text(one.quantity),
+                "price": None if one.price is None else text(one.price),
+                "notional": None if one.notional is None else text(one.notional),
+            }
+            for one in moments
+        ],
+    }
+
+
+def _seconds(word: str) -> int:
+    if not word.isascii() or not word.isdigit() or len(word) > 6:
+        raise argparse.ArgumentTypeError(f"{word!r} is no whole number of seconds")
+    return int(word)

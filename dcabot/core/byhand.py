@@ -1,0 +1,58 @@
+"""What an operator asks for by hand: sell a cycle now, or take its position over. Pure, like the trading rules.
+
+Both are asked again and again, on the locked row, until nothing is left to wait for: an interrupted one is begun
+again by asking again.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from dcabot.core.ledger import fold
+from dcabot.core.model import Cycle, CycleStatus, Decision, Instrument, Side
+from dcabot.core.money import step_down, text
+from dcabot.core.states import OVER, is_open
+from dcabot.core.strategy import backoff_until, cancel_is_due, free_resting_sell, request_cancel, sell_all
+
+
+def on_close(cycle: Cycle, instrument: Instrument, now: datetime) -> Decision | None:
+    """The next step of a sale by hand: open buys go first, then all is sold. None while it waits, and at its end."""
+    if cycle.status in OVER:
+        return None
+    return free_resting_sell(cycle, now) or sell_all(cycle, instrument, now, "closed by hand")
+
+
+def on_release(cycle: Cycle, now: datetime) -> Decision | None:
+    """The next step of a handover: open orders go first, then the cycle ends with its coins unsold."""
+    if cycle.status in OVER:
+        return None
+    open_orders = tuple(order for order in cycle.orders if is_open(order))
+    if open_orders:
+        due = tuple(order for order in open_orders if cancel_is_due(order, now))
+        return request_cancel(cycle, due, now, "released by hand: cancel the open orders first") if due else None
+    held = fold(cycle.orders).held
+    if not held:
+        return None
+    return Decision(
+        replace(cycle, status=CycleStatus.COMPLETE, completed_at=now),
+        f"released by hand: {text(held)} {cycle.symbol} unsold, cycle complete",
+        successor=CycleStatus.WATCHING,
+    )
+
+
+def awaited(cycle: Cycle, instrument: Instrument, now: datetime) -> str:
+    """What a sale or handover waits for, as a sentence; empty when there is nothing left to do."""
+    if cycle.status in OVER:
+        return ""
+    for order in cycle.orders:
+        if is_open(order):
+            doing = "to be cancelled" if order.cancel_requested_at else "to end"
+            return f"waiting for {order.client_order_id} {doing}"
+    holding = fold(cycle.orders)
+    if not step_down(holding.held, instrument.quantity_step):
+        return ""
+    if not holding.settled:
+        return "waiting for Alpaca to show the position"
+    until = backoff_until(cycle, Side.SELL)
+    if until is not None and now < until:
+        return f"the sell was refused ({cycle.orders[-1].note}); the next try is due at {until:%H:%M:%S} UTC"
+    return "about to sell"
