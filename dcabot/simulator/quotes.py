@@ -69,7 +69,7 @@ class QuoteDoor(Door):
         try:
             async for message in connection.socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                    await self._hear(connection, message.data)
+                    await self._obey(connection, message.data)
                 if connection.is_authorized:
                     timer.cancel()
         finally:
@@ -80,11 +80,8 @@ class QuoteDoor(Door):
             self._send(connection, error(404))
             connection.cut(self.exchange.settings.data_error_close)
 
-    async def _hear(self, connection: Connection, data: str | bytes) -> None:
-        try:
-            asked = self.unpack(connection, data)
-        except ValueError:
-            asked = None
+    async def _obey(self, connection: Connection, data: str | bytes) -> None:
+        asked = self.hear(connection, data)
         if not isinstance(asked, dict) or not isinstance(asked.get("action"), str):
             self._send(connection, error(400))
             return
@@ -151,6 +148,7 @@ class QuoteDoor(Door):
         self._send(connection, [{"T": "subscription", **{c: sorted(after[c]) for c in CHANNELS}}])
 
     def _send(self, connection: Connection, message: list[Json]) -> None:
+        self.log_frame("out", message)
         connection.send(self.pack(connection, message), connection.is_msgpack)
 
     def send_error(self, code: int) -> None:
@@ -219,6 +217,8 @@ class QuoteDoor(Door):
             if connection.is_msgpack not in packed:
                 at = timestamp(at_ns) if connection.is_msgpack else stamp_ns(at_ns)
                 packed[connection.is_msgpack] = self.pack(connection, [{"T": kind, "S": symbol, **body, "t": at}])
+                if kind != "q":  # quotes are too many, and kept apart
+                    self.log_frame("out", [{"T": kind, "S": symbol, **body, "t": stamp_ns(at_ns)}])
             connection.send(packed[connection.is_msgpack], connection.is_msgpack)
             if connection.transport.get_write_buffer_size() > BACKLOG_MAX // 2:
                 self._send(connection, error(407))

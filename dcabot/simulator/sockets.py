@@ -132,6 +132,24 @@ class Door:
     def note(self, what: str, **facts: Any) -> None:
         self.exchange.journal.add("stream", stream=self.name, what=what, **facts)
 
+    def log_frame(self, direction: str, message: Any) -> None:
+        """Keep a frame (`in` or `out`) in the journal, without the keys of a login."""
+        if isinstance(message, dict) and message.get("action") in ("auth", "authenticate"):
+            message = {"action": message["action"], "keys": "not kept"}
+        self.exchange.journal.add(
+            "frame", stream=self.name, direction=direction, message=json.dumps(message, default=str)
+        )
+
+    def hear(self, connection: Connection, data: str | bytes) -> Any:
+        """A client's frame as what it says; None if nobody can read it."""
+        try:
+            asked = self.unpack(connection, data)
+        except ValueError as error:
+            self.log_frame("in", str(error))
+            return None
+        self.log_frame("in", asked)
+        return asked
+
     def pack(self, connection: Connection, message: Any) -> bytes:
         return packed(message) if connection.is_msgpack else json.dumps(message).encode()
 

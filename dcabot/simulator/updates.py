@@ -2,7 +2,6 @@
 
 import asyncio
 import hmac
-import json
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -38,15 +37,13 @@ class UpdateDoor(Door):
         async for message in connection.socket:
             if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 continue
-            try:
-                asked = self.unpack(connection, message.data)
-            except ValueError:
-                asked = None
+            asked = self.hear(connection, message.data)
             if not self.fault.hangs_in_login:
                 reply = self._reply(connection, asked)
                 self._send(connection, reply)
 
     def _send(self, connection: Connection, message: Json) -> None:
+        self.log_frame("out", message)
         connection.send(self.pack(connection, message), self.exchange.settings.paper or connection.is_msgpack)
 
     def _reply(self, connection: Connection, asked: Any) -> Json:
@@ -121,7 +118,6 @@ class UpdateDoor(Door):
         for connection in self.connections:
             if TRADE_UPDATES in connection.channels:
                 self._send(connection, message)
-                self.exchange.journal.add("frame", stream=TRADING, message=json.dumps(message))
 
     def _next_id(self, event: Event) -> str:
         """A ULID above the one before, even within one millisecond."""

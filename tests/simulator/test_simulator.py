@@ -99,6 +99,12 @@ def test_the_same_seed_makes_the_same_run() -> None:
 def test_the_journal_tells_the_story_of_an_order() -> None:
     with make_alpaca() as alpaca, updates(alpaca) as stream:
         listening(alpaca)
+        login = until(lambda: alpaca.journal.entries("frame")[3:] and alpaca.journal.entries("frame"))
+        assert [(e["direction"], e["message"].get("action") or e["message"]["stream"]) for e in login] == [
+            ("in", "authenticate"), ("out", "authorization"), ("in", "listen"), ("out", "listening"),
+        ]  # fmt: skip
+        assert alpaca.secret not in str(alpaca.journal.entries())
+        alpaca.journal.clear()
         alpaca.set_quote("BTC/USD", "60000", "60010")
         client(alpaca).post("/orders", order(client_order_id="mine"))
         until(lambda: len(stream.heard) == 3)
