@@ -18,7 +18,10 @@ FUNCTION_LINES = 50
 
 # The doors of the second floor, each with its modules; a module that is not here is a door of its own.
 SETTINGS = ("dcabot.adapters.config", "dcabot.adapters.dburl")
-DATABASE = tuple(f"dcabot.adapters.{name}" for name in ("engines", "schema", "migrations", "database", "store", "assets"))
+DATABASE = tuple(
+    f"dcabot.adapters.{name}"
+    for name in ("engines", "schema", "migrations", "database", "store", "assets", "privileges")
+)
 EXCHANGE = tuple(f"dcabot.adapters.{name}" for name in ("wire", "budget", "transport", "broker", "link", "streams"))
 # What the third floor works through.
 WORK = ("dcabot.adapters.store", "dcabot.adapters.database", "dcabot.adapters.broker")
@@ -34,6 +37,7 @@ OUR_IMPORTS: dict[str, tuple[str, ...]] = {
     "dcabot.sync": ("dcabot.core", *WORK, "dcabot.executor"),
     "dcabot.trader": ("dcabot.core", *WORK, "dcabot.executor", "dcabot.sync"),
     "dcabot.simulator": ("dcabot.core", "dcabot.simulator"),
+    "dcabot.backtest": ("dcabot.core", "dcabot.backtest"),
     "dcabot.commands": ("dcabot",),
     "dcabot.__main__": ("dcabot.commands",),
 }
@@ -51,6 +55,7 @@ LIBRARY_DOORS: dict[str, tuple[str, ...]] = {
     "dotenv": SETTINGS,
     "aiohttp": ("dcabot.simulator",),
     "rich": ("dcabot.commands",),
+    "numpy": ("dcabot.backtest",),
 }
 
 # Values and arithmetic: nothing that knows the time, the machine or chance.

@@ -1,0 +1,127 @@
+"""The fast walk is the slow walk in less time: the same orders at the same instants, to the last digit."""
+
+import random
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from dcabot.backtest.bot import Terms
+from dcabot.backtest.path import HighLow, Path
+from dcabot.core.fees import TIERS
+from tests.backtest.prices import candles, led, make_bot, outcome, random_candles
+
+
+def drawn(seed: int) -> tuple[dict[str, Any], dict[str, Any], Terms, Path]:
+    """Settings, prices, terms and a path of that seed: usual ones, and all that the walks could differ about."""
+    dice = random.Random(seed)
+    rules = {
+        "base_notional": dice.choice([10, 20, 100]),
+        "safety_notional": dice.choice([10, 30]),
+        "safety_count_max": dice.choice([0, 1, 3, 8]),
+        "safety_drop_ratio": dice.choice(["0.002", "0.01", "0.03"]),
+        "take_profit_ratio": dice.choice(["0.001", "0.006", "0.02"]),
+        "cooldown_seconds": dice.choice([0, 7, 300, 7200]),
+        "restart_drop_ratio": dice.choice(["0", "0.001", "0.02"]),
+    }
+    prices = {
+        "swing": dice.choice([3, 12, 60]),
+        "start": dice.choice([400, 2_000, 5_000]),
+        "jumps": dice.choice([0, 0, 4]),
+    }
+    terms = Terms(
+        cash=Decimal(dice.choice([10**9, 10**9, 10**9, 60, 15])),
+        tier=dice.choice(TIERS),
+        slippage=Decimal(dice.choice(["0", "0", "0.001", "0.03"])),
+        stale=timedelta(seconds=dice.choice([30, 300, 3600])),
+    )
+    path = Path(
+        order=dice.choice(list(HighLow)),
+        walks=dice.random() < 0.5,
+        spread=Decimal(dice.choice(["0", "0.0005", "0.004"])),
+    )
+    return rules, prices, terms, path
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_fast_is_slow_to_the_last_digit(seed: int, pytestconfig: pytest.Config) -> None:
+    for number in range(30 if pytestconfig.getoption("--long") else 1):
+        rules, shape, terms, path = drawn(seed + 1000 * number)
+        prices = random_candles(seed, 80, **shape)
+        steps = {"price_step": random.Random(seed).choice(["0.01", "0.5", "0.07"])}
+        slow = led(make_bot(terms, steps, **rules), prices, path, slowly=True)
+        fast = led(make_bot(terms, steps, **rules), prices, path)
+        assert outcome(fast) == outcome(slow), (rules, shape, terms, path)
+
+
+def test_the_random_walks_make_everything_happen() -> None:
+    bots = [
+        led(make_bot(terms, **rules), random_candles(seed, 80, **shape), path)
+        for seed in range(50)
+        for rules, shape, terms, path in [drawn(seed)]
+    ]
+    orders = [order for bot in bots for cycle in [*bot.finished, bot.cycle] for order in cycle.orders]
+
+    assert {order.purpose.value for order in orders} == {"base", "safety", "take_profit"}
+    assert {order.status.value for order in orders} >= {"filled", "canceled"}
+    assert sum(len(bot.finished) for bot in bots) > 100
+    assert any("waits for money" in bot.note for bot in bots)
+
+
+def test_a_price_that_falls_through_several_thresholds_buys_at_each() -> None:
+    falling = candles([(10_000, 10_000, 9_000, 9_000)], unit="0.01")
+    path = Path(spread=Decimal(0))
+
+    bought = led(make_bot(safety_notional=30, safety_drop_ratio="0.02"), falling, path).executions
+    at_once = led(
+        make_bot(safety_notional=30, safety_drop_ratio="0.02"), falling, Path(walks=False, spread=Decimal(0))
+    ).executions
+
+    assert [str(one.price) for one in bought] == ["100.00", "98.00", "96.04", "94.11"]
+    assert [str(one.price) for one in at_once] == ["100.00", "90.00"]
+
+
+def test_by_default_nothing_is_bought_low_and_sold_high_within_a_candle() -> None:
+    wild = candles([(10_000, 10_000, 10_000, 10_000), (10_000, 10_200, 9_700, 10_000)], unit="0.01")
+    rules = {"take_profit_ratio": "0.022", "safety_drop_ratio": "0.02", "safety_notional": 30}
+
+    careful = led(make_bot(**rules), wild, Path(spread=Decimal(0)))
+    rosy = led(make_bot(**rules), wild, Path(order=HighLow.LOW_FIRST, spread=Decimal(0)))
+
+    assert (len(careful.finished), len(rosy.finished)) == (0, 1)
+
+
+def test_a_price_that_runs_away_leaves_the_buy_behind_until_it_is_cancelled() -> None:
+    flat = candles([(10_000, 10_000, 10_000, 10_000)], "0.01")
+    terms = Terms(slippage=Decimal("0.01"), stale=timedelta(seconds=10))
+
+    first, second, *_ = led(make_bot(terms), flat, Path(spread=Decimal(0))).cycle.orders
+
+    assert (first.status.value, str(first.filled_quantity)) == ("canceled", "0")
+    assert first.closed_at == first.created_at + timedelta(seconds=10)
+    assert second.created_at == first.created_at + timedelta(seconds=15)
+
+
+def test_a_leap_of_the_price_is_doubted_as_the_daemon_doubts_it() -> None:
+    leap = [(1_000, 1_001, 999, 1_000)] * 5 + [(100, 100, 100, 100)] + [(1_000, 1_001, 999, 1_000)] * 5
+
+    bot = led(make_bot(take_profit_ratio="0.5", safety_notional=30), candles(leap))
+
+    # The open of the candle that leaps is doubted; when the price is still there a quarter later it is believed.
+    first = bot.finished[0]
+    assert [order.purpose.value for order in first.orders] == ["base", "safety", "take_profit"]
+    assert [order.created_at.second for order in first.orders] == [0, 15, 15]
+
+
+def test_dust_and_fees_are_the_ledgers() -> None:
+    prices = random_candles(7, 400, swing=40)
+    bot = led(make_bot(take_profit_ratio="0.006"), prices)
+
+    assert bot.finished
+    for cycle in bot.finished:
+        bought = sum(order.filled_quantity for order in cycle.orders if order.side.value == "buy")
+        fees = sum(order.fee_quantity or 0 for order in cycle.orders if order.side.value == "buy")
+        sold = sum(order.filled_quantity for order in cycle.orders if order.side.value == "sell")
+        assert fees > 0
+        assert bought - fees == sold
