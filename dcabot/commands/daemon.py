@@ -178,10 +178,9 @@ class Daemon:
             raise AnotherDaemon("another dcabot daemon works on this database; only one may")
 
     def _warm_up(self) -> None:
-        """The first order of a thread must not wait for handshakes."""
+        """The first order of a thread must not wait for the database's handshake."""
         with contextlib.suppress(DatabaseError):
             self.parts.store.database.ping()
-            self.parts.broker.warm_up(1)
 
     async def _patiently(self, work: Callable[[], T]) -> T:
         """Try again while the database or the exchange is not there yet; then their error ends the start."""
@@ -200,15 +199,19 @@ class Daemon:
 
     async def _consume(self) -> None:
         """Decide on the newest quote of every symbol that is not busy."""
+        rested_at = time.monotonic()
         while True:
             await self.quotes_wait.wait()
+            rest = rested_at - time.monotonic()
+            if rest > 0:
+                await asyncio.sleep(rest)
             self.quotes_wait.clear()
             self._notice_stream()
             waiting = [symbol for symbol in self.latest if symbol not in self.busy]
             for symbol in waiting:
                 self._decide(symbol, self.latest.pop(symbol))
             self.health.consumer_advanced()
-            await asyncio.sleep(REST_SECONDS * len(waiting))
+            rested_at = time.monotonic() + REST_SECONDS * len(waiting)
 
     def _notice_stream(self) -> None:
         """While trade updates are away, what happens is only known to REST: begin to ask at once."""
@@ -303,6 +306,8 @@ class Daemon:
         """In the sweeps lane."""
         swept = self.trader.sweep()
         self.health.database_answered()
+        # An order must not wait for a handshake; an idle connection is closed by the other side now and then.
+        self.parts.broker.warm_up(min(ORDER_THREADS, len(self.trader.symbols())))
         up_since = self.health.up_since(Feed.ORDERS, utc_now())
         if late := [report.client_order_id for report in swept.late_news if report.at > up_since]:
             # Connected, and silent about an order: Alpaca's streams are known to starve.
