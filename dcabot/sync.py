@@ -20,7 +20,7 @@ from dcabot.executor import Executor
 log = logging.getLogger(__name__)
 
 SECOND_LOOK_AFTER = timedelta(seconds=5)
-LATE_NEWS_AFTER = timedelta(seconds=10)
+LATE_NEWS_AFTER = timedelta(seconds=4)  # the daemon asks five seconds after each order: that must be late enough
 ROUNDS_MAX = 20  # each round mends the first broken law of every cycle; two or three are usual
 
 

@@ -410,6 +410,24 @@ def test_the_books_are_right_whatever_becomes_of_the_trade_updates(
 
 
 @pytest.mark.slow
+def test_a_stream_that_is_connected_and_tells_nothing_is_renewed(
+    small_books: Books, alpaca: Simulator, start: Start
+) -> None:
+    small_books.add_asset()
+    with start(small_books, hurry={"daemon.EVENT_PATIENCE_SECONDS": 5}) as daemon:
+        bought(daemon, small_books)
+        time.sleep(6)  # until REST has nothing more to be asked about
+        alpaca.faults.mute(TRADING)
+        alpaca.set_quote("BTC/USD", bid="59000", ask="59010")
+        daemon.until_said("trade updates: reconnecting: REST told of dcabot-1-.*-safety-1 before the stream did")
+        alpaca.faults.mute(TRADING, False)
+        daemon.until_said("trade updates: connected again")
+        assert small_books.cycles()[0][2] == 1
+        time.sleep(3)
+        assert len(re.findall("trade updates: reconnecting", daemon.log())) == 1
+
+
+@pytest.mark.slow
 def test_without_trade_updates_and_without_rest_no_order_is_placed(
     small_books: Books, alpaca: Simulator, start: Start
 ) -> None:
