@@ -6,13 +6,13 @@ buffers lie between the simulator and the client.
 
 import statistics
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
 from benchmarks import stage
 from benchmarks.figures import Figure, Limit
-from tests.servers import MariaDB
+from tests.servers import Database, MariaDB
 
 WATCHED = "LTC/USD"
 FALL = Decimal("0.01")  # twice what triggers
@@ -45,32 +45,33 @@ class Client:
         seconds = (self._order()[0] - began_ns) / 1e9
         return Drained(quotes / seconds, (self.process.cpu_seconds() - cpu_before) / quotes * 1e6)
 
-    def age_in_flood(self, per_second: float) -> float:
-        """Milliseconds from the sending of the quote that an order was made from to the order, in a falling market.
-
-        Whoever works through a queue of quotes answers an old one; the order's price tells which.
-        """
+    def falling(self, per_second: float) -> tuple[str, Decimal]:
+        """A flood in which a price falls step by step: the id and the price of the order that this triggers."""
         self.alpaca.forget()
         self.alpaca.call("POST", "/flood", {"symbols": stage.SYMBOLS, "per_second": int(per_second)})
         time.sleep(0.5)
-        for _ in self._steps(int(FALL / STEP)):
+        for _ in range(int(FALL / STEP)):
             self.fall += STEP
             self.alpaca.quote([(WATCHED, self.fall)])
+            time.sleep(STEP_SECONDS)
         self.alpaca.call("DELETE", "/flood")
-        received_ns, body = self._order()
-        limit = Decimal(str(body["limit_price"]))
+        body = self._order()[1]
+        return body["client_order_id"], Decimal(str(body["limit_price"]))
+
+    def age_when_decided(self, database: Database, per_second: float) -> float:
+        """Milliseconds from the sending of the quote that an order was made from until that was decided.
+
+        Whoever works through a queue of quotes answers an old one; the order's price tells which.
+        """
+        name, limit = self.falling(per_second)
         sent_ns, *_ = min(self.alpaca.quotes(), key=lambda row: abs(Decimal(row[3]) - limit))
-        return (received_ns - sent_ns) / 1e6
+        decided_ns = stage.decided(database, name).timestamp() * 1e9 - (time.time_ns() - time.monotonic_ns())
+        return (decided_ns - sent_ns) / 1e6
 
     def _order(self) -> tuple[int, dict[str, str]]:
         posts = stage.until(self.alpaca.posts, "an order in the flood", 30)
         time.sleep(1)  # it is filled and booked, and its follow-up questions are answered
         return posts[0][0], posts[0][2]
-
-    def _steps(self, number: int) -> Iterator[int]:
-        for step in range(number):
-            yield step
-            time.sleep(STEP_SECONDS)
 
 
 def run(server: MariaDB, quick: bool) -> list[Figure]:
@@ -90,11 +91,11 @@ def run(server: MariaDB, quick: bool) -> list[Figure]:
         floods = [(bare.flood(quotes), dcabot.flood(quotes)) for _ in range(rounds)]
         mib_grown = daemon.resident_mib() - mib_before
         rate = statistics.median(floor.per_second for floor, _ in floods) * SHARE_OF_THE_FLOOR
-        ages = [(bare.age_in_flood(rate), dcabot.age_in_flood(rate)) for _ in range(rounds)]
+        ages = [dcabot.age_when_decided(database, rate) for _ in range(rounds)]
     return [
         _figure("flood, quotes drained", "/s", ((a.per_second, b.per_second) for a, b in floods), 0.8, Limit.LEAST),
         _figure("flood, processor time a quote", "us", ((a.cost, b.cost) for a, b in floods), 1.25),
-        _figure("flood, age of the quote behind an order", "ms", ages, 10),
+        Figure("flood, age of a quote decided on", "ms", (), (statistics.median(ages),), STEP_SECONDS * 1000),
         Figure("flood, growth of memory", "MiB", (), (mib_grown,), 2),
     ]
 

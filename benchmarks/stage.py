@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -197,3 +198,11 @@ def rows(database: Database, status: str = "%") -> set[str]:
     with database.connect() as connection, connection.cursor() as cursor:
         cursor.execute("SELECT client_order_id FROM dca_orders WHERE status LIKE %s", (status,))
         return {row[0] for row in cursor.fetchall()}
+
+
+def decided(database: Database, client_order_id: str) -> datetime:
+    """When dcabot decided on this order."""
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT created_at FROM dca_orders WHERE client_order_id = %s", (client_order_id,))
+        at: datetime = cursor.fetchone()[0]
+    return at.replace(tzinfo=timezone.utc)
