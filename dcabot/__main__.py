@@ -12,6 +12,7 @@ COMMANDS = {
     "cooldown-manager": ("cooldown_manager", "one pass: end cooldowns, give new assets their cycle"),
     "consistency-checker": ("consistency_checker", "one pass: make the book agree with Alpaca"),
     "alert": ("alert", "tell by e-mail that a unit failed; systemd starts it"),
+    "check": ("check", "preflight: settings, keys, account, database, assets, units; one line each"),
     "status": ("status", "is all well, what does each asset do, and what comes next"),
     "report": ("report", "finished cycles and what they brought"),
     "cycle": ("cycle", "one cycle: show every order and fill, close it now, or release its position"),

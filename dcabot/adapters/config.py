@@ -21,6 +21,8 @@ DATA_URL = "https://data.alpaca.markets"
 STREAM_URL = "wss://stream.data.alpaca.markets/v1beta3/crypto/us"
 SECONDS_MAX = 7 * 24 * 3600  # a limit in seconds beyond a week is a slip of the hand
 
+OUR_PREFIXES = ("APCA_", "DB_", "ALERT_EMAIL_", "DCABOT_")
+
 EXCHANGE = "exchange"
 DATABASE = "database"
 
@@ -92,6 +94,16 @@ class Config:
         return f"{'wss' if scheme == 'https' else 'ws'}://{rest}/stream"
 
 
+@dataclass(frozen=True)
+class Survey:
+    """The settings as far as they can be used, and everything that is wrong with them."""
+
+    config: Config
+    problems: tuple[str, ...]
+    files: tuple[Path, ...]  # that were found
+    strangers: tuple[str, ...]  # set in them, named like ours, and read by nobody: a slip of the pen
+
+
 def load(needs: Collection[str], environ: Mapping[str, str], env_file: str | None = None) -> Config:
     """The settings for a command that needs `EXCHANGE`, `DATABASE`, both or neither.
 
@@ -102,6 +114,13 @@ def load(needs: Collection[str], environ: Mapping[str, str], env_file: str | Non
     if reader.problems:
         raise ConfigError(reader.problems)
     return config
+
+
+def survey(environ: Mapping[str, str], env_file: str | None = None) -> Survey:
+    """What `dcabot check` looks at: everything is needed, and nothing is an error."""
+    reader = _Reader(environ, env_file)
+    config = _read(reader, {EXCHANGE, DATABASE})
+    return Survey(config, tuple(reader.problems), tuple(reader.files), tuple(reader.strangers()))
 
 
 def load_mail(environ: Mapping[str, str], env_file: str | None = None) -> tuple[MailSettings | None, tuple[str, ...]]:
@@ -200,6 +219,8 @@ class _Reader:
         self.notes: list[str] = []
         self._sources: list[tuple[str, Mapping[str, str]]] = [("the environment", environ)]
         self._absent: list[str] = []
+        self._asked = {"DCABOT_ENV_FILE"}
+        self.files: list[Path] = []
         credentials = environ.get("CREDENTIALS_DIRECTORY")
         if credentials:
             path = Path(credentials) / "dcabot.env"
@@ -238,12 +259,19 @@ class _Reader:
                 self.problems.append(f"{path}, line {binding.original.line}: not NAME=VALUE")
             elif binding.key is not None and binding.value is not None:
                 values[binding.key] = binding.value
+        self.files.append(path)
         self._sources.append((known_as or str(path), values))
         return True
 
     def _find(self, name: str) -> tuple[str, str] | None:
         """The value and where it was found."""
+        self._asked.add(name)
         return next(((values[name], place) for place, values in self._sources if name in values), None)
+
+    def strangers(self) -> list[str]:
+        """Names in the files that begin like ours and that nobody asked for."""
+        names = {name for place, values in self._sources[1:] for name in values if name.startswith(OUR_PREFIXES)}
+        return sorted(names - self._asked)
 
     def password(self, name: str) -> str:
         """The value as it stands, spaces included, or nothing."""

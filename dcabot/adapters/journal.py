@@ -51,9 +51,10 @@ def last_lines(stop: Stop, count: int) -> list[str]:
 
 
 def unit_state(unit: str) -> dict[str, str]:
-    """`Type` and `ActiveState` of the unit; empty when systemd does not answer."""
+    """`Type`, `LoadState`, `ActiveState` and `UnitFileState` of the unit; empty when systemd does not answer."""
+    properties = "--property=Type,LoadState,ActiveState,UnitFileState"
     try:
-        return dict(line.split("=", 1) for line in _run("systemctl", "show", unit, "-p", "Type", "-p", "ActiveState"))
+        return dict(line.split("=", 1) for line in _run("systemctl", "show", unit, properties))
     except JournalError:
         return {}
 

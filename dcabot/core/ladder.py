@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from dcabot.core.ledger import fold
-from dcabot.core.model import EPOCH, Asset, Instrument, Order, OrderStatus, Purpose, Side
+from dcabot.core.model import EPOCH, Asset, Cycle, Instrument, Order, OrderStatus, Purpose, Side
 from dcabot.core.money import ONE, ZERO, step_up
 from dcabot.core.rules import buy_quantity
+from dcabot.core.states import is_open
 from dcabot.core.strategy import safety_price, take_profit_price
 
 
@@ -67,6 +68,17 @@ def ladder(asset: Asset, instrument: Instrument, price: Decimal) -> list[Rung]:
 def most_spent(asset: Asset) -> Decimal:
     """USD that one cycle of this asset can cost when every safety order fills."""
     return asset.rules.base_notional + asset.rules.safety_count_max * asset.rules.safety_notional
+
+
+def still_to_spend(asset: Asset, cycle: Cycle | None) -> Decimal:
+    """USD that the buys to come can cost: the current cycle's, or a whole one's. What is ordered is spent."""
+    if not asset.enabled:
+        return ZERO
+    buys = [o for o in cycle.orders if is_open(o) or o.filled_quantity] if cycle else []
+    if not any(order.side is Side.BUY for order in buys):
+        return most_spent(asset)
+    taken = sum(order.purpose is Purpose.SAFETY for order in buys)
+    return max(asset.rules.safety_count_max - taken, 0) * asset.rules.safety_notional
 
 
 def _filled(purpose: Purpose, number: int, quantity: Decimal, price: Decimal) -> Order:
