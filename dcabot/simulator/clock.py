@@ -73,7 +73,8 @@ class Clock:
 
     def _run(self) -> None:
         self._wake = None
-        while self._timers and self._timers[0][0] <= self.now_ns():
+        now_ns = self.now_ns()
+        while self._timers and self._timers[0][0] <= now_ns:
             heapq.heappop(self._timers)[2]()
         self._plan()
 

@@ -25,6 +25,7 @@ from dcabot.simulator.prices import Tick
 from dcabot.simulator.requests import read_order
 from dcabot.simulator.settings import Settings
 
+TICKS_AT_ONCE = 500
 COIN = re.compile(r"[A-Z0-9]{1,12}")
 
 
@@ -101,8 +102,8 @@ class Exchange:
             self._tell(events)
 
     def _feed(self) -> None:
-        """Publish every tick that is due and wait for the next."""
-        while True:
+        """Publish the ticks that are due and wait for the next."""
+        for _ in range(TICKS_AT_ONCE):
             if self._next_tick is None:
                 self._next_tick = self._read_tick()
             tick = self._next_tick
@@ -114,6 +115,8 @@ class Exchange:
                 return
             self._next_tick = None
             self.set_quote(tick.symbol, tick.bid, tick.ask)
+        # A clock so fast that prices cannot keep up must not starve the requests.
+        self.clock.call_at(self.clock.now_ns(), self._feed)
 
     def _read_tick(self) -> Tick | None:
         try:

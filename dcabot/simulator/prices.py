@@ -73,6 +73,8 @@ class WalkShape:
 def walk(seed: int, symbols: Sequence[str], shape: WalkShape | None = None, **changes: Number) -> Iterator[Tick]:
     """An endless random walk; `changes` are fields of WalkShape."""
     form = WalkShape(**changes) if shape is None else shape
+    if parse(form.interval) <= 0:
+        raise ValueError(f"a walk's interval is above 0, not {form.interval}")
     dice = random.Random(seed)
     listings = [listing_of(symbol) for symbol in symbols]
     mids = [listing.start_price for listing in listings]

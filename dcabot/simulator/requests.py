@@ -14,7 +14,7 @@ MAGNITUDE_MAX = 18  # digits before the point, or zeros after it: beyond, a numb
 TRUE = frozenset({"true", "True", "TRUE", "1", "t"})
 
 
-class BadRequest(Exception):
+class BadRequest(ValueError):
     """Raised where the answer is already known."""
 
     def __init__(self, refusal: Refusal) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from dcabot.simulator import Tick, WalkShape, candles, read_script, script, walk
 from tests.simulator.conftest import make_alpaca
-from tests.simulator.sdk import quotes, subscribed, until
+from tests.simulator.sdk import client, quotes, subscribed, until
 
 CANDLES = """timestamp,open,high,low,close,volume
 2022-01-01 00:00:00,100,110,90,105,7
@@ -155,6 +155,20 @@ def test_a_faster_clock_plays_them_faster() -> None:
     prices = script([(0, "BTC/USD", 100, 101), (3600, "BTC/USD", 80, 81)])
     with make_alpaca(prices=prices, speed=36_000) as alpaca:
         until(lambda: alpaca.server.exchange.venue.quotes["BTC/USD"].ask == 81)
+
+
+def test_a_clock_that_prices_cannot_keep_up_with_starves_no_request() -> None:
+    with make_alpaca(prices=walk(1, ("BTC/USD", "ETH/USD")), speed=10_000_000) as alpaca:
+        for _ in range(5):
+            assert client(alpaca).get_account().cash == "100000"
+
+
+@pytest.mark.parametrize(
+    "prices", [walk(1, ("BTC/USD",), interval=0), [Tick(Decimal(0), "NO/SUCH", Decimal(1), Decimal(1))]]
+)
+def test_prices_that_cannot_be_are_named_at_the_start(prices: object) -> None:
+    with pytest.raises(ValueError, match=r"interval|NO/SUCH"):
+        make_alpaca(prices=prices).start()
 
 
 def test_the_last_quote_can_be_sent_again_and_again() -> None:
