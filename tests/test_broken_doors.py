@@ -15,7 +15,9 @@ from dcabot.adapters.database import Database, DatabaseBusy, DatabaseError, Data
 from dcabot.adapters.dburl import DatabaseSettings
 from dcabot.adapters.engines import engine_for
 from dcabot.adapters.migrations import migrate
+from dcabot.core.model import Quote
 from dcabot.core.snapshot import ExchangeError
+from dcabot.core.venue import VenueOrder
 from tests.builders import make_quote
 from tests.programs import Books
 from tests.venue_broker import Desk, Fate, Killed, Request
@@ -45,9 +47,12 @@ class FrailDatabase(Database):
 
 
 class Play:
-    """One cycle with one safety order, from the first quote to the cooldown."""
+    """One cycle with one safety order, from the first quote to the cooldown.
 
-    def __init__(self, folder: Path) -> None:
+    When it `rests`, the safety order fills by half and must be cancelled before the take profit.
+    """
+
+    def __init__(self, folder: Path, rests: bool = False) -> None:
         settings = DatabaseSettings("sqlite", path=str(folder / "books.db"))
         migrate(settings)
         self.books = Books(settings, {})
@@ -55,6 +60,8 @@ class Play:
         self.database = FrailDatabase(engine_for(settings))
         self.desk = Desk(self.database)
         self.desk.broker.quote(make_quote("60000", "60010", at=self.desk.clock()))
+        if rests:
+            self.desk.broker.venue.slicer = _half_of_the_safety_order
 
     def run(self) -> None:
         """Live on until the cycle is sold, starting again whenever the program was killed."""
@@ -121,23 +128,35 @@ class Play:
         assert [status for status, _, _ in self.books.cycles()] == ["complete", "cooldown"]
 
 
+def _half_of_the_safety_order(order: VenueOrder, unfilled: Decimal, quote: Quote) -> Decimal:
+    if "-safety-" not in order.client_order_id:
+        return unfilled
+    return Decimal(0) if order.filled_quantity else unfilled / 2
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["fills", "rests"])
+def rests(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Play:
-    play = Play(tmp_path_factory.mktemp("undisturbed"))
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, rests: bool) -> Play:
+    play = Play(tmp_path_factory.mktemp("undisturbed"), rests)
     play.run()
     play.check()
+    assert bool(play.desk.broker.sent("cancel")) is rests
     return play
 
 
 @pytest.fixture
 def every(request: pytest.FixtureRequest) -> int:
-    """Which of the calls go wrong: all with --long, else every fifth."""
-    return 1 if request.config.getoption("--long") else 5
+    """Which of the calls go wrong: all with --long, else every tenth."""
+    return 1 if request.config.getoption("--long") else 10
 
 
-def played(folder: Path, prepare: Callable[[Play], None], what: str) -> None:
+def played(folder: Path, rests: bool, prepare: Callable[[Play], None], what: str) -> None:
     folder.mkdir()
-    play = Play(folder)
+    play = Play(folder, rests)
     prepare(play)
     play.run()
     try:
@@ -149,7 +168,7 @@ def played(folder: Path, prepare: Callable[[Play], None], what: str) -> None:
 @pytest.mark.parametrize("is_committed", [False, True], ids=["before", "after its commit"])
 @pytest.mark.parametrize("trouble", [Killed, DatabaseUnreachable, DatabaseBusy])
 def test_every_transaction_is_once_the_one_that_fails(
-    undisturbed: Play, tmp_path: Path, trouble: type[BaseException], is_committed: bool, every: int
+    undisturbed: Play, rests: bool, tmp_path: Path, trouble: type[BaseException], is_committed: bool, every: int
 ) -> None:
     assert undisturbed.database.count > 30
     first = 1 + len(trouble.__name__) % every + is_committed  # so that the samples differ
@@ -158,15 +177,15 @@ def test_every_transaction_is_once_the_one_that_fails(
         def prepare(play: Play, number: int = number) -> None:
             play.database.at, play.database.is_committed, play.database.trouble = number, is_committed, trouble
 
-        played(tmp_path / str(number), prepare, f"transaction {number}")
+        played(tmp_path / str(number), rests, prepare, f"transaction {number}")
 
 
 @pytest.mark.parametrize("fate", [fate for fate in Fate if fate is not Fate.DONE])
 def test_every_request_is_once_the_one_that_goes_wrong(
-    undisturbed: Play, tmp_path: Path, fate: Fate, every: int
+    undisturbed: Play, rests: bool, tmp_path: Path, fate: Fate, every: int
 ) -> None:
     for number, request in enumerate(undisturbed.desk.broker.requests, 1):
-        if request.kind != "submit" and (fate is Fate.LATE or number % every):
+        if request.kind not in ("submit", "cancel") and (fate is Fate.LATE or number % every):
             continue
 
         def prepare(play: Play, number: int = number) -> None:
@@ -178,4 +197,4 @@ def test_every_request_is_once_the_one_that_goes_wrong(
 
             broker.on_request = decide
 
-        played(tmp_path / str(number), prepare, f"request {number} ({request.kind})")
+        played(tmp_path / str(number), rests, prepare, f"request {number} ({request.kind})")
