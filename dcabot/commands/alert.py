@@ -100,7 +100,7 @@ def _tell_of(unit: str, fresh: list[Stop], memory: Memory, settings: MailSetting
     state = journal.unit_state(unit)
     newest = fresh[-1]
     is_caretaker = state.get("Type") == "oneshot"
-    is_down = not is_caretaker and state.get("ActiveState", "failed") in ("failed", "inactive")
+    is_down = not is_caretaker and state.get("ActiveState", "failed") == "failed"
     # A caretaker fails once a minute, always for good; a daemon that stays down is another matter than a restart.
     kind = f"{newest}, stays down" if is_down else str(newest)
     memory = replace(memory, cursor=newest.cursor)

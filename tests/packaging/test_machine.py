@@ -5,6 +5,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -307,10 +308,11 @@ def test_a_failed_caretaker_is_told_of_once(machine: Machine) -> None:
 
 def test_crashes_in_a_row_end_in_one_final_alert(machine: Machine) -> None:
     forget_mails(machine)
-    folder = "/run/systemd/system/dcabot.service.d"
     # A program that dies at once, and less waiting between the attempts than in real life.
-    override = '[Service]\\nRestartSec=100ms\\nExecStart=\\nExecStart=/bin/sh -c "kill -9 \\\\$\\\\$"\\n'
-    machine.run(f"mkdir -p {folder} && printf '{override}' >{folder}/crash.conf && systemctl daemon-reload")
+    override = machine.root / "etc/systemd/system/dcabot.service.d/crash.conf"
+    override.parent.mkdir()
+    override.write_text("[Service]\nRestartSec=1\nExecStart=\nExecStart=/bin/sh -c 'kill -9 $$$$'\n")
+    machine.run("systemctl daemon-reload")
     machine.run("systemctl restart --no-block dcabot")
     settle(machine, "dcabot", "failed")
 
@@ -321,7 +323,8 @@ def test_crashes_in_a_row_end_in_one_final_alert(machine: Machine) -> None:
     words = last.get_payload(decode=True).decode()
     assert "It stays down" in words and "repeated too quickly" in words, words
     assert len(mails(machine)) == 2, "the first crash, and the giving up"
-    machine.run(f"rm -r {folder} && systemctl daemon-reload && systemctl reset-failed && systemctl start dcabot")
+    shutil.rmtree(override.parent)
+    machine.run("systemctl daemon-reload && systemctl reset-failed && systemctl start dcabot")
     running(machine)
 
 
