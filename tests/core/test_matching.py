@@ -99,6 +99,17 @@ def test_a_triggered_stop_limit_rests_at_its_limit() -> None:
     assert venue.orders[order.id].resting
 
 
+@pytest.mark.parametrize(("side", "limit", "stop"), [("buy", "61500", "61000"), ("sell", "58000", "59000")])
+def test_a_stop_is_reached_at_its_very_price(side: str, limit: str, stop: str) -> None:
+    venue = make_venue()
+    venue.account.move("BTC", Decimal(1), Decimal(1))
+    order = placed(venue, side, limit_price=limit, stop_price=stop)
+    step = Decimal("0.01") if side == "sell" else Decimal("-0.01")
+    assert names(price(venue, Decimal(stop) + step, Decimal(stop) + step)) == []
+    assert names(price(venue, stop, stop)) == ["new", "fill"]
+    assert venue.orders[order.id].triggered
+
+
 def test_partial_fills_add_up() -> None:
     slices = iter([Decimal("0.0002"), Decimal("0.0003")])
     venue = make_venue(slicer=lambda order, unfilled, quote: next(slices, unfilled))

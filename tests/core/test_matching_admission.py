@@ -153,6 +153,11 @@ def test_a_buy_against_a_resting_sell_is_a_wash_trade_if_they_cross(fields: dict
         }
 
 
+def test_a_market_order_is_a_wash_trade_however_far_the_opposite_order_is() -> None:
+    venue, sell_id = resting_sell("90000")
+    assert refused(venue).extras["existing_order_id"] == sell_id
+
+
 def test_anything_against_an_open_market_order_is_a_wash_trade() -> None:
     venue = make_venue(slicer=lambda order, unfilled, quote: Decimal("0.0004"))
     market = placed(venue)
