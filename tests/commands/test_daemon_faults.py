@@ -219,17 +219,27 @@ def test_answers_that_make_no_sense_are_said_and_survived(small_books: Books, al
 
 
 @pytest.mark.slow
-def test_an_order_that_cannot_be_paid_is_said_once_and_tried_again(
+def test_an_order_that_cannot_be_paid_waits_for_money_and_leaves_no_row(
     small_books: Books, alpaca: Simulator, start: Start
 ) -> None:
     small_books.add_asset()
     alpaca.transfer("USD", "-9990")
     with start(small_books) as daemon:
-        daemon.until(lambda: len(small_books.orders()) >= 3, "three tries")
-        assert len(re.findall("order refused: .*insufficient balance", daemon.log())) == 1
+        daemon.until_said("BTC/USD: base order of 20 USD waits for money: the account has 10")
         alpaca.transfer("USD", "9990")
         bought(daemon, small_books)
-    assert [status for _, _, status, _ in small_books.orders()].count("filled") == 1
+        assert len(re.findall("waits for money", daemon.log())) == 1
+    assert [status for _, _, status, _ in small_books.orders()] == ["filled"]
+
+
+def test_a_refused_order_is_said_once_and_tried_again(small_books: Books, alpaca: Simulator, start: Start) -> None:
+    small_books.add_asset()
+    refusal = {"code": 40310000, "message": "insufficient balance for USD (requested: 20, available: 10)"}
+    alpaca.faults.respond(403, refusal, method="POST", path="/v2/orders", times=3)
+    with start(small_books) as daemon:
+        bought(daemon, small_books)
+        assert len(re.findall("order refused: .*insufficient balance", daemon.log())) == 1
+    assert [status for _, _, status, _ in small_books.orders()] == ["rejected"] * 3 + ["filled"]
 
 
 # Market data.
