@@ -100,14 +100,14 @@ class Bot:
     screen: Screen = field(default_factory=Screen)
     dearest: Decimal = ENDLESS  # no ask will be above it
     note: str = ""  # what kept it from trading last, in the strategy's words
-    _coin: str = field(init=False)
+    coin: str = field(init=False)
 
     def __post_init__(self) -> None:
         new_id: Callable[[], str] = map(str, count(1)).__next__
         policy = Policy(tiers=(replace(self.terms.tier, volume=ZERO),))
         self.venue = Venue([self.instrument], self.terms.cash, new_id, policy)
         self.cycle = Cycle(1, self.asset.id, self.asset.symbol, CycleStatus.WATCHING, self.opened_at)
-        self._coin = coins_of(self.asset.symbol)[0]
+        self.coin = coins_of(self.asset.symbol)[0]
 
     @property
     def executions(self) -> list[Execution]:
@@ -177,7 +177,7 @@ class Bot:
 
     def _settle(self, now: datetime) -> None:
         """The sweep after a fill: the position tells the fee."""
-        position = self.venue.account.balance(self._coin)
+        position = self.venue.account.balance(self.coin)
         self._take(lifecycle.on_position(self.cycle, position, now))
 
     # --- decisions and their reports ---
@@ -185,7 +185,7 @@ class Bot:
     def _market(self, quote: Quote) -> Market:
         account = self.venue.account
         owned = any(order.filled_quantity for order in self.cycle.orders)
-        unowned = ZERO if owned and fold(self.cycle.orders).held else account.balance(self._coin)
+        unowned = ZERO if owned and fold(self.cycle.orders).held else account.balance(self.coin)
         return Market(self.instrument, quote, unowned, quote.at, account.available("USD"))
 
     def _carry_out(self, decision: Decision, now: datetime, quote: Quote | None) -> None:

@@ -1,0 +1,148 @@
+"""Whether candles can be what a market did: the first thing that cannot be is named with its line and value.
+
+Times go on by one same step, each price fits the others of its candle, nothing is missing beyond a little.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+
+from dcabot.backtest.candles import SLICE, Candles, Column, microseconds
+from dcabot.backtest.reading import BadPrices, Columns, candles_of, read, shown
+
+MISSING_MAX = Decimal("0.01")  # of the candles; beyond it a result would be about prices nobody knows
+SECOND = 1_000_000
+STEP_MAX = 86_400  # seconds: of a day's order of prices nobody knows anything
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Candles and what should be known of them: sentences for the reader of the result."""
+
+    candles: Candles
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Which file and line a row stands in: for each file its name, its first row and the line of that row."""
+
+    files: tuple[tuple[Path, int, int], ...]
+    rows: int = 0
+    is_reversed: bool = False
+
+    def of(self, row: int) -> str:
+        row = self.rows - 1 - row if self.is_reversed else row
+        path, first_row, first_line = next(one for one in reversed(self.files) if one[1] <= row)
+        return f"{path}, line {first_line + row - first_row}"
+
+
+def load(paths: Sequence[Path], now: datetime, allow_gaps: bool = False) -> Source:
+    """The candles of these files, one after another. Raises BadPrices."""
+    parts: list[Columns] = []
+    files: list[tuple[Path, int, int]] = []
+    rows = 0
+    for path in paths:
+        columns, layout = read(path)
+        files.append((path, rows, layout.first_line))
+        rows += sum(len(block) for block in columns.blocks[0])
+        parts.append(columns)
+    return checked(_joined(parts), Lines(tuple(files), rows), now, allow_gaps)
+
+
+def _joined(parts: Sequence[Columns]) -> Candles:
+    whole = parts[0]
+    for part in parts[1:]:
+        for number in range(len(part.blocks[0])):
+            prices = [(column[number], part.decimals) for column in part.blocks[1:]]
+            whole.add(part.blocks[0][number], prices)
+    return candles_of(whole, 60)
+
+
+def checked(candles: Candles, lines: Lines, now: datetime, allow_gaps: bool) -> Source:
+    """These candles if they can be true, with their step and what was remarkable. Raises BadPrices."""
+    notes: list[str] = []
+    if len(candles) < 2:
+        raise BadPrices(f"{lines.of(0)}: one candle is not enough")
+    if candles.at[0] > candles.at[-1]:
+        columns = {name: getattr(candles, name)[::-1].copy() for name in ("at", "open", "high", "low", "close")}
+        candles, lines = replace(candles, **columns), replace(lines, is_reversed=True)
+        notes.append("the candles stood newest first; they were turned around")
+    _check_prices(candles, lines)
+    _check_order(candles.at, lines, now)
+    seconds, gaps = _step(candles.at, lines, allow_gaps)
+    return Source(replace(candles, seconds=seconds).fine(), (*notes, *gaps))
+
+
+def _check_prices(candles: Candles, lines: Lines) -> None:
+    """A high is the highest and a low the lowest of its candle, and nothing is free."""
+    for start in range(0, len(candles), SLICE):
+        part = candles.part(start, start + SLICE)
+        rules = (
+            (part.low <= 0, "low", "zero", "above zero"),
+            (part.high < part.low, "high", "low", "below the low"),
+            (part.open > part.high, "open", "high", "above the high"),
+            (part.open < part.low, "open", "low", "below the low"),
+            (part.close > part.high, "close", "high", "above the high"),
+            (part.close < part.low, "close", "low", "below the low"),
+        )
+        broken = [(int(mask.argmax()), name, other, words) for mask, name, other, words in rules if mask.any()]
+        if not broken:
+            continue
+        row, name, other, words = min(broken)
+        price = candles.price(int(getattr(part, name)[row]))
+        if other == "zero":
+            raise BadPrices(f"{lines.of(start + row)}: {name} is {price}, not above zero")
+        limit = candles.price(int(getattr(part, other)[row]))
+        raise BadPrices(f"{lines.of(start + row)}: {name} {price} is {words} {limit}")
+
+
+def _check_order(at: Column, lines: Lines, now: datetime) -> None:
+    """Each candle after the one before it, and none of the future."""
+    for start in range(0, len(at) - 1, SLICE):
+        later, earlier = at[start + 1 : start + 1 + SLICE], at[start : min(start + SLICE, len(at) - 1)]
+        wrong = later <= earlier
+        if not wrong.any():
+            continue
+        row = start + int(wrong.argmax())
+        place, here, before = lines.of(row + 1), int(at[row + 1]), int(at[row])
+        if here == before:
+            raise BadPrices(f"{place}: {shown(here)} is there twice, first in {lines.of(row)}")
+        raise BadPrices(f"{place}: {shown(here)} comes after {shown(before)}; the times are out of order")
+    limit = microseconds(now)
+    if at[-1] > limit:
+        row = int(np.searchsorted(at, limit, side="right"))
+        raise BadPrices(f"{lines.of(row)}: {shown(int(at[row]))} is in the future (it is {now:%Y-%m-%d %H:%M:%S} UTC)")
+
+
+def _step(at: Column, lines: Lines, allow_gaps: bool) -> tuple[int, list[str]]:
+    """The seconds from one candle to the next, and sentences about what is missing."""
+    steps = at[1:] - at[:-1]
+    values, counts = np.unique(steps, return_counts=True)
+    step = int(values[counts.argmax()])
+    if step % SECOND or step > STEP_MAX * SECOND:
+        raise BadPrices(f"{lines.of(1)}: candles of {timedelta(microseconds=step)}; from 1 second to 1 day can be used")
+    odd = np.flatnonzero(steps % step)
+    if len(odd):
+        row = int(odd[0]) + 1
+        raise BadPrices(
+            f"{lines.of(row)}: {shown(int(at[row]))} comes {timedelta(microseconds=int(steps[row - 1]))} after the "
+            f"candle before it, and candles here are {timedelta(microseconds=step)} long"
+        )
+    holes = np.flatnonzero(steps > step)
+    if not len(holes):
+        return step // SECOND, []
+    missing = int(steps[holes].sum()) // step - len(holes)
+    row = int(holes[steps[holes].argmax()]) + 1
+    longest = timedelta(microseconds=int(steps[row - 1]))
+    sentence = (
+        f"{missing} candles are missing in {len(holes)} gaps; the longest, {longest}, "
+        f"is before {lines.of(row)}, {shown(int(at[row]))}"
+    )
+    if not allow_gaps and missing > (len(at) + missing) * MISSING_MAX:
+        raise BadPrices(f"{sentence}. That is more than {MISSING_MAX:.0%}; --allow-gaps goes on all the same")
+    return step // SECOND, [sentence]
