@@ -252,6 +252,7 @@ class Daemon:
             return
         self.busy.discard(symbol)
         self._look_again()
+        self._ask_if_unsettled()
         self.loop.call_later(EVENT_PATIENCE_SECONDS, self.sweep_wanted.set)
 
     def _book(self, frame: dict[str, Any]) -> None:
@@ -276,7 +277,11 @@ class Daemon:
     def _booked(self, error: Exception | None) -> None:
         """Any report may have ended an order: REST knows the position now."""
         self._look_again()
-        if error is not None or self.trader.is_unsettled():
+        self._ask_if_unsettled()
+
+    def _ask_if_unsettled(self) -> None:
+        """A new asset waits for its position, a sale for a fee: REST knows both now."""
+        if self.trader.is_unsettled():
             self.sweep_wanted.set()
 
     async def _sweep_for_ever(self) -> None:
@@ -345,6 +350,7 @@ class Daemon:
                 await self.lanes.run(self.lanes.books, self.trader.refresh)
                 await self.streams.set_symbols(self.trader.symbols())
                 self._look_again()
+                self._ask_if_unsettled()
             except DatabaseError as error:
                 self.health.trouble(str(error))
             if reloading:

@@ -204,6 +204,7 @@ def test_one_slow_request_never_holds_up_another_asset(books: Books, alpaca: Sim
         alpaca.set_quote("ETH/USD", bid="2100", ask="2101")
         daemon.until(lambda: books.status("ETH/USD") == "cooldown", "its take profit")
         assert books.orders()[0][2] == "intended"
+        assert not daemon.said("no answer to"), "the other asset waited until the slow request was given up"
         held.release()
         daemon.until(lambda: books.orders()[0][2] == "filled", "the hanging order's answer")
 
