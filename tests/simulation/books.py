@@ -1,0 +1,226 @@
+"""The database: the real store's SQL on one SQLite in memory, behind a door that pauses and fails.
+
+What MariaDB does at READ COMMITTED is kept: a transaction that only reads may see others' commits between its
+statements; one that writes took its row lock first, so nobody runs between its first lock and its commit.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import peewee
+
+from dcabot.adapters import schema
+from dcabot.adapters.database import Database, DatabaseBusy, DatabaseMisconfigured, DatabaseUnreachable
+from dcabot.adapters.dburl import parse_url
+from dcabot.adapters.engines import Limits, SQLite, SQLiteSession
+from dcabot.adapters.store import Book, Store
+from tests.simulation.clockwork import Program, World
+
+TROUBLES = (
+    ("db: lost before", 0.004),
+    ("db: deadlock", 0.006),
+    ("db: lock wait timeout", 0.002),
+    ("db: lost at commit", 0.004),
+    ("db: lost after commit", 0.006),
+    ("db: read only", 0.0005),
+)
+LOCK = " FOR UPDATE"
+LOCK_WAIT_SECONDS = 10.0
+CONNECT_SECONDS = 5.0
+
+
+@cache
+def template() -> sqlite3.Connection:
+    """The schema, as `sql/` makes it, once for all seeds."""
+    session = sqlite3.connect(":memory:", isolation_level=None)
+    for script in sorted(file.name for file in (files("dcabot") / "sql" / "sqlite").iterdir()):
+        session.executescript((files("dcabot") / "sql" / "sqlite" / script).read_text(encoding="utf-8"))
+    return session
+
+
+class Engine(SQLite):
+    """SQLite in memory that begins its transaction at the first statement that needs it."""
+
+    books: "Books"
+    for_update = True
+
+    def __init__(self) -> None:
+        super().__init__(parse_url("sqlite:////simulation"), Limits(), create=True)
+
+    def open_session(self, read_timeout: float) -> Any:
+        session = sqlite3.connect(":memory:", isolation_level=None, factory=SQLiteSession)
+        template().backup(session)
+        session.execute("PRAGMA foreign_keys = ON")
+        return session
+
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        self.books.before_statement(sql)
+        return peewee.SqliteDatabase.execute_sql(self, sql.removesuffix(LOCK), params)
+
+
+class Books:
+    """The server: its rows, whether it answers, and who holds the daemon's lock."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.engine = Engine()
+        self.engine.books = self
+        self.engine.connect()
+        self.session: sqlite3.Connection = self.engine.connection()
+        self.is_down = False
+        self.lock_owner: Program | None = None
+        self.commits = 0  # how many changed something
+        self.known_book: tuple[int, Book] | None = None
+        self._is_begun = False
+
+    def go_down(self, seconds: float) -> None:
+        """The server stops, and with it every session and lock; it comes back by itself."""
+        self.is_down, self.lock_owner = True, None
+        self.world.tell("database", "stops for %.0f s", seconds)
+        self.world.at(seconds, self.come_back)
+
+    def come_back(self) -> None:
+        if self.is_down:
+            self.is_down = False
+            self.world.tell("database", "is back")
+
+    def before_statement(self, sql: str) -> None:
+        if self._is_begun:
+            return
+        if sql.endswith(LOCK) or not sql.startswith("SELECT"):
+            self.begin()
+        elif self.world.actor is not None and self.world.chance.roll("statement") < 0.03:
+            # Another session may commit between two plain reads.
+            self.world.pause(self.world.chance.between("statement pause", 0.0, 0.3))
+
+    def begin(self) -> None:
+        """From here to the end of the transaction nobody else runs."""
+        if not self._is_begun:
+            self.session.execute("BEGIN IMMEDIATE")
+            self._is_begun = True
+
+    def end(self, commit: bool) -> bool:
+        """True when something was committed."""
+        if not self._is_begun:
+            return False
+        self._is_begun = False
+        self.session.execute("COMMIT" if commit else "ROLLBACK")
+        self.commits += commit
+        return commit
+
+    def by_hand(self, sql: str, *values: object) -> None:
+        """What a person with a SQL prompt does."""
+        assert not self._is_begun
+        self.session.execute(sql, values)
+        self.commits += 1
+
+    def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        return self.session.execute(sql, values).fetchall()
+
+
+class SimStore(Store):
+    """The real store; a book that nobody changed since it was last read is not read again, for speed."""
+
+    database: "SimDatabase"
+
+    def read_book(self) -> Book:
+        books = self.database.books
+        with self.database.transaction():
+            if books.known_book is not None and books.known_book[0] == books.commits:
+                return books.known_book[1]
+        commits, book = books.commits, super().read_book()
+        if commits == books.commits:
+            books.known_book = (commits, book)
+        return book
+
+
+class SimDatabase(Database):
+    """A program's way to the books."""
+
+    def __init__(self, books: Books, program: Program) -> None:
+        super().__init__(books.engine)
+        self.books, self.program = books, program
+        self.world = books.world
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        if schema.current.engine is not None:
+            raise RuntimeError("a transaction inside a transaction: its commit would not be one")
+        fate = self._enter()
+        is_committed = False
+        schema.current.engine = self.books.engine
+        try:
+            yield
+            self._may_fail_before_commit(fate)
+            is_committed = self.books.end(commit=True)
+        finally:
+            self.books.end(commit=False)
+            schema.current.engine = None
+        if is_committed:
+            self._door("after commit")
+        if fate == "db: lost after commit":
+            raise DatabaseUnreachable("lost connection while the commit was answered")
+
+    def ping(self) -> None:
+        self._enter()
+
+    def hold_daemon_lock(self) -> bool:
+        if self.books.is_down:
+            raise DatabaseUnreachable("no server")
+        if self.books.lock_owner is None or self.books.lock_owner.is_dead:
+            self.books.lock_owner = self.program
+        return self.books.lock_owner is self.program
+
+    def release_daemon_lock(self) -> None:
+        if self.books.lock_owner is self.program:
+            self.books.lock_owner = None
+
+    def close(self) -> None:
+        """Nothing: the one session is the server itself."""
+
+    def close_all(self) -> None:
+        self.release_daemon_lock()
+
+    def _enter(self) -> str | None:
+        """The way to the server. Raises what befalls us before the first statement."""
+        self._door("before transaction")
+        chance = self.world.chance
+        fate = chance.fault(f"{self.program.name} db", "database", TROUBLES)
+        if fate is not None:
+            self.world.tell(self.program.name, fate)
+        if self.books.is_down:
+            self.world.pause(chance.between("db refused", 0.01, CONNECT_SECONDS))
+            raise DatabaseUnreachable("no server")
+        if fate == "db: lost before":
+            raise DatabaseUnreachable("lost connection")
+        if fate == "db: read only":
+            raise DatabaseMisconfigured("the server runs with read-only")
+        if fate == "db: lock wait timeout":
+            self.world.pause(LOCK_WAIT_SECONDS)
+            raise DatabaseBusy("lock wait timeout exceeded")
+        return fate
+
+    def _may_fail_before_commit(self, fate: str | None) -> None:
+        if fate == "db: deadlock":
+            raise DatabaseBusy("deadlock found")
+        if fate == "db: lost at commit" or self.books.is_down:
+            raise DatabaseUnreachable("lost connection during query")
+
+    def _door(self, which: str) -> None:
+        chance = self.world.chance
+        rolled = chance.roll("db latency")
+        self.world.pause(0.0005 + 0.01 * rolled if rolled < 0.97 else 1.0 * rolled)
+        may_crash(self.program, which)
+
+
+def may_crash(program: Program, where: str) -> None:
+    """Every door is a place to die at."""
+    world = program.world
+    if world.chance.fault(f"{program.name} crash", "crashes", (("crash", 0.004),)):
+        world.tell(program.name, "is killed %s", where)
+        program.kill()
+        world.pause(0)

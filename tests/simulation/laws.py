@@ -1,0 +1,280 @@
+"""The invariants I1 to I11 of the failure catalogue as functions, each with the harm it prevents.
+
+They are written again here, from the rows and the venue alone, so that a mistake in the product's own arithmetic is
+seen. An allowance stands where a fault justifies it, and says which.
+"""
+
+from datetime import timedelta
+from decimal import ROUND_UP, Decimal
+
+from dcabot.core.model import Order, Side
+from dcabot.core.money import EXACT, step_down, step_up
+from dcabot.core.venue import VenueOrder
+from tests.simulation.clockwork import Program
+from tests.simulation.people import is_ours
+from tests.simulation.watch import OVER, STEPS, CycleRow, OrderRow, Scene
+
+WORST_FEE = Decimal("0.0025")
+COIN, PRICE = Decimal("0.000000001"), Decimal("0.0000000001")
+QUOTE_AGE = 60.0
+PATIENCE = 60.0  # a decision waits for locks and retries before it is a row
+CONTACT = timedelta(seconds=20)
+
+
+# When a row changes
+
+
+def one_order_at_a_time(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:
+    """I1. Harm: bought twice, sold twice, or a sell beside an open buy, which Alpaca refuses as a wash trade.
+
+    Void orders may surface beside a new one: they are cancelled on sight.
+    """
+    if not after.is_open or after.name in scene.ever_void:
+        return
+    asset_id = scene.rows.cycles[after.cycle_id].asset_id
+    others = [
+        one
+        for one in scene.rows.orders.values()
+        if one.is_open and one.name != after.name and one.name not in scene.ever_void
+        if scene.rows.cycles[one.cycle_id].asset_id == asset_id
+    ]
+    if others:
+        scene.fail("I1 one order at a time", f"{after.name} beside {others[0].name}")
+
+
+def books_never_tell_more_than_happened(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:
+    """I2. Harm: a fill booked twice; the bot then sells coins that it does not have."""
+    order = scene.exchange.venue.order_of(after.name)
+    truth = order.filled_quantity if order else Decimal(0)
+    if after.filled > truth:
+        scene.fail("I2 fills", f"{after.name}: booked {after.filled}, the exchange filled {truth}")
+    if after.filled and order is not None and after.filled == truth and after.price != order.filled_price:
+        scene.fail("I2 fills", f"{after.name}: booked at {after.price}, filled at {order.filled_price}")
+    if before is not None and after.filled < before.filled:
+        scene.fail("I2 fills", f"{after.name}: a booked fill shrank from {before.filled} to {after.filled}")
+
+
+def identity_is_never_cleared(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:
+    """I3. Harm: an order that is still open at the exchange and that nobody owns."""
+    if before is not None and before.order_id is not None and after.order_id != before.order_id:
+        scene.fail("I3 identity", f"{after.name}: order id {before.order_id} became {after.order_id}")
+    order = scene.exchange.venue.order_of(after.name)
+    if after.order_id is not None and (order is None or order.id != after.order_id):
+        scene.fail("I3 identity", f"{after.name}: order id {after.order_id}, the exchange has {order!r}")
+
+
+def closed_only_when_over(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:
+    """I3. Harm: a row that says "over" while the exchange may still fill it: the next order doubles it."""
+    order = scene.exchange.venue.order_of(after.name)
+    if after.status in ("filled", "canceled", "expired", "rejected") and order is not None and order.is_open:
+        scene.fail("I3 closed only when over", f"{after.name} is {after.status}, at the exchange {order.status.value}")
+
+
+def spends_no_more_than_the_ladder(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:
+    """I6. Harm: all the money in one falling coin. Settings that changed count with their largest value.
+
+    A void order that surfaced may come on top; a base order that filled less than can be sold is tried again.
+    """
+    if after.side != "buy" or (before is not None and before.filled == after.filled):
+        return
+    cycle = scene.rows.cycles[after.cycle_id]
+    most, symbol = scene.most[cycle.asset_id], scene.symbol(after.cycle_id)
+    mine = [one for one in scene.rows.orders_of(cycle.id) if one.side == "buy" and one.name not in scene.ever_void]
+    filled = [one for one in mine if one.filled]
+    spent = sum((EXACT.multiply(one.filled, one.price or Decimal(0)) for one in filled), Decimal(0))
+    safeties = sum(one.purpose == "safety" for one in filled)
+    if safeties > most["safety_max"]:
+        scene.fail("I6 ladder", f"{safeties} safety orders filled, {most['safety_max']} allowed: {after.name}")
+    crumbs = [one.limit_price or Decimal(0) for one in filled if one.purpose == "base"][1:]
+    allowed = most["base"] + most["safety"] * most["safety_max"] + STEPS[symbol] * sum(crumbs, Decimal(0)) * 2
+    if spent > allowed and symbol not in scene.exchange.hand_moved:
+        scene.fail("I6 ladder", f"{spent} USD spent in cycle {cycle.id}, {allowed} allowed")
+
+
+def sells_only_over_the_floor(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:
+    """I7. Harm: sold below cost, or on a price that nobody offers."""
+    if before is not None or after.side != "sell":
+        return
+    symbol, cycle = scene.symbol(after.cycle_id), scene.rows.cycles[after.cycle_id]
+    average = replay(scene.rows.orders_of(cycle.id))[1]
+    floor = EXACT.multiply(average, 1 + scene.least[cycle.asset_id]["take_profit"] / 100)
+    best = scene.market.extremes(symbol, _window(scene))[0]
+    if best < floor:
+        scene.fail("I7 floor", f"{after.name}: average {average}, floor {floor}, best bid {best}")
+
+
+def base_order_honours_the_cooldown(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:
+    """I8. Harm: bought back at once at the price just sold at. A clock that jumped makes seconds meaningless."""
+    if before is not None or after.purpose != "base" or scene.machines.has_jumped:
+        return
+    asset_id = scene.rows.cycles[after.cycle_id].asset_id
+    former = [c for c in scene.rows.cycles.values() if c.asset_id == asset_id and c.id < after.cycle_id]
+    last = max(former, key=lambda cycle: cycle.id, default=None)
+    if last is None or last.status != "complete" or last.completed_at is None:
+        return
+    least, asset = scene.least[asset_id], scene.rows.assets[asset_id]
+    since = (scene.world.clock() - last.completed_at).total_seconds()
+    if since >= least["cooldown"]:
+        return
+    ask = scene.market.extremes(asset.symbol, _window(scene))[1]
+    allowed = (asset.last_sell_price or Decimal(0)) * (1 - least["restart_drop"] / 100)
+    if ask > allowed:
+        scene.fail("I8 cooldown", f"{after.name}: {since:.1f} s after the sale, ask {ask}, early restart at {allowed}")
+    scene.world.saw("early restart")
+
+
+ROW_LAWS = (
+    one_order_at_a_time,
+    books_never_tell_more_than_happened,
+    identity_is_never_cleared,
+    closed_only_when_over,
+    spends_no_more_than_the_ladder,
+    sells_only_over_the_floor,
+    base_order_honours_the_cooldown,
+)
+
+
+# When a cycle changes
+
+
+def columns_are_a_replay_of_the_fills(scene: Scene, cycle: CycleRow, before: CycleRow | None) -> None:
+    """I4. Harm: a safety order too many, a take profit at the wrong price. A cycle edited by hand is mended later."""
+    if cycle.id in scene.people.edited_cycles:
+        return
+    orders = scene.rows.orders_of(cycle.id)
+    held, average, safeties, last_buy = replay(orders)
+    stored = (cycle.quantity, cycle.average, cycle.safety_count, cycle.last_buy_price)
+    if stored != (held, average, safeties, last_buy):
+        scene.fail("I4 columns", f"cycle {cycle.id} has {stored}, its orders say {(held, average, safeties, last_buy)}")
+    wanted = "buying" if any(o.is_open and o.side == "buy" for o in orders) else None
+    wanted = wanted or ("selling" if any(o.is_open for o in orders) else None)
+    if cycle.status not in OVER and (cycle.status in ("buying", "selling") or wanted) and cycle.status != wanted:
+        scene.fail("I4 columns", f"cycle {cycle.id} is {cycle.status}, its orders say {wanted}")
+
+
+def one_current_cycle(scene: Scene, cycle: CycleRow, before: CycleRow | None) -> None:
+    """Rule 4. Harm: two cycles of one asset, each buying its own ladder."""
+    mine = [c for c in scene.rows.cycles.values() if c.asset_id == cycle.asset_id and c.status not in OVER]
+    if len(mine) > 1:
+        scene.fail("one current cycle", f"{len(mine)} of asset {cycle.asset_id}: {[c.id for c in mine]}")
+
+
+def a_sale_is_one_commit(scene: Scene, cycle: CycleRow, before: CycleRow | None) -> None:
+    """Rule 4. Harm: a crash between two commits leaves a finished cycle without successor: the asset is dead."""
+    if before is None or cycle.status == before.status or cycle.status not in OVER:
+        return
+    asset = scene.rows.assets[cycle.asset_id]
+    later = [c for c in scene.rows.cycles.values() if c.asset_id == cycle.asset_id and c.id > cycle.id]
+    if not later or cycle.completed_at is None:
+        scene.fail("a sale is one commit", f"cycle {cycle.id} is {cycle.status} without successor or time")
+    if cycle.status == "complete":
+        scene.world.saw("cycle complete")
+        sells = [one for one in scene.rows.orders_of(cycle.id) if one.side == "sell" and one.filled]
+        if not sells or asset.last_sell_price != (sells[-1].price or Decimal(0)).quantize(PRICE):
+            scene.fail("a sale is one commit", f"cycle {cycle.id} sold, last_sell_price is {asset.last_sell_price}")
+    else:
+        scene.world.saw("cycle ended in error")
+        if asset.symbol not in scene.exchange.hand_moved:
+            scene.fail("no cycle is given up", f"cycle {cycle.id} ended in error and nobody sold by hand")
+
+
+CYCLE_LAWS = (columns_are_a_replay_of_the_fills, one_current_cycle, a_sale_is_one_commit)
+
+
+# When a request is about to be sent
+
+
+def the_row_comes_first(scene: Scene, program: Program, symbol: str, order: Order) -> None:
+    """I3. Harm: a crash after the request leaves a live order that no row knows."""
+    row = scene.rows.orders.get(order.client_order_id)
+    if row is None:
+        scene.fail("I3 row first", f"{order.client_order_id} is sent and no row says so")
+
+
+def an_order_is_sent_once(scene: Scene, program: Program, symbol: str, order: Order) -> None:
+    """I1. Harm: a request that was believed lost arrives beside its repetition."""
+    if scene.sent[order.client_order_id] > 1:
+        scene.fail("I1 sent once", f"{order.client_order_id} is sent again")
+
+
+def sells_what_is_there(scene: Scene, program: Program, symbol: str, order: Order) -> None:
+    """I5. Harm: a sell that Alpaca refuses again and again.
+
+    By hand, by a void order or by a position misread, coins may be fewer than the book could know.
+    """
+    if order.side is not Side.SELL:
+        return
+    if step_down(order.quantity, STEPS[symbol]) != order.quantity:
+        scene.fail("I5 sells what is there", f"{order.quantity} is no multiple of {STEPS[symbol]}")
+    doubtful = symbol in scene.exchange.hand_moved or scene.ever_void or scene.world.chance.weather["lag"]
+    if not doubtful and order.quantity > scene.exchange.position(symbol):
+        scene.fail("I5 sells what is there", f"{order.quantity} of {scene.exchange.position(symbol)}")
+
+
+def no_order_in_the_dark(scene: Scene, program: Program, symbol: str, order: Order) -> None:
+    """I11. Harm: trading on a price of yesterday, or while nobody would hear of the fill."""
+    daemon = next((one for one in scene.machines.daemons if one.program is program), None)
+    if daemon is None:
+        scene.fail("I11 in the dark", f"{program.name} places an order; only the daemon may")
+        return
+    age = scene.world.now - scene.market.history[symbol][-1][0]
+    if age > QUOTE_AGE + PATIENCE and not scene.machines.has_jumped:
+        scene.fail("I11 in the dark", f"{order.client_order_id} on a quote {age:.0f} s old")
+    swept = daemon.trader.swept_at
+    is_recent = swept is not None and scene.world.clock() - swept < CONTACT + timedelta(seconds=PATIENCE)
+    lost_for = scene.world.now - daemon.feeds.lost_at
+    if not (daemon.feeds.orders_up or is_recent or lost_for < PATIENCE or scene.machines.has_jumped):
+        scene.fail("I11 in the dark", f"{order.client_order_id} without stream and without REST")
+
+
+SEND_LAWS = (the_row_comes_first, an_order_is_sent_once, sells_what_is_there, no_order_in_the_dark)
+
+
+# When the exchange takes an order
+
+
+def one_open_order_at_the_exchange(scene: Scene, order: VenueOrder) -> None:
+    """I1, as the exchange sees it. Void orders may surface beside a new one."""
+    others = [
+        one
+        for one in scene.exchange.venue.open.values()
+        if is_ours(one) and one.id != order.id and one.symbol == order.symbol
+        if one.client_order_id not in scene.ever_void
+    ]
+    if others and order.client_order_id not in scene.ever_void:
+        scene.fail("I1 one order at a time", f"{order!r} beside {others[0]!r} at the exchange")
+
+
+def every_order_has_its_row(scene: Scene, order: VenueOrder) -> None:
+    """I3. Harm: an order that nobody owns."""
+    row = scene.rows.orders.get(order.client_order_id)
+    if row is None or (row.side, row.quantity, row.limit_price) != (order.side.value, order.target, order.limit_price):
+        scene.fail("I3 every order has its row", f"{order!r} and {row}")
+
+
+ADMISSION_LAWS = (one_open_order_at_the_exchange, every_order_has_its_row)
+
+
+def replay(orders: list[OrderRow]) -> tuple[Decimal, Decimal, int, Decimal | None]:
+    """Held quantity, average price, safety count and last buy price: what the fills come to, computed afresh."""
+    held, bought, cost, safeties = Decimal(0), Decimal(0), Decimal(0), 0
+    last_buy = None
+    for one in orders:
+        if not one.filled or one.price is None:
+            continue
+        if one.side == "sell":
+            held -= one.filled
+            continue
+        held += one.filled - (step_up(one.filled * WORST_FEE, COIN) if one.fee is None else one.fee)
+        bought += one.filled
+        cost = EXACT.add(cost, EXACT.multiply(one.filled, one.price))
+        safeties += one.purpose == "safety"
+        last_buy = one.price.quantize(PRICE)
+    if not bought:
+        return Decimal(0), Decimal(0), 0, None
+    average = EXACT.divide(cost, bought).quantize(PRICE, rounding=ROUND_UP)
+    return max(held, Decimal(0)), average, safeties, last_buy
+
+
+def _window(scene: Scene) -> float:
+    return 1e9 if scene.machines.has_jumped else QUOTE_AGE + PATIENCE

@@ -1,0 +1,141 @@
+"""Machines and their troubles: the supervisor of the daemons, timers, outages, streams, clocks."""
+
+from dcabot.core.model import Quote
+from dcabot.core.venue import Event
+from tests.simulation.books import Books
+from tests.simulation.caretakers import CARETAKERS, Caretakers
+from tests.simulation.clockwork import World
+from tests.simulation.daemon import Daemon
+from tests.simulation.exchange import Exchange
+
+OUTAGES = (
+    ("database: restarts", 0.10),
+    ("database: away", 0.05),
+    ("exchange: maintenance", 0.08),
+    ("network: cut", 0.06),
+)
+FEED_TROUBLES = (
+    ("stream: orders lost", 0.12),
+    ("stream: orders mute", 0.10),
+    ("stream: quotes lost", 0.06),
+    ("stream: quotes mute", 0.03),
+)
+JUMPS = (("clock: jumps ahead", 0.06), ("clock: jumps back", 0.06), ("clock: leaps", 0.02))
+
+
+class Machines:
+    """systemd, NTP, the network and the server room."""
+
+    def __init__(
+        self, world: World, books: Books, exchange: Exchange, caretakers: Caretakers, stale_seconds: int
+    ) -> None:
+        self.world, self.chance = world, world.chance
+        self.books, self.exchange, self.caretakers = books, exchange, caretakers
+        self.stale_seconds = stale_seconds
+        self.daemons: list[Daemon] = []
+        self.has_jumped = False
+        self.has_restarted_database = False
+        self._born = 0
+        self.on_daemon = lambda daemon: None
+
+    def begin(self) -> None:
+        self.start_daemon()
+        self.world.at(self.chance.between("machines", 5, 20), self._trouble)
+        for name in CARETAKERS:
+            self.world.at(self.chance.between(f"timer {name}", 2, 40), lambda name=name: self._timer(name))
+
+    def start_daemon(self) -> None:
+        self._born += 1
+        daemon = Daemon(self.world, self.books, self.exchange, f"daemon-{self._born}", self.stale_seconds)
+        self.daemons = [one for one in self.daemons if not one.program.is_dead]
+        self.daemons.append(daemon)
+        daemon.program.at_end.append(self._supervise)
+        self.on_daemon(daemon)
+
+    def alive(self) -> list[Daemon]:
+        return [daemon for daemon in self.daemons if not daemon.program.is_dead]
+
+    def tell_order(self, event: Event) -> None:
+        for daemon in self.daemons:
+            daemon.feeds.tell_order(event)
+
+    def tell_quote(self, quote: Quote) -> None:
+        for daemon in self.daemons:
+            daemon.feeds.tell_quote(quote)
+
+    def heal(self) -> None:
+        """The troubles end: everything answers, and every socket is a new one."""
+        self.world.skew = 0.0  # a clock that is a minute off calls every quote stale, and says so
+        self.books.come_back()
+        self.exchange.reopen()
+        for daemon in self.alive():
+            for feed in ("orders", "quotes"):
+                if daemon.is_ready:
+                    daemon.feeds.lose(feed, 1.0)
+
+    def _supervise(self) -> None:
+        """systemd: a daemon that ended is started again, unless another one runs."""
+
+        def restart() -> None:
+            if not self.alive():
+                self.start_daemon()
+
+        self.world.at(self.chance.between("restart", 1.0, 8.0), restart)
+
+    def _timer(self, name: str) -> None:
+        self.caretakers.run(name)
+        if self.chance.fault("timer", "company", (("company: caretaker twice", 0.2),)):
+            self.caretakers.run(name)
+        low, high = (50.0, 70.0) if self.chance.is_calm else (25.0, 90.0)
+        self.world.at(self.chance.between(f"timer {name}", low, high), lambda: self._timer(name))
+
+    def _trouble(self) -> None:
+        if self.chance.is_calm:
+            return
+        self._outage(self.chance.fault("outage", "outages", OUTAGES))
+        self._feed_trouble(self.chance.fault("feeds", "stream", FEED_TROUBLES))
+        self._jump(self.chance.fault("clock", "clock", JUMPS))
+        if self.chance.fault("kill", "crashes", (("crash: everything", 0.03),)):
+            for daemon in self.alive():
+                daemon.program.kill()
+            for program in self.caretakers.running:
+                program.kill()
+        if self.chance.fault("second", "company", (("company: second daemon", 0.1),)):
+            self.start_daemon()
+        self.world.at(self.chance.between("machines", 5, 20), self._trouble)
+
+    def _outage(self, fate: str | None) -> None:
+        if fate == "database: restarts":
+            self.books.go_down(self.chance.between("db restart", 0.5, 8.0))
+        elif fate == "database: away":
+            self.books.go_down(self.chance.between("db away", 10, 90))
+        elif fate == "exchange: maintenance":
+            self.exchange.close(self.chance.between("maintenance", 5, 120))
+        elif fate == "network: cut":
+            seconds = self.chance.between("cut", 5, 60)
+            self.exchange.close(seconds)
+            for daemon in self.alive():
+                daemon.feeds.lose("orders", seconds)
+                daemon.feeds.lose("quotes", seconds)
+
+    def _feed_trouble(self, fate: str | None) -> None:
+        if fate is None:
+            return
+        self.world.tell("network", fate)
+        feed = "orders" if "orders" in fate else "quotes"
+        for daemon in self.alive():
+            if not daemon.is_ready:
+                continue
+            if fate.endswith("lost"):
+                daemon.feeds.lose(feed, self.chance.between("feed away", 0.5, 60))
+            else:
+                daemon.feeds.mute(feed)
+
+    def _jump(self, fate: str | None) -> None:
+        if fate is None:
+            return
+        self.has_jumped = True
+        far = 300.0 if fate == "clock: leaps" else 45.0
+        by = self.chance.between("jump", 1.0, far) * (-1 if fate == "clock: jumps back" else 1)
+        self.world.skew = max(-120.0, min(300.0, self.world.skew + by))
+        self.world.tell("clock", "%s by %.1f s", fate, by)

@@ -1,0 +1,207 @@
+"""Planted bugs: what other bots did, put into the product for the length of a run. The checker must see each.
+
+Nothing in the product knows of them: each is a context manager that replaces a function and puts it back.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from dcabot import executor
+from dcabot.adapters.database import DatabaseError
+from dcabot.adapters.store import Store
+from dcabot.core import ledger, lifecycle, model, reconcile, strategy
+from dcabot.core.model import Cycle, Decision, Order, OrderReport, OrderStatus, Purpose
+from dcabot.core.money import ZERO
+from dcabot.core.reconcile import Entry, Repair
+from dcabot.executor import Executor
+from dcabot.sync import Swept, Sync
+from dcabot.trader import Trader
+from tests.simulation.run import Run
+
+
+@contextmanager
+def _instead(owner: Any, name: str, value: Any) -> Iterator[None]:
+    saved = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, saved)
+
+
+@contextmanager
+def request_before_row(run: Run) -> Iterator[None]:
+    """O1: the order goes out, and is written down when it was taken."""
+
+    def carry_out(self: Executor, cycle_id: int, decide: Repair) -> Decision | None:
+        entry = self.store.read_entry(cycle_id)
+        decision = decide(entry.asset, entry.cycle) if entry else None
+        if decision is None:
+            return None
+        for order in decision.submit:
+            self.broker.submit(decision.cycle.symbol, order)
+        return executor.commit(self.store, cycle_id, decide)
+
+    with _instead(Executor, "carry_out", carry_out):
+        yield
+
+
+@contextmanager
+def no_reconciliation(run: Run) -> Iterator[None]:
+    """Streams are believed to be complete: REST is asked what there is, and nothing is mended."""
+
+    def sweep(self: Sync) -> Swept:
+        book, snapshot, entries, _ = self.look()
+        return Swept(book, snapshot, reconcile.unowned(entries, snapshot), [], 0, [])
+
+    with _instead(Sync, "sweep", sweep):
+        yield
+
+
+@contextmanager
+def empty_answer_to_a_failed_query(run: Run) -> Iterator[None]:
+    """O4: "could not look" and "nothing there" are the same answer."""
+    greet = run.caretakers.on_broker
+
+    def invent(broker: Any) -> None:
+        greet(broker)
+        broker.invents_emptiness = True
+
+    daemon = run.machines.on_daemon
+
+    def greet_daemon(one: Any) -> None:
+        daemon(one)
+        one.broker.invents_emptiness = True
+
+    run.caretakers.on_broker, run.machines.on_daemon = invent, greet_daemon
+    yield
+
+
+@contextmanager
+def adding_fills(run: Run) -> Iterator[None]:
+    """25: each message of a fill adds its quantity to what is booked."""
+    on_report = Trader.on_report
+
+    def added(self: Trader, report: OrderReport) -> Decision | None:
+        last = run.exchange.last_fill(report)
+        try:
+            booked = run.books.rows(
+                "SELECT filled_quantity FROM dca_orders WHERE client_order_id = ?", report.client_order_id
+            )
+        except DatabaseError:
+            booked = []
+        if last and booked:
+            report = replace(report, filled_quantity=Decimal(booked[0][0]) + last)
+        return on_report(self, report)
+
+    with _instead(Trader, "on_report", added):
+        yield
+
+
+@contextmanager
+def selling_filled_quantity(run: Run) -> Iterator[None]:
+    """34 to 37: the fee that was taken in coins is forgotten, and the gross quantity is sold."""
+
+    def fold(orders: Any) -> ledger.Holding:
+        free = [replace(order, fee_quantity=ZERO) for order in orders]
+        return truly(free)
+
+    truly = ledger.fold
+    with ExitStack() as stack:
+        for module in (ledger, lifecycle, strategy, reconcile):
+            stack.enter_context(_instead(module, "fold", fold))
+        yield
+
+
+@contextmanager
+def clearing_the_id_of_a_stale_order(run: Run) -> Iterator[None]:
+    """O13: a stale buy is forgotten while it is still open at the exchange."""
+
+    def on_stale(cycle: Cycle, now: datetime, limit: timedelta) -> Decision | None:
+        decision = truly(cycle, now, limit)
+        if decision is None:
+            return None
+        for order in decision.cancel:
+            forgotten = replace(order, order_id=None, status=OrderStatus.CANCELED, closed_at=now)
+            cycle = cycle.with_order(forgotten)
+        return lifecycle.settle_status(cycle, "stale buy forgotten", now)
+
+    truly = lifecycle.on_stale
+    with _instead(lifecycle, "on_stale", on_stale):
+        yield
+
+
+@contextmanager
+def three_commits_for_a_filled_sell(run: Run) -> Iterator[None]:
+    """O10: the cycle, the asset and the next cycle are written one after the other."""
+
+    def save(self: Store, entry: Entry, decision: Decision) -> None:
+        truly(self, entry, replace(decision, successor=None, last_sell_price=None))
+
+    def carry_out(work: Callable[[], Decision | None]) -> Decision | None:
+        decision = busy(work)
+        if decision is None or decision.successor is None:
+            return decision
+        store = next(daemon.store for daemon in run.machines.daemons)
+        for part in ({"successor": None}, {"last_sell_price": None}):
+            with store.locked(decision.cycle.id) as entry:
+                if entry is not None:
+                    truly(store, entry, replace(decision, cycle=entry.cycle, submit=(), cancel=(), **part))
+        return decision
+
+    truly, busy = Store.save, executor._when_not_busy
+    with _instead(Store, "save", save), _instead(executor, "_when_not_busy", carry_out):
+        yield
+
+
+@contextmanager
+def selling_without_waiting_for_the_cancel(run: Run) -> Iterator[None]:
+    """Rule 3 broken: the open buy is asked to go and the sell goes out behind it."""
+
+    def on_quote(asset: Any, cycle: Cycle, market: Any) -> Decision | None:
+        decision = truly(asset, cycle, market)
+        if decision is None or not any(order.side is model.Side.BUY for order in decision.cancel):
+            return decision
+        holding = ledger.fold(cycle.orders)
+        quantity = strategy.step_down(holding.held, market.instrument.quantity_step)
+        purpose = Purpose.TAKE_PROFIT
+        order = Order(cycle.next_id(purpose), purpose, model.Side.SELL, quantity, None, market.now)
+        sold = replace(decision.cycle.with_order(order), status=model.CycleStatus.SELLING)
+        return replace(decision, cycle=sold, submit=(order,))
+
+    truly = strategy.on_quote
+    from dcabot import trader
+
+    with _instead(trader, "on_quote", on_quote):
+        yield
+
+
+@contextmanager
+def an_id_reused_after_a_cancel(run: Run) -> Iterator[None]:
+    """17: the number of an order counts only those that were not cancelled; Alpaca never takes an id again."""
+
+    def next_id(self: Cycle, purpose: Purpose) -> str:
+        gone = (OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED, OrderStatus.VOID)
+        left = tuple(order for order in self.orders if order.status not in gone or order.filled_quantity)
+        return truly(replace(self, orders=left), purpose)
+
+    truly = Cycle.next_id
+    with _instead(Cycle, "next_id", next_id):
+        yield
+
+
+PLANTS = (
+    request_before_row,
+    no_reconciliation,
+    empty_answer_to_a_failed_query,
+    adding_fills,
+    selling_filled_quantity,
+    clearing_the_id_of_a_stale_order,
+    three_commits_for_a_filled_sell,
+    selling_without_waiting_for_the_cancel,
+    an_id_reused_after_a_cancel,
+)

@@ -1,0 +1,199 @@
+"""One seed from beginning to end: troubles for some minutes, then peace, rest, and the books compared."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from dcabot.core.venue import Event
+from tests.simulation import laws
+from tests.simulation.books import Books
+from tests.simulation.caretakers import Caretakers, StoryLog, stage
+from tests.simulation.chance import Chance, Key
+from tests.simulation.clockwork import Failed, World
+from tests.simulation.daemon import Daemon
+from tests.simulation.exchange import Exchange, SimBroker
+from tests.simulation.machines import Machines
+from tests.simulation.people import LISTED, Market, People, is_ours
+from tests.simulation.rest import REST_SECONDS, Rest
+from tests.simulation.watch import Rows, Scene, Watch
+
+ROUNDS = 3  # sales at most, after the troubles
+
+
+@dataclass
+class Result:
+    """What became of a seed. `law` and `why` are empty when all is well."""
+
+    seed: int
+    law: str = ""
+    why: str = ""
+    steps: int = 0
+    seconds: float = 0.0  # of virtual time
+    taken: list[tuple[Key, str]] = field(default_factory=list)
+    seen: Counter[str] = field(default_factory=Counter)
+    story: list[str] = field(default_factory=list)
+
+    @property
+    def is_good(self) -> bool:
+        return not self.law
+
+
+Planted = Callable[["Run"], AbstractContextManager[None]]
+
+
+def play(seed: int, dropped: Collection[Key] = (), tells: bool = False, planted: Planted | None = None) -> Result:
+    """Run one seed. `dropped` are decisions that go the uneventful way; `planted` puts a bug into the product."""
+    run = Run(seed, dropped, tells)
+    result = Result(seed)
+    listener = _listening(run.world) if tells else _silence()
+    with listener, stage(run.caretakers), planted(run) if planted else nullcontext():
+        try:
+            run.live()
+        except Failed as failure:
+            result.law, result.why = failure.law, str(failure)
+        except Exception as error:  # noqa: BLE001 - whatever the product raises unexpectedly ends the real process too
+            result.law, result.why = f"crash: {type(error).__name__}", f"{type(error).__name__}: {error}"
+            if tells:
+                run.world.story.append(_traceback(error))
+        finally:
+            run.world.end()
+    result.steps, result.seconds = run.world.steps, run.world.now
+    result.taken = run.chance.taken
+    result.seen = run.chance.seen + run.world.seen
+    result.story = run.world.story
+    return result
+
+
+class Run:
+    """The stage of one seed."""
+
+    def __init__(self, seed: int, dropped: Collection[Key] = (), tells: bool = False) -> None:
+        self.chance = chance = Chance(seed, dropped)
+        self.world = world = World(chance, tells)
+        count = chance.pick("assets", (1, 1, 1, 2, 3))
+        symbols = tuple(one.symbol for one in LISTED)[:count] if count > 1 else (
+            chance.pick("asset", tuple(one.symbol for one in LISTED)),
+        )  # fmt: skip
+        stale_seconds = chance.pick("stale", (30, 60, 300))
+        self.books = Books(world)
+        self.exchange = Exchange(world, LISTED, Decimal(chance.pick("cash", ("100000", "100000", "600", "60"))))
+        self.caretakers = Caretakers(world, self.books, self.exchange, stale_seconds)
+        self.machines = Machines(world, self.books, self.exchange, self.caretakers, stale_seconds)
+        self.market = Market(world, self.exchange, symbols, self.machines.tell_quote)
+        self.people = People(world, self.books, self.exchange, self.market)
+        self.scene = Scene(world, self.books, self.exchange, self.market, self.people, self.machines, Rows())
+        self.watch = Watch(self.scene, laws.ROW_LAWS, laws.CYCLE_LAWS, laws.SEND_LAWS, laws.ADMISSION_LAWS)
+        self.brokers: list[SimBroker] = []
+        self.exchange.on_event = self._event
+        self.machines.on_daemon = self._daemon
+        self.caretakers.on_broker = self._broker
+        self.people.on_settings = self._settings
+        for symbol in symbols:
+            self.people.add_asset(symbol)
+
+    def live(self) -> None:
+        """Troubles, peace, rest; then everything held is sold, and the bot rests again."""
+        self.market.open()
+        self.machines.begin()
+        self.people.begin()
+        self.world.run(self.chance.pick("duration", (90.0, 180.0, 360.0)))
+        self.world.tell("peace", "the troubles are over")
+        if any(cycle.status == "complete" for cycle in self.scene.rows.cycles.values()):
+            self.world.saw("a sale amid the troubles")
+        self.chance.is_calm = True
+        self.people.set_right()
+        self.machines.heal()
+        self._come_to_rest("after the troubles")
+        self.world.saw("came to rest")
+        self._sell_out()
+
+    def _sell_out(self) -> None:
+        """A price that takes every profit: what is held must be sold, whatever it went through."""
+        if self.chance.roll("ends disabled") < 0.5:
+            self.books.by_hand("UPDATE dca_assets SET is_enabled = 0")
+            self._settings()
+        held = [cycle.id for cycle in self.scene.rows.cycles.values() if cycle.quantity and cycle.status == "watching"]
+        for cycle_id in held:
+            cycle = self.scene.rows.cycles[cycle_id]
+            asset = self.scene.rows.assets[cycle.asset_id]
+            target = cycle.average * (1 + asset.take_profit / 100) * Decimal("1.01")
+            self.market.set(asset.symbol, max(target, self.market.prices[asset.symbol]))
+            self.market.quote(asset.symbol)
+        for _ in range(ROUNDS):
+            self._come_to_rest("after the price rose")
+            left = [one for one in held if self.scene.rows.cycles[one].status == "watching" and self._is_sellable(one)]
+            if not left:
+                break
+        else:
+            raise Failed("I10 liveness", f"cycles {left} are not sold at their take profit")
+        self.world.saw("sold out at the end" if held else "nothing to sell at the end")
+
+    def _is_sellable(self, cycle_id: int) -> bool:
+        cycle = self.scene.rows.cycles[cycle_id]
+        step = self.exchange.venue.instruments[self.scene.symbol(cycle_id)].quantity_step
+        return cycle.quantity >= step
+
+    def _come_to_rest(self, when: str) -> None:
+        rest = Rest(self.scene)
+        if not self.world.run(self.world.now + REST_SECONDS, rest):
+            raise Failed("I10 liveness", f"{when}, no rest within {REST_SECONDS:.0f} s: {rest.why}")
+
+    def _event(self, event: Event) -> None:
+        self.machines.tell_order(event)
+        order = event.order
+        if is_ours(order):
+            self.world.tell("exchange", "%s %r", event.name, order)
+            if event.name in ("fill", "partial_fill"):
+                purpose = order.client_order_id.rsplit("-", 2)[1]
+                self.world.saw(f"{purpose} {'filled' if event.name == 'fill' else 'filled in part'}")
+            elif event.name in ("canceled", "rejected", "expired"):
+                self.world.saw(f"order {event.name}")
+        elif event.execution is not None:
+            self.exchange.hand_moved[order.symbol] = self.world.now
+
+    def _daemon(self, daemon: Daemon) -> None:
+        self._broker(daemon.broker)
+
+    def _broker(self, broker: SimBroker) -> None:
+        broker.on_send = self.watch.sending
+        self.brokers.append(broker)
+
+    def _settings(self) -> None:
+        for daemon in self.machines.alive():
+            daemon.refresh_wanted.set()
+
+
+@contextmanager
+def _listening(world: World) -> Iterator[None]:
+    """The product's log lines become part of the story."""
+    log = logging.getLogger("dcabot")
+    handler, level, passes = StoryLog(world), log.level, log.propagate
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+        log.propagate = passes
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    log = logging.getLogger("dcabot")
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+def _traceback(error: Exception) -> str:
+    import traceback
+
+    return "".join(traceback.format_exception(error)[-6:])

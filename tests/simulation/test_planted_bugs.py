@@ -1,0 +1,29 @@
+"""A checker that never failed proves nothing: each planted bug must be caught, and within how few seeds."""
+
+import pytest
+
+from tests.simulation.plants import PLANTS, request_before_row, selling_without_waiting_for_the_cancel
+from tests.simulation.run import Planted, play
+from tests.simulation.shrink import script, shrink
+
+SEEDS = 60  # each is caught within a handful; a thousand are allowed
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
+def test_each_planted_bug_is_caught(plant: Planted) -> None:
+    assert any(not play(seed, planted=plant).is_good for seed in range(1, SEEDS + 1))
+
+
+def test_a_failing_seed_shrinks_to_a_short_story_that_fails_in_the_same_way() -> None:
+    plant = selling_without_waiting_for_the_cancel
+    failed = next(r for seed in range(1, SEEDS + 1) if not (r := play(seed, planted=plant)).is_good)
+    short = shrink(failed, plant)
+    assert short.law == failed.law
+    assert len(short.taken) < len(failed.taken) / 2
+    assert failed.law in script(short)
+
+
+def test_a_seed_fails_in_the_same_way_each_time() -> None:
+    first, again = (play(5, tells=True, planted=request_before_row) for _ in range(2))
+    assert (first.why, first.steps, first.story) == (again.why, again.steps, again.story)
+    assert not first.is_good

@@ -1,0 +1,65 @@
+"""The whole system under seeded troubles: 1,000 seeds here, as many as you like with `python -m tests.simulation`."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.__main__ import _results
+from tests.simulation.run import play
+from tests.simulation.shrink import script, shrink
+
+ROOT = Path(__file__).parents[2]
+SEEDS, SEEDS_LONG = 1000, 20_000
+# What a thousand seeds must have gone through at the least, in so many of them, or they prove nothing.
+MEANINGFUL = {
+    "a sale amid the troubles": 250,
+    "safety filled": 300,
+    "sold out at the end": 600,
+    "partial fill": 200,
+    "crash": 250,
+    "order void": 150,
+    "update dropped": 100,
+    "db: lost after commit": 150,
+    "submit: response lost": 60,
+    "submit: request late": 40,
+    "stream: orders mute": 200,
+    "clock: jumps back": 150,
+    "company: second daemon": 250,
+    "company: caretaker twice": 250,
+    "hand: sells": 200,
+    "cycle ended in error": 60,
+    "order canceled": 120,
+}
+
+
+@pytest.mark.slow
+def test_no_seed_breaks_a_law_and_every_one_comes_to_rest(pytestconfig: pytest.Config) -> None:
+    count = SEEDS_LONG if pytestconfig.getoption("--long") else SEEDS
+    seen: Counter[str] = Counter()
+    for result in _results(range(1, count + 1), os.cpu_count() or 1, None):
+        if not result.is_good:
+            pytest.fail(script(shrink(play(result.seed))), pytrace=False)
+        seen.update(result.seen.keys())
+    poor = {name: seen[name] for name, least in MEANINGFUL.items() if seen[name] * 1000 < least * count}
+    assert not poor, f"of {count} seeds too few went through these, so they prove little: {poor}"
+
+
+def test_a_seed_is_the_same_run_in_every_process() -> None:
+    program = "from tests.simulation.run import play; r = play(3); print(r.steps, repr(r.seconds), r.taken, r.seen)"
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": salt},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for salt in ("1", "2")
+    }
+    assert len(told) == 1
+    assert told.pop().strip()
