@@ -198,6 +198,24 @@ def test_an_exchange_that_goes_and_comes_back(small_books: Books, alpaca: Simula
         daemon.until(lambda: is_fed(daemon, 2), "the watchdog to be fed again")
 
 
+def test_questions_that_are_never_answered_hold_up_neither_orders_nor_the_signs_of_life(
+    small_books: Books, alpaca: Simulator, start: Start
+) -> None:
+    small_books.add_asset()
+    with start(small_books, hurry=HURRY) as daemon:
+        bought(daemon, small_books)
+        held = alpaca.faults.hold(method="GET", times=None)
+        alpaca.set_quote("BTC/USD", bid="61000", ask="61010")
+        daemon.until(lambda: small_books.status() == "cooldown", "the take profit, by the stream alone", 12)
+        daemon.until(lambda: held.hits, "a question")
+        for _ in range(4):
+            assert is_fed(daemon, 3)
+            time.sleep(1)
+        code, seconds = daemon.stop()
+        assert (code, seconds < 5) == (0, True), seconds
+        held.release()
+
+
 @pytest.mark.slow
 def test_answers_that_make_no_sense_are_said_and_survived(small_books: Books, alpaca: Simulator, start: Start) -> None:
     small_books.add_asset()
