@@ -16,6 +16,7 @@ SHELL_SCRIPTS = (
     "packaging/build-deb",
     "packaging/trim-environment",
     "packaging/dcabot.sh",
+    "packaging/debian/tests/story",
 )
 MAINTAINER_SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
 

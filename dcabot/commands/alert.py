@@ -16,7 +16,7 @@ from pathlib import Path
 from dcabot.adapters import journal, mail
 from dcabot.adapters.config import MailSettings, load_mail
 from dcabot.adapters.journal import JournalError, Stop
-from dcabot.commands import DONE, FAILED, UNREACHABLE, USAGE, parser, start_logging
+from dcabot.commands import DONE, FAILED, UNREACHABLE, parser, start_logging
 
 log = logging.getLogger(__name__)
 
@@ -38,34 +38,20 @@ class Memory:
 
 def main(argv: list[str]) -> int:
     options = parser("alert", "Tell by e-mail of a unit's failures that were not told yet. systemd starts this.")
-    options.add_argument("unit", nargs="?", metavar="UNIT", help="for example dcabot.service")
-    options.add_argument("--test", action="store_true", help="send a test mail, to see whether the settings work")
+    options.add_argument("unit", metavar="UNIT", help="for example dcabot.service")
     args = options.parse_args(argv)
     start_logging(args.verbose)
-    if bool(args.unit) == args.test:
-        options.print_usage()
-        return USAGE
     settings, notes = load_mail(os.environ, args.env_file)
     for note in notes:
         log.warning("%s", note)
     try:
-        return _test(settings) if args.test else _tell(args.unit, settings)
+        return _tell(args.unit, settings)
     except mail.MailError as error:
         log.error("the alert could not be mailed: %s", error)
         return UNREACHABLE
     except JournalError as error:
         log.error("%s failed, and its journal cannot be read: %s", args.unit, error)
         return FAILED
-
-
-def _test(settings: MailSettings | None) -> int:
-    if settings is None:
-        log.error("no mail settings: ALERT_EMAIL_SENDER, ALERT_EMAIL_RECEIVER and ALERT_EMAIL_SMTP_SERVER are needed")
-        return FAILED
-    subject = f"dcabot on {socket.gethostname()}: a test of its alerts"
-    mail.send(settings, subject, "Alerts of dcabot reach you. Nothing has happened.\n")
-    log.info("a test mail to %s was accepted by %s", settings.receiver, settings.server)
-    return DONE
 
 
 def _tell(unit: str, settings: MailSettings | None) -> int:

@@ -1,4 +1,4 @@
-"""A booted Debian to try the package on: systemd-nspawn on a root of its own, cut off from every network.
+"""A booted Debian to try the package on: systemd-nspawn on a root of its own, in a network that ends at its loopback.
 
 The root is made once a week by mmdebstrap and kept; it has the packages of MariaDB lying ready, so that
 `apt install ./dcabot.deb` works as it does at an administrator's, without reaching for the network.
@@ -18,7 +18,7 @@ from tests.programs import until
 
 CACHE = Path(os.environ.get("DCABOT_BUILD_CACHE", "/var/cache/dcabot-build"))
 WEEK_SECONDS = 7 * 24 * 3600
-TOOLS = {"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container", "nsenter": "util-linux"}
+TOOLS = {"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container", "ip": "iproute2"}
 # What a small Debian server has, and what the package asks for on top lies ready to be installed.
 INCLUDED = "systemd,systemd-sysv,dbus,procps,iproute2,ca-certificates,python3,apt-utils,kmod"
 LYING_READY = "apt-get install -y --download-only --install-recommends mariadb-server mariadb-client"
@@ -57,6 +57,12 @@ class Machine:
         (self.root / "etc/machine-id").write_text("")
         (self.root / "etc/hostname").write_text("trader\n")
         (self.root / "var/log/journal").mkdir(exist_ok=True)
+        (self.root / "etc/apt/apt.conf.d/yes").write_text('APT::Get::Assume-Yes "true";\n')
+        # A network that outlives a reboot, so that the exchange can stay while the machine is away.
+        self.network = self.root.name
+        subprocess.run(["ip", "netns", "add", self.network], check=True)
+        subprocess.run(["ip", "-n", self.network, "link", "set", "lo", "up"], check=True)
+        self._beside: list[subprocess.Popen[bytes]] = []
         self._nspawn: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Machine":
@@ -69,17 +75,31 @@ class Machine:
 
     def __exit__(self, *_: object) -> None:
         self.power_off()
+        self.stop_beside()
+        subprocess.run(["ip", "netns", "delete", self.network], check=False)
         shutil.rmtree(self.root, ignore_errors=True)
 
+    def beside(self, log: Path, *command: str) -> None:
+        """Run a program of this host in the machine's network, until the machine is gone."""
+        with log.open("wb") as file:
+            enter = ["ip", "netns", "exec", self.network]
+            self._beside.append(subprocess.Popen([*enter, *command], stdin=subprocess.DEVNULL, stdout=file))
+
+    def stop_beside(self) -> None:
+        for process in self._beside:
+            process.kill()
+            process.wait()
+        self._beside.clear()
+
     def boot(self) -> None:
-        how = ["--register=no", "--keep-unit", "--private-network", "--console=pipe", "--quiet", "--boot"]
+        network = f"--network-namespace-path=/run/netns/{self.network}"
+        how = ["--register=no", "--keep-unit", network, "--console=pipe", "--quiet", "--boot"]
         with (self.root.parent / f"{self.root.name}.console").open("ab") as console:
             self._nspawn = subprocess.Popen(
                 ["systemd-nspawn", f"--directory={self.root}", "--hostname=trader", *how],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
-                env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "0"},
             )
         until(self._has_booted, "the machine to boot")
 

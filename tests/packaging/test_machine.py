@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from email import message_from_bytes
@@ -47,7 +48,6 @@ def deb(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -
 def machine(deb: Path) -> Iterator[Machine]:
     with Machine(SUITE) as made:
         (made.root / "root/dcabot.deb").write_bytes(deb.read_bytes())
-        (made.root / "root/mail_sink.py").write_text((Path(__file__).parent / "mail_sink.py").read_text())
         yield made
 
 
@@ -92,12 +92,10 @@ def cycles(machine: Machine) -> list[list[str]]:
     return machine.sql("SELECT status, quantity > 0 FROM dca_cycles ORDER BY id")
 
 
-def start_services_of_the_world(machine: Machine) -> None:
-    """The local Alpaca and a mail server; they forget everything when the machine is rebooted."""
-    simulator = "dcabot simulator --symbols BTC/USD --no-prices --rate-limit 0 --partial-fills 0 --refresh 5"
-    machine.run(f"systemd-run --quiet --unit=simulator {simulator}")
-    machine.run("systemd-run --quiet --unit=smtp python3 /root/mail_sink.py 2525 /root/mails")
-    until(lambda: "# control" in machine.journal("simulator"), "the simulator")
+def documented(heading: str, number: int = 0) -> str:
+    """A block of commands from docs/install.md, as written."""
+    section = (ROOT / "docs/install.md").read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return "set -e\n" + re.findall(r"```sh\n(.*?)```", section, re.DOTALL)[number]
 
 
 def running(machine: Machine) -> int:
@@ -110,8 +108,7 @@ def running(machine: Machine) -> int:
 
 
 def test_apt_installs_it_and_mariadb_without_a_question(machine: Machine) -> None:
-    said = machine.run("apt-get install -y /root/dcabot.deb", seconds=400)
-    assert "dcabot" in said
+    machine.run(documented("Install"), seconds=400)
     settle(machine, "mariadb", "active")
     until(lambda: machine.attempt("mariadb dcabot -e 'SELECT 1 FROM dca_orders'").returncode == 0, "the schema")
     assert machine.sql("SELECT plugin FROM mysql.user WHERE user = 'dcabot'") == [["unix_socket"]]
@@ -121,6 +118,13 @@ def test_apt_installs_it_and_mariadb_without_a_question(machine: Machine) -> Non
 def test_the_settings_are_for_root_alone(machine: Machine) -> None:
     assert machine.run(f"stat -c '%a %U:%G' {ENV}") == "600 root:root\n"
     assert machine.run("stat -c '%a %U' /var/lib/dcabot") == "700 dcabot\n"
+
+
+def test_check_complains_about_the_keys_alone(machine: Machine) -> None:
+    done = machine.attempt("dcabot check")
+    assert done.returncode == 78
+    wrong = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
+    assert wrong and all("APCA_API" in line for line in wrong), done.stdout
 
 
 def test_nothing_trades_before_someone_starts_it(machine: Machine) -> None:
@@ -184,10 +188,13 @@ def test_ready_comes_after_the_exchange_was_asked(machine: Machine) -> None:
     until(lambda: "trying again" in machine.journal(), "a start that waits for Alpaca")
     assert machine.show("dcabot", "ActiveState") == "activating"
     machine.run("systemctl stop dcabot")
-    start_services_of_the_world(machine)
-    said = machine.run("journalctl -u simulator -o cat --no-pager")
-    values = dict(re.findall(r"^(APCA\w+)=(.*)$", said, re.MULTILINE))
-    configure(machine, **values)
+    log, mails = machine.root / "root/simulator.log", machine.root / "root/mails"
+    options = "--symbols BTC/USD --no-prices --rate-limit 0 --partial-fills 0 --refresh 5"
+    machine.beside(log, sys.executable, "-m", "dcabot", "simulator", *options.split())
+    machine.beside(Path("/dev/null"), sys.executable, str(Path(__file__).parent / "mail_sink.py"), "2525", str(mails))
+    until(lambda: "# control" in log.read_text(), "the simulator")
+    configure(machine, **dict(re.findall(r"^(APCA\w+)=(.*)$", log.read_text(), re.MULTILINE)))
+    log.unlink()
     machine.run("systemctl start dcabot")
     assert machine.show("dcabot", "ActiveState") == "active"
     assert "ready" in machine.journal("dcabot", "-o cat -n 5")
@@ -203,12 +210,10 @@ def test_the_timers_are_at_work_once_the_daemon_was_started(machine: Machine) ->
 
 
 def test_an_asset_added_is_seen_at_a_reload(machine: Machine) -> None:
-    machine.sql(
-        "INSERT INTO dca_assets (asset_symbol, is_enabled, base_order_amount, safety_order_amount, max_safety_orders,"
-        " safety_order_deviation, take_profit_percent, cooldown_period, buy_order_price_deviation_percent)"
-        " VALUES ('BTC/USD', TRUE, 20, 20, 5, 1.5, 1.0, 3600, 2.0)"
-    )
     quote(machine, "99.9", "100")
+    machine.run(documented("Configure"))
+    # The next cycle begins when the story wants it: at a price far below the last sale.
+    machine.run("dcabot asset set BTC/USD --cooldown-period 86400")
     machine.run("systemctl reload dcabot")
     until(lambda: "reading the assets again" in machine.journal(), "the reload")
     settle(machine, "dcabot", "active")
@@ -231,7 +236,6 @@ def test_no_secret_is_seen_anywhere(machine: Machine) -> None:
     secrets = re.findall(r'^(?:APCA_API_SECRET_KEY|ALERT_EMAIL_SMTP_PASSWORD)="(.*)"$', text, re.MULTILINE)
     assert len(secrets) == 2
     pid = running(machine)
-    # The simulator prints its keys: that is its task.
     places = {
         "journal": "journalctl --no-pager -o export -u 'dcabot*' -u mariadb _PID=1",
         "properties": "systemctl show dcabot 'dcabot-*'",
@@ -359,16 +363,16 @@ def test_wrong_secrets_stop_it_and_it_stays_stopped(machine: Machine, wrong: dic
 def test_a_reboot_in_mid_cycle_and_mariadb_late(machine: Machine) -> None:
     quote(machine, "99.9", "100")
     until(lambda: cycles(machine)[-1] == ["watching", "1"], "a third cycle", 90)
-    held = machine.sql("SELECT client_order_id, status FROM dca_orders ORDER BY id")
     machine.run("systemctl mask mariadb")
     machine.reboot()
-    # Neither the database nor the exchange: it waits, and says so.
+    # No database: it waits, and says so.
     until(lambda: "trying again" in machine.journal("dcabot", "-b"), "the daemon to wait")
     assert machine.show("dcabot", "ActiveState") == "activating"
     machine.run("systemctl unmask mariadb && systemctl start mariadb")
-    start_services_of_the_world(machine)
     running(machine)
-    assert machine.sql("SELECT client_order_id, status FROM dca_orders ORDER BY id")[: len(held)] == held
+    assert cycles(machine)[-1] == ["watching", "1"]
+    quote(machine, "103", "103.1")
+    until(lambda: [row[0] for row in cycles(machine)].count("complete") == 3, "its take profit", 120)
 
 
 # Versions.
@@ -417,8 +421,18 @@ def test_the_three_timers_have_fired(machine: Machine) -> None:
         until(lambda unit=unit, words=words: f"{words}:" in machine.journal(unit, "-o cat"), f"{unit} to run", 330)
 
 
+def test_a_backup_is_restored_as_documented(machine: Machine) -> None:
+    machine.run(documented("Back up"))
+    before = machine.sql("SELECT COUNT(*), MAX(client_order_id) FROM dca_orders")
+    machine.sql("DROP TABLE dca_orders")
+    machine.run(documented("Restore"))
+    assert machine.sql("SELECT COUNT(*), MAX(client_order_id) FROM dca_orders") == before
+    running(machine)
+    machine.run("systemctl start 'dcabot-*.timer' && dcabot status && dcabot report")
+
+
 def test_remove_keeps_everything_and_installing_again_finds_it(machine: Machine) -> None:
-    machine.run("apt-get remove -y dcabot")
+    machine.run(documented("Uninstall", 0))
     assert machine.attempt("command -v dcabot").returncode != 0
     assert machine.run("systemctl list-units --plain --no-legend 'dcabot*' | grep -v failed || true").strip() == ""
     assert machine.run(f"ls {ENV} /var/lib/dcabot/backups")
@@ -439,9 +453,20 @@ def test_purge_removes_settings_and_state_and_keeps_the_database(machine: Machin
 
 def test_purge_drops_the_database_when_it_is_told_to(machine: Machine) -> None:
     machine.run("apt-get install -y /root/newer.deb", seconds=400)
-    machine.run("touch /etc/dcabot/purge-database && apt-get purge -y dcabot")
+    machine.run(documented("Uninstall", 1))
     assert machine.sql("SHOW DATABASES LIKE 'dcabot'", "mysql") == []
     assert machine.sql("SELECT user FROM mysql.user WHERE user = 'dcabot'", "mysql") == []
+
+
+def test_it_moves_to_another_host_as_documented(machine: Machine) -> None:
+    """The same machine, which has forgotten everything."""
+    machine.run(documented("Move to another host", 1), seconds=400)
+    running(machine)
+    assert machine.sql("SELECT COUNT(*) > 0 FROM dca_orders") == [["1"]]
+    machine.run(documented("Watch"))
+    machine.run(documented("Move to another host", 0))
+    assert machine.show("dcabot", "ActiveState") == "inactive"
+    machine.run(documented("Uninstall", 1))
 
 
 def test_it_makes_its_database_when_mariadb_comes_later(machine: Machine) -> None:
@@ -450,3 +475,12 @@ def test_it_makes_its_database_when_mariadb_comes_later(machine: Machine) -> Non
     assert machine.run("systemctl --failed --plain --no-legend") == ""
     machine.run("systemctl start mariadb")
     until(lambda: machine.attempt("mariadb dcabot -e 'SELECT 1 FROM dca_orders'").returncode == 0, "the schema")
+
+
+def test_the_autopkgtest_passes(machine: Machine) -> None:
+    """Debian's own way of trying a package, on what the test before it installed; with the package's simulator."""
+    for name, place in {"packaging/debian/tests": "debian/tests", "tests/packaging": "tests/packaging"}.items():
+        shutil.copytree(ROOT / name, machine.root / "root/source" / place)
+    machine.stop_beside()
+    said = machine.run("/root/source/debian/tests/story", seconds=400)
+    assert "== done" in said

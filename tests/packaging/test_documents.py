@@ -1,0 +1,61 @@
+"""The package's manual, completion and settings file name what the program has."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from dcabot.__main__ import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+DEBIAN = ROOT / "packaging/debian"
+NAMES = re.compile(r"\b(?:APCA|DB|ALERT_EMAIL|DCABOT)_[A-Z_]+\b")
+# Read from the environment alone: in a file it would come too late.
+NOT_IN_A_FILE = {"DCABOT_ENV_FILE"}
+
+
+def settings() -> set[str]:
+    source = (ROOT / "dcabot/adapters/config.py").read_text()
+    return set(re.findall(r'"((?:APCA|DB|ALERT_EMAIL|DCABOT)_[A-Z_]+)"', source)) - NOT_IN_A_FILE
+
+
+def test_the_settings_file_names_every_setting() -> None:
+    assert set(NAMES.findall((DEBIAN / "dcabot.env").read_text())) >= settings()
+
+
+def test_the_manual_names_every_setting() -> None:
+    assert set(NAMES.findall((DEBIAN / "dcabot.env.5").read_text())) - NOT_IN_A_FILE == settings()
+
+
+def test_the_manual_and_the_completion_name_every_command() -> None:
+    manual = (DEBIAN / "dcabot.1").read_text().replace("\\-", "-")
+    completion = (DEBIAN / "dcabot.bash-completion").read_text()
+    for command in COMMANDS:
+        assert re.search(rf'^\.(B|BI|BR) "?{command}\b', manual, re.MULTILINE), command
+        assert re.search(rf'commands="[^"]*\b{command}\b', completion), command
+
+
+def test_the_settings_file_asks_for_nothing_but_the_keys() -> None:
+    lines = (DEBIAN / "dcabot.env").read_text().splitlines()
+    assert [line for line in lines if line and not line.startswith("#")] == [
+        'APCA_API_BASE_URL="https://paper-api.alpaca.markets"',
+        'DB_SOCKET="/run/mysqld/mysqld.sock"',
+    ]
+
+
+@pytest.mark.parametrize("page", ["dcabot.1", "dcabot.env.5", "dcabot-simulator.1"])
+def test_a_manual_page_is_well_formed(page: str) -> None:
+    if not shutil.which("groff"):
+        pytest.skip("no groff here")
+    done = subprocess.run(
+        ["groff", "-man", "-Tutf8", "-ww", "-z", DEBIAN / page], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+
+
+def test_the_changelog_has_the_programs_version() -> None:
+    from dcabot import __version__
+
+    assert (DEBIAN / "changelog").read_text().startswith(f"dcabot ({__version__})")
