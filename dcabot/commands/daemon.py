@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -25,7 +24,7 @@ from dcabot.adapters.streams import Feed, Streams, mute_symbols
 from dcabot.adapters.systemd import Systemd
 from dcabot.commands import DONE, FAILED, parser, start_logging, utc_now
 from dcabot.commands.health import Health
-from dcabot.commands.lanes import ORDER_THREADS, Lanes
+from dcabot.commands.lanes import ORDER_THREADS, Lanes, leave_within
 from dcabot.commands.wiring import Parts, build, check_schema
 from dcabot.core.snapshot import ExchangeError, ExchangeUnreachable
 from dcabot.trader import Trader
@@ -114,7 +113,7 @@ class Daemon:
         stop = asyncio.create_task(self.stopping.wait())
         ends: list[asyncio.Future[Any]] = [life, stop, self.lanes.failed]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        _leave_within(STOP_SECONDS, DONE if self.stopping.is_set() else FAILED)
+        leave_within(STOP_SECONDS, DONE if self.stopping.is_set() else FAILED)
         self.systemd.stopping("stopping")
         log.info("stopping")
         ended = [one for one in (life, self.lanes.failed) if one.done()]
@@ -392,10 +391,3 @@ class Daemon:
     def _trouble(self, sentence: str) -> None:
         self.health.trouble(sentence)
         self.sweep_wanted.set()
-
-
-def _leave_within(seconds: float, code: int) -> None:
-    """End this process after so long, if it still lives: whatever hangs may hang in code that is not ours."""
-    last_resort = threading.Timer(seconds, os._exit, [code])
-    last_resort.daemon = True
-    last_resort.start()

@@ -1,6 +1,8 @@
 """Worker threads that keep slow things apart, and how the event loop hears of their ends."""
 
 import asyncio
+import os
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -69,3 +71,10 @@ class Lanes:
 
     def are_stuck(self) -> bool:
         return any(thread.is_alive() for lane in self._all for thread in lane._threads)
+
+
+def leave_within(seconds: float, code: int) -> None:
+    """End this process after so long, if it still lives: whatever hangs may hang in code that is not ours."""
+    last_resort = threading.Timer(seconds, os._exit, [code])
+    last_resort.daemon = True
+    last_resort.start()
