@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import datetime, timezone
+from typing import NoReturn
 
 DONE, FAILED, USAGE, UNREACHABLE, MISCONFIGURED = 0, 1, 2, 75, 78
 
@@ -22,7 +23,9 @@ def guard(command: Callable[[list[str]], int], argv: list[str]) -> int:
     from dcabot.adapters.database import DatabaseBusy, DatabaseMisconfigured, DatabaseUnreachable
 
     try:
-        return command(argv)
+        code = command(argv)
+        sys.stdout.flush()  # a reader who has gone is noticed here, not when Python exits
+        return code
     except ConfigError as error:
         return _say(error, MISCONFIGURED)
     except DatabaseMisconfigured as error:
@@ -61,9 +64,16 @@ def _say(error: Exception, code: int) -> int:
     return code
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, instead of below a screenful of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{self.prog}: {message}; `{self.prog} --help` tells more\n")
+
+
 def parser(name: str, what: str) -> argparse.ArgumentParser:
     """An argument parser with the options that every command has."""
-    made = argparse.ArgumentParser(prog=f"dcabot {name}", description=what)
+    made = Parser(prog=f"dcabot {name}", description=what)
     made.add_argument("--env-file", metavar="FILE", help="read settings from FILE instead of ./.env or /etc/dcabot")
     made.add_argument("--verbose", action="store_true", help="log more")
     return made

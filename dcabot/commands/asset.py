@@ -38,6 +38,9 @@ DEFAULTS: dict[str, Value] = {
 }
 
 
+RUNGS_SHOWN = 20  # of a long ladder, at each end
+
+
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     config = load({DATABASE}, os.environ, args.env_file)
@@ -47,8 +50,8 @@ def main(argv: list[str]) -> int:
         "list": _list,
         "set": _set,
         "show": _show,
-        "enable": _switch,
-        "disable": _switch,
+        "enable": _enable,
+        "disable": _disable,
         "remove": _remove,
     }
     try:
@@ -154,9 +157,18 @@ def _show(args: argparse.Namespace, config: Config, database: Database) -> int:
     return DONE
 
 
-def _switch(args: argparse.Namespace, config: Config, database: Database) -> int:
-    assets.change(database, args.symbol, {"is_enabled": args.action == "enable"}, utc_now())
-    print(f"{args.symbol} {args.action}d.")
+def _enable(args: argparse.Namespace, config: Config, database: Database) -> int:
+    asset, _ = _find(database, args.symbol)
+    if _refuse(asset, look(config, [args.symbol])):
+        return FAILED
+    assets.change(database, args.symbol, {"is_enabled": True}, utc_now())
+    print(f"{args.symbol} enabled.")
+    return DONE
+
+
+def _disable(args: argparse.Namespace, config: Config, database: Database) -> int:
+    assets.change(database, args.symbol, {"is_enabled": False}, utc_now())
+    print(f"{args.symbol} disabled: no new buys; what it holds is still sold at its take profit.")
     return DONE
 
 
@@ -210,6 +222,8 @@ def _tell(asset: Asset, market: Market) -> None:
         ]
         for number, rung in enumerate(ladder(asset, instrument, start or Decimal(100)))
     ]
+    if len(rows) > 2 * RUNGS_SHOWN:
+        rows[RUNGS_SHOWN:-RUNGS_SHOWN] = [["...", *[""] * (len(rows[0]) - 1)]]
     headings = ["<buy", "price", "drop", "spent USD", "held", "average", "take profit at", "rise needed"]
     out.print(table(headings, rows))
     out.print(

@@ -1,12 +1,17 @@
-"""A look at the exchange for commands that can do without: what is allowed, and the prices now."""
+"""A look at the exchange for commands that can do without: what is allowed, the prices now, and what is held."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from dcabot.adapters.config import Config
+from dcabot.commands import utc_now
 from dcabot.core.model import Instrument, Quote
 from dcabot.core.snapshot import ExchangeError
+
+if TYPE_CHECKING:  # its SDK costs half a second, which a command without keys need not pay
+    from dcabot.adapters.broker import Broker
 
 # What nearly every pair has; used where Alpaca could not be asked.
 USUAL_STEP = Decimal("0.000000001")
@@ -14,10 +19,14 @@ USUAL_STEP = Decimal("0.000000001")
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """`note` is a sentence when the exchange was not asked; then every pair in USD is taken for tradable."""
+    """`note` is a sentence when the exchange was not asked; then every pair in USD is taken for tradable.
+
+    `positions` are coins by symbol, None where they were not read.
+    """
 
     instruments: Mapping[str, Instrument]
     quotes: Mapping[str, Quote]
+    positions: Mapping[str, Decimal] | None = None
     note: str = ""
 
     def instrument(self, symbol: str) -> Instrument | None:
@@ -34,20 +43,46 @@ def usual(symbol: str) -> Instrument:
     return Instrument(symbol, USUAL_STEP, USUAL_STEP, USUAL_STEP)
 
 
-def look(config: Config, symbols: Iterable[str]) -> Market:
-    """Ask Alpaca, if there are keys for it and it answers."""
-    if not (config.key_id and config.secret_key and config.base_url):
-        return Market({}, {}, "Not checked against Alpaca: the API keys are not set.")
-    from dcabot.adapters.broker import Broker
-    from dcabot.commands import utc_now
+class Window:
+    """For who looks again and again: what does not change is asked once."""
 
-    broker = Broker(config, utc_now)
+    def __init__(self, config: Config) -> None:
+        self._broker: Broker | None = None
+        self._instruments: dict[str, Instrument] = {}
+        if config.key_id and config.secret_key and config.base_url:
+            self._broker = _broker(config)
+
+    def look(self, symbols: Iterable[str], with_positions: bool = False) -> Market:
+        """Ask Alpaca, if there are keys for it and it answers."""
+        if self._broker is None:
+            return Market({}, {}, note="Not checked against Alpaca: the API keys are not set.")
+        try:
+            if not self._instruments:
+                self._instruments = {one.symbol: one for one in self._broker.instruments().rows}
+            known = [symbol for symbol in symbols if symbol in self._instruments]
+            quotes = {one.symbol: one for one in self._broker.latest_quotes(known).rows} if known else {}
+            held = None
+            if with_positions:
+                held = {one.symbol: one.quantity for one in self._broker.positions().rows}
+            return Market(self._instruments, quotes, held)
+        except ExchangeError as error:
+            return Market({}, {}, note=f"Not checked against Alpaca: {error}.")
+
+    def close(self) -> None:
+        if self._broker is not None:
+            self._broker.close()
+
+
+def _broker(config: Config) -> "Broker":
+    from dcabot.adapters.broker import Broker
+
+    return Broker(config, utc_now)
+
+
+def look(config: Config, symbols: Iterable[str]) -> Market:
+    """One look."""
+    window = Window(config)
     try:
-        instruments = {one.symbol: one for one in broker.instruments().rows}
-        known = [symbol for symbol in symbols if symbol in instruments]
-        quotes = {one.symbol: one for one in broker.latest_quotes(known).rows} if known else {}
-        return Market(instruments, quotes)
-    except ExchangeError as error:
-        return Market({}, {}, f"Not checked against Alpaca: {error}.")
+        return window.look(symbols)
     finally:
-        broker.close()
+        window.close()

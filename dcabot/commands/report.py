@@ -5,26 +5,32 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from dcabot.adapters import assets
 from dcabot.adapters.config import DATABASE, EXCHANGE, Config, load
-from dcabot.commands import DONE, parser, utc_now
-from dcabot.commands.console import console, percent, span, table, usd
+from dcabot.commands import DONE, FAILED, parser, utc_now
+from dcabot.commands.console import CENT, coins, console, span, table, usd
 from dcabot.commands.wiring import open_books
 from dcabot.core.fees import TIERS
-from dcabot.core.money import text
+from dcabot.core.model import CycleStatus
+from dcabot.core.money import HUNDRED, ZERO, text
 from dcabot.core.reconcile import Entry
 from dcabot.core.report import PERIODS, CycleReport, Fees, Total, report, total, totals
 from dcabot.core.snapshot import Fill
+
+# The columns of --csv and the names of --json.
+ROW = (*(one.name for one in fields(CycleReport)), "profit", "profit_percent", "seconds")
+SUM = tuple(one.name for one in fields(Total))
 
 
 def main(argv: list[str]) -> int:
     options = parser("report", "Finished cycles and what they brought, in USD.")
     options.add_argument("--by", choices=sorted(PERIODS), help="sums instead of single cycles")
-    options.add_argument("--asset", metavar="SYMBOL", help="only this one")
+    options.add_argument("--asset", metavar="SYMBOL", type=str.upper, help="only this one")
     options.add_argument(
         "--ledger",
         action="store_true",
@@ -35,7 +41,12 @@ def main(argv: list[str]) -> int:
     form.add_argument("--csv", action="store_true", help="for spreadsheets")
     args = options.parse_args(argv)
     config = load({DATABASE, EXCHANGE} if args.ledger else {DATABASE}, os.environ, args.env_file)
-    finished = [one for one in open_books(config).read_finished() if args.asset in (None, one.cycle.symbol)]
+    store = open_books(config)
+    known = sorted(asset.symbol for asset, _ in assets.read_all(store.database))
+    if args.asset and args.asset not in known:
+        print(f"dcabot report: there is no asset {args.asset}, only {', '.join(known)}", file=sys.stderr)
+        return FAILED
+    finished = [one for one in store.read_finished() if args.asset in (None, one.cycle.symbol)]
     fees = _ledger(config, finished) if args.ledger else Fees()
     reports = [made for entry in finished if (made := report(entry.cycle, fees))]
     if args.by:
@@ -52,15 +63,18 @@ def _ledger(config: Config, finished: Sequence[Entry]) -> Fees:
     broker = Broker(config, utc_now)
     began = min((entry.cycle.opened_at for entry in finished), default=utc_now())
     fills: dict[str, list[Fill]] = {}
-    for fill in broker.fills(began - timedelta(seconds=1)).rows:
-        fills.setdefault(fill.order_id, []).append(fill)
     tiers = {tier.number: tier for tier in TIERS}
-    return Fees(tiers.get(broker.account().crypto_tier, TIERS[0]).taker, fills)
+    try:
+        for fill in broker.fills(began - timedelta(seconds=1)).rows:
+            fills.setdefault(fill.order_id, []).append(fill)
+        return Fees(tiers.get(broker.account().crypto_tier, TIERS[0]).taker, fills)
+    finally:
+        broker.close()
 
 
 def _print_cycles(reports: list[CycleReport], args: Any) -> None:
     if args.json or args.csv:
-        _print_rows([_row(one) for one in reports], args.json)
+        _print_rows(ROW, [_row(one) for one in reports], args.json)
         return
     out = console()
     if not reports:
@@ -78,8 +92,8 @@ def _print_cycles(reports: list[CycleReport], args: Any) -> None:
             usd(one.sold),
             usd(one.sale_fees + one.buy_fees),
             usd(one.profit),
-            percent(one.profit / one.spent) if one.spent else "-",
-            "" if one.status.value == "complete" else one.status.value,
+            f"{_profit_percent(one)} %",
+            _end(one),
         ]
         for one in reports
     ]
@@ -103,7 +117,7 @@ def _print_cycles(reports: list[CycleReport], args: Any) -> None:
 
 def _print_totals(sums: list[Total], args: Any) -> None:
     if args.json or args.csv:
-        _print_rows([_plain(asdict(one)) for one in sums], args.json)
+        _print_rows(SUM, [_plain(asdict(one)) for one in sums], args.json)
         return
     rows = [[s.key, f"{s.cycles}", usd(s.spent), usd(s.sold), usd(s.fees), usd(s.profit)] for s in sums]
     console().print(table([f"<{args.by}", "cycles", "spent", "sold", "fees", "profit"], rows))
@@ -117,15 +131,27 @@ def _print_total(all_of_them: Total, exact: bool) -> None:
     )
 
 
+def _end(one: CycleReport) -> str:
+    """How it ended, where that was not a sale of everything."""
+    words = [] if one.status is CycleStatus.COMPLETE else [one.status.value]
+    return "; ".join([*words, f"{coins(one.unsold)} not sold"] if one.unsold else words)
+
+
 def _row(one: CycleReport) -> dict[str, Any]:
     return _plain(
         {
             **asdict(one),
             "status": one.status.value,
             "profit": one.profit,
+            "profit_percent": _profit_percent(one),
             "seconds": one.duration.seconds + one.duration.days * 86400,
         }
     )
+
+
+def _profit_percent(one: CycleReport) -> Decimal:
+    """Of what was spent; a cycle is reported only when something was bought."""
+    return (one.profit / one.spent * HUNDRED).quantize(CENT) if one.spent else ZERO
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
@@ -136,11 +162,10 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+def _print_rows(columns: Sequence[str], rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print(json.dumps(rows, indent=2))
         return
-    if rows:
-        writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)

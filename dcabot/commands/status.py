@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,13 +14,14 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from dcabot.adapters.config import DATABASE, Config, load
+from dcabot.adapters.config import DATABASE, load
+from dcabot.adapters.database import DatabaseBusy, DatabaseUnreachable
 from dcabot.adapters.store import Beat, Book, Store
 from dcabot.commands import DONE, FAILED, parser, utc_now
 from dcabot.commands.console import ago, coins, console, percent, price, table, usd
-from dcabot.commands.market import Market, look
+from dcabot.commands.market import Market, Window
 from dcabot.commands.wiring import open_books
-from dcabot.core.ledger import FEE_RATIO_MAX, Holding, fold
+from dcabot.core.ledger import DUST_NOTIONAL, FEE_RATIO_MAX, Holding, fold
 from dcabot.core.model import CycleStatus, Order, Side
 from dcabot.core.money import ONE, ZERO, text
 from dcabot.core.reconcile import Entry
@@ -28,7 +30,7 @@ from dcabot.core.states import OVER, is_open
 from dcabot.core.strategy import backoff_until, restart_price, safety_price, take_profit_price
 
 BEAT_MAX_AGE = timedelta(seconds=30)  # the daemon writes every few seconds
-WATCH_SECONDS = 2.0
+WATCH_SECONDS = 3.0  # a look costs a request of the 200 a minute that trading lives on
 SICK = "NOT WELL"
 
 
@@ -47,6 +49,7 @@ class Line:
     order: str
     profit: Decimal | None
     trouble: str
+    next: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +69,19 @@ class Report:
 
 def main(argv: list[str]) -> int:
     options = parser("status", "Whether all is well, what each asset is doing, and what happens next at which price.")
-    options.add_argument("--json", action="store_true", help="for programs; the names are stable")
-    options.add_argument("--watch", action="store_true", help="look again every two seconds until Ctrl-C")
+    form = options.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="for programs; the names are stable")
+    form.add_argument("--watch", action="store_true", help="look again every few seconds until Ctrl-C")
     args = options.parse_args(argv)
     config = load({DATABASE}, os.environ, args.env_file)
     store = open_books(config)
-    if args.watch:
-        return _watch(config, store)
-    report = read(config, store, utc_now())
+    window = Window(config)
+    try:
+        if args.watch:
+            return _watch(window, store)
+        report = read(window, store, utc_now())
+    finally:
+        window.close()
     if args.json:
         print(json.dumps(as_json(report), indent=2))
     else:
@@ -81,11 +89,11 @@ def main(argv: list[str]) -> int:
     return DONE if report.is_well else FAILED
 
 
-def read(config: Config, store: Store, now: datetime) -> Report:
+def read(window: Window, store: Store, now: datetime) -> Report:
     """The books, the daemon's last word, and the prices now if the exchange can be asked."""
     book = store.read_book()
     beat = store.read_beat()
-    market = look(config, [entry.asset.symbol for entry in book.entries])
+    market = window.look([entry.asset.symbol for entry in book.entries], with_positions=True)
     lines = tuple(_lines(book, market, now))
     troubles = [*_daemon_troubles(beat, now), *(f"{line.symbol}: {line.trouble}" for line in lines if line.trouble)]
     return Report(now, beat, lines, tuple(troubles), (market.note,) if market.note else ())
@@ -127,15 +135,36 @@ def _line(entry: Entry, market: Market, now: datetime) -> Line:
         order="; ".join(_order(order, now) for order in cycle.orders if is_open(order)),
         profit=_unrealised(holding, quote.bid) if quote and holding.held else None,
         trouble=wrong,
+        next="" if wrong else _next(entry, holding, market),
     )
+
+
+def _next(entry: Entry, holding: Holding, market: Market) -> str:
+    """What the trading rules do next with this cycle, and at which price."""
+    asset, cycle = entry.asset, entry.cycle
+    if any(is_open(order) for order in cycle.orders):
+        return "waits for its order"
+    if holding.held:
+        sale = f"sells all at bid {price(take_profit_price(asset, holding))}"
+        buy = safety_price(asset, holding) if asset.enabled else None
+        return f"{sale}, buys {usd(asset.rules.safety_notional)} USD at ask {price(buy)}" if buy else sale
+    if not asset.enabled:
+        return "nothing until it is enabled"
+    unowned, quote = (market.positions or {}).get(asset.symbol, ZERO), market.quotes.get(asset.symbol)
+    if quote and unowned * quote.bid >= DUST_NOTIONAL:
+        return f"nothing while Alpaca shows {coins(unowned)} that no cycle owns"
+    first = f"buys {usd(asset.rules.base_notional)} USD"
+    if cycle.status is CycleStatus.COOLDOWN:
+        early = restart_price(asset)
+        return f"{first} after the cooldown" + (f", or at ask {price(early)}" if early else "")
+    return f"{first} at the next quote"
 
 
 def _state(entry: Entry, now: datetime) -> str:
     asset, cycle = entry.asset, entry.cycle
     if cycle.status is CycleStatus.COOLDOWN:
         ends = (cycle.cooldown_since or cycle.opened_at) + timedelta(seconds=asset.rules.cooldown_seconds)
-        early = restart_price(asset)
-        return f"cooldown until {ends:%H:%M:%S} UTC" + (f", or ask {price(early)}" if early else "")
+        return f"cooldown until {ends:%H:%M:%S} UTC"
     waits = max((until for side in Side if (until := backoff_until(cycle, side))), default=now)
     if waits > now:
         return f"{cycle.status.value}, refused: again at {waits:%H:%M:%S} UTC"
@@ -172,11 +201,9 @@ def shown(report: Report) -> RenderableType:
             coins(line.held) if line.held else "-",
             price(line.average),
             price(line.bid),
-            price(line.next_safety),
-            price(line.take_profit),
             _distance(line),
             usd(line.profit),
-            line.order or "-",
+            line.order or line.next or "-",
         ]
         for line in report.lines
     ]
@@ -186,11 +213,9 @@ def shown(report: Report) -> RenderableType:
         "held",
         "average",
         "bid",
-        "buys at",
-        "sells at",
         "to go",
         "profit USD",
-        "<open order",
+        "<next",
     ]
     parts.append(table(headings, rows) if rows else Text("No assets yet; `dcabot asset add` adds one."))
     return Group(*parts)
@@ -231,6 +256,7 @@ def as_json(report: Report) -> dict[str, Any]:
                 "take_profit_price": _text(line.take_profit),
                 "open_order": line.order or None,
                 "unrealised_profit": _text(line.profit),
+                "next": line.next or None,
                 "trouble": line.trouble or None,
             }
             for line in report.lines
@@ -242,14 +268,26 @@ def _text(value: Decimal | None) -> str | None:
     return None if value is None else text(value)
 
 
-def _watch(config: Config, store: Store) -> int:
+def _watch(window: Window, store: Store) -> int:
     """The same, again and again, until Ctrl-C; its exit code is that of the last look."""
-    report = read(config, store, utc_now())
+    out, is_well = console(), False
     try:
-        with Live(shown(report), console=console(), auto_refresh=False) as live:
+        with Live(console=out, auto_refresh=False) if out.is_terminal else nullcontext() as live:
             while True:
+                is_well, page = _look(window, store)
+                if live is not None:
+                    live.update(page, refresh=True)
+                else:
+                    out.print(page)
                 time.sleep(WATCH_SECONDS)
-                report = read(config, store, utc_now())
-                live.update(shown(report), refresh=True)
     except KeyboardInterrupt:
-        return DONE if report.is_well else FAILED
+        return DONE if is_well else FAILED
+
+
+def _look(window: Window, store: Store) -> tuple[bool, RenderableType]:
+    """A page of --watch; while the database is away, a sentence that says so."""
+    try:
+        report = read(window, store, utc_now())
+    except (DatabaseUnreachable, DatabaseBusy) as error:
+        return False, Text(f"Not well: {error}; looking again", style="bold red")
+    return report.is_well, shown(report)

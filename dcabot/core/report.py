@@ -1,5 +1,8 @@
 """What finished cycles brought, in dollars, and their sums by asset and by time.
 
+What a cycle did not sell, because its owner took the coins over or sold them by hand, counts at what it cost: neither
+profit nor loss.
+
 Alpaca charges the fee of a sale in dollars, for each execution, rounded up to the cent, and tells no order about it.
 Where the executions are known the fee is exact; else it is taken of the whole order, which can be a cent or two less.
 """
@@ -10,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from dcabot.core.fees import TIERS, cash_fee
-from dcabot.core.ledger import fee_of
+from dcabot.core.ledger import DUST_NOTIONAL, fee_of, fold
 from dcabot.core.model import Cycle, CycleStatus, Order, Purpose, Side
 from dcabot.core.money import EXACT, ZERO
 from dcabot.core.snapshot import Fill
@@ -25,15 +28,28 @@ class Fees:
 
     def of_sale(self, order: Order) -> Decimal:
         """USD charged for a sell order."""
-        fills = (self.fills or {}).get(order.order_id or "", ())
-        if sum((fill.quantity for fill in fills), ZERO) == order.filled_quantity:
+        fills = self._known(order)
+        if fills:
             return sum((cash_fee(EXACT.multiply(fill.quantity, fill.price), self.rate) for fill in fills), ZERO)
         return cash_fee(notional(order), self.rate)
+
+    def notional(self, order: Order) -> Decimal:
+        """USD that an order's fills came to: of the single fills where they are known, else of the average price."""
+        fills = self._known(order)
+        return sum((EXACT.multiply(fill.quantity, fill.price) for fill in fills), ZERO) if fills else notional(order)
+
+    def _known(self, order: Order) -> Sequence[Fill]:
+        """All fills of this order; none when not all of them are known."""
+        fills = (self.fills or {}).get(order.order_id or "", ())
+        return fills if sum((fill.quantity for fill in fills), ZERO) == order.filled_quantity else ()
 
 
 @dataclass(frozen=True, slots=True)
 class CycleReport:
-    """One finished cycle. `buy_fees`, what the coins kept back were worth, is in `profit` already: fewer were sold."""
+    """One finished cycle. `buy_fees`, what the coins kept back were worth, is in `profit` already: fewer were sold.
+
+    `unsold` are coins that the cycle ended with, and `unsold_cost` the USD they had cost; dust counts as sold.
+    """
 
     symbol: str
     cycle_id: int
@@ -46,10 +62,12 @@ class CycleReport:
     sold: Decimal
     buy_fees: Decimal
     sale_fees: Decimal
+    unsold: Decimal = ZERO
+    unsold_cost: Decimal = ZERO
 
     @property
     def profit(self) -> Decimal:
-        return self.sold - self.spent - self.sale_fees
+        return self.sold - self.spent - self.sale_fees + self.unsold_cost
 
     @property
     def duration(self) -> timedelta:
@@ -80,6 +98,8 @@ def report(cycle: Cycle, fees: Fees | None = None) -> CycleReport | None:
         return None
     buys = [order for order in traded if order.side is Side.BUY]
     spent, sold, sale_fees = _sums(traded, fees or Fees())
+    holding = fold(cycle.orders)
+    unsold = holding.held if holding.notional >= DUST_NOTIONAL else ZERO
     return CycleReport(
         symbol=cycle.symbol,
         cycle_id=cycle.id,
@@ -92,6 +112,8 @@ def report(cycle: Cycle, fees: Fees | None = None) -> CycleReport | None:
         sold=sold,
         buy_fees=sum((fee_of(order) * (order.filled_price or ZERO) for order in buys), ZERO),
         sale_fees=sale_fees,
+        unsold=unsold,
+        unsold_cost=EXACT.multiply(unsold, holding.average_price),
     )
 
 
@@ -109,9 +131,9 @@ def _sums(orders: Iterable[Order], fees: Fees) -> tuple[Decimal, Decimal, Decima
     spent = sold = sale_fees = ZERO
     for order in orders:
         if order.side is Side.BUY:
-            spent += notional(order)
+            spent += fees.notional(order)
         elif order.filled_quantity:
-            sold += notional(order)
+            sold += fees.notional(order)
             sale_fees += fees.of_sale(order)
     return spent, sold, sale_fees
 

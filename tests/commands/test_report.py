@@ -1,0 +1,173 @@
+"""`dcabot report`: finished cycles, and its figures beside the exchange's own ledger."""
+
+import csv
+import io
+import subprocess
+import sys
+from collections.abc import Sequence
+from decimal import ROUND_HALF_EVEN, Decimal
+from pathlib import Path
+
+import pytest
+
+from dcabot.core.money import ZERO
+from tests.commands.seat import Seat
+from tests.programs import environment, until
+
+CENT = Decimal("0.01")
+
+
+def round_trip(seat: Seat, *prices: tuple[str, str], symbol: str = "BTC/USD") -> None:
+    """The daemon's hands at each of these prices; the last one is the sale."""
+    for bid, ask in prices:
+        seat.trade(bid, ask, symbol)
+    assert "complete" in [status for status, _, _ in seat.books.cycles(symbol)]
+
+
+@pytest.fixture
+def traded(seat: Seat) -> Seat:
+    """One whole cycle: base order, safety order, take profit."""
+    seat.books.add_asset(cooldown_period=0)
+    round_trip(seat, ("60000", "60010"), ("59000", "59010"), ("60500", "60510"))
+    return seat
+
+
+def test_a_finished_cycle_is_a_line_with_its_sum(traded: Seat) -> None:
+    said = traded.run("report")
+    assert said.code == 0
+    line = next(line for line in said.out.splitlines() if line.lstrip().startswith("1 "))
+    assert "BTC/USD" in line
+    assert "40.00" in line  # spent
+    assert "1 cycles, profit" in said.out
+    assert "estimated at the highest rate; --ledger asks Alpaca" in said.out
+
+
+def test_nothing_finished_is_said(seat: Seat) -> None:
+    seat.books.add_asset()
+    assert seat.run("report").out == "No cycle has been completed yet.\n"
+    assert seat.run("report", "--json").json == []
+    assert seat.run("report", "--csv").out.startswith("symbol,cycle_id,status,")
+    assert seat.run("report", "--by", "day", "--csv").out == "key,cycles,spent,sold,fees,profit\n"
+
+
+def test_the_sums_are_those_of_the_cycles(traded: Seat) -> None:
+    traded.books.add_asset("ETH/USD", take_profit_percent="2")
+    round_trip(traded, ("2000", "2001"), ("2050", "2051"), symbol="ETH/USD")
+    cycles = traded.run("report", "--json").json
+    assert [one["symbol"] for one in cycles] == ["BTC/USD", "ETH/USD"]
+    profit = sum((Decimal(one["profit"]) for one in cycles), ZERO)
+    for period, keys in (("asset", 2), ("day", 1), ("week", 1), ("month", 1)):
+        sums = traded.run("report", "--by", period, "--json").json
+        if period == "asset":
+            assert len(sums) == keys
+        assert sum((Decimal(one["profit"]) for one in sums), ZERO) == profit
+        assert sum(one["cycles"] for one in sums) == 2
+        assert traded.run("report", "--by", period).code == 0
+
+
+def test_csv_and_json_hold_the_same(traded: Seat) -> None:
+    (line,) = csv.DictReader(io.StringIO(traded.run("report", "--csv").out))
+    (row,) = traded.run("report", "--json").json
+    assert {name: str(value) for name, value in row.items()} == line
+    assert line["orders"] == "3"
+    assert line["safety_orders"] == "1"
+
+
+@pytest.mark.parametrize(
+    "slices", [[], ["0.0001"], ["0.00001", "0.000013", "0.00011"], ["0.000001"] * 9], ids=lambda s: str(len(s))
+)
+def test_the_figures_are_those_of_the_exchanges_ledger_to_the_cent(seat: Seat, slices: Sequence[str]) -> None:
+    seat.books.add_asset(cooldown_period=0, base_order_amount="33.33", safety_order_amount="17.77")
+    seat.alpaca.faults.delay_fees(0)
+    if slices:
+        seat.alpaca.faults.partial_fills(slices, times=None)
+    cash = Decimal(seat.alpaca.account()["cash"])
+    round_trip(seat, ("60000.13", "60010.37"), ("59000.71", "59010.93"), ("60500.55", "60510.11"))
+    assert not seat.alpaca.positions()
+    until(lambda: "CFEE" in {one["activity_type"] for one in seat.alpaca.activities()}, "the fees")
+    ((row,), ledger) = seat.run("report", "--json", "--ledger").json, seat.alpaca.activities()
+    fills = [one for one in ledger if one["activity_type"] == "FILL"]
+    assert len(fills) >= 3 * (len(slices) or 1)
+    for name, side in (("spent", "buy"), ("sold", "sell")):
+        theirs = sum((Decimal(one["qty"]) * Decimal(one["price"]) for one in fills if one["side"] == side), ZERO)
+        assert Decimal(row[name]) == theirs
+    fees = [one for one in ledger if one["activity_type"] == "CFEE" and not one.get("qty", "").startswith("-")]
+    dollars = sum((-Decimal(one["net_amount"]) for one in fees), ZERO)
+    assert Decimal(row["sale_fees"]) == dollars
+    gained = Decimal(seat.alpaca.account()["cash"]) - cash
+    assert Decimal(row["profit"]).quantize(CENT, ROUND_HALF_EVEN) == gained.quantize(CENT, ROUND_HALF_EVEN)
+
+
+def test_without_the_ledger_the_estimate_is_within_the_rounding_of_each_fill(seat: Seat) -> None:
+    seat.books.add_asset(cooldown_period=0)
+    round_trip(seat, ("60000", "60010"), ("61000", "61010"))
+    (exact,) = seat.run("report", "--json", "--ledger").json
+    (estimate,) = seat.run("report", "--json").json
+    assert abs(Decimal(exact["profit"]) - Decimal(estimate["profit"])) <= CENT
+
+
+def test_what_was_handed_over_is_neither_profit_nor_loss(seat: Seat) -> None:
+    seat.books.add_asset()
+    seat.trade("60000", "60010")
+    assert seat.run("cycle", "release", "BTC/USD", "--yes").code == 0
+    (row,) = seat.run("report", "--json").json
+    assert Decimal(row["sold"]) == 0
+    assert Decimal(row["unsold"]) > 0
+    assert -Decimal("0.06") < Decimal(row["profit"]) < 0  # the fee of the buy
+    assert "0.000332443 not sold" in seat.run("report").out
+
+
+def test_one_asset_alone(traded: Seat) -> None:
+    traded.books.add_asset("ETH/USD")
+    assert len(traded.run("report", "--asset", "btc/usd", "--json").json) == 1
+    assert traded.run("report", "--asset", "ETH/USD", "--json").json == []
+    said = traded.run("report", "--asset", "DOGE/USD")
+    assert said.code == 1
+    assert said.line == "dcabot report: there is no asset DOGE/USD, only BTC/USD, ETH/USD"
+
+
+def test_the_ledger_needs_the_exchange(traded: Seat, monkeypatch: pytest.MonkeyPatch) -> None:
+    traded.alpaca.faults.refuse_connections()
+    try:
+        said = traded.run("report", "--ledger")
+    finally:
+        traded.alpaca.faults.refuse_connections(False)
+    assert said.code == 75
+    assert "no connection" in said.line
+    monkeypatch.delenv("APCA_API_KEY_ID")
+    assert traded.run("report", "--ledger").code == 78
+    assert traded.run("report").code == 0
+
+
+@pytest.mark.parametrize("words", [("--by", "century"), ("--json", "--csv"), ("today",)])
+def test_wrong_usage_is_one_line(seat: Seat, words: tuple[str, ...]) -> None:
+    said = seat.run("report", *words)
+    assert said.code == 2
+    assert said.line.startswith("dcabot report: ")
+
+
+def test_a_row_that_cannot_be_read_is_one_line(traded: Seat) -> None:
+    traded.books.execute("UPDATE dca_orders SET side = 'sideways'")
+    said = traded.run("report")
+    assert said.code == 1
+    assert "sideways" in said.line
+
+
+@pytest.mark.parametrize("words", [("report",), ("report", "--csv"), ("report", "--json"), ("status",), ("check",)])
+def test_a_reader_who_has_gone_is_no_traceback(traded: Seat, tmp_path: Path, words: tuple[str, ...]) -> None:
+    variables = environment(tmp_path, traded.alpaca.env(), traded.books.environment)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dcabot", *words],
+        cwd=tmp_path,
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    told = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(60) == 1
+    assert told == ""

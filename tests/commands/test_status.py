@@ -1,0 +1,206 @@
+"""`dcabot status`: well or not, what each asset does, and what comes next at which price."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dcabot.adapters.store import Beat
+from tests.commands.conftest import Start
+from tests.commands.seat import Seat, utc_now
+from tests.programs import environment, until
+
+
+def beat(seat: Seat, sentence: str = "1 assets: 1 watching", seconds_ago: float = 0) -> None:
+    """The daemon says how it is."""
+    at = utc_now() - timedelta(seconds=seconds_ago)
+    seat.trader.store.write_beat(Beat(at, at, at, None, sentence))
+
+
+def asset(seat: Seat, symbol: str = "BTC/USD") -> dict[str, Any]:
+    found: list[dict[str, Any]] = seat.run("status", "--json").json["assets"]
+    return next(one for one in found if one["symbol"] == symbol)
+
+
+@pytest.fixture
+def well(seat: Seat) -> Iterator[Seat]:
+    seat.books.add_asset()
+    seat.trader.recover()
+    beat(seat)
+    yield seat
+
+
+def test_one_glance_tells_that_all_is_well(well: Seat) -> None:
+    said = well.run("status")
+    assert said.code == 0, said.out
+    assert said.out.splitlines()[0] == "All is well."
+    assert "Daemon: 1 assets: 1 watching; started 0 s ago, spoke 0 s ago" in said.out
+
+
+def test_a_daemon_that_is_down_is_said_and_the_rest_is_shown_all_the_same(well: Seat) -> None:
+    beat(well, seconds_ago=3600)
+    said = well.run("status")
+    assert said.code == 1
+    assert said.out.splitlines()[0] == "Not well:"
+    assert "the daemon is down; it last spoke 60 min ago. `systemctl start dcabot` starts it" in said.out
+    assert "BTC/USD" in said.out
+
+
+def test_a_daemon_that_never_ran_is_said(seat: Seat) -> None:
+    said = seat.run("status")
+    assert said.code == 1
+    assert "the daemon has never run on this database" in said.out
+    assert "No assets yet; `dcabot asset add` adds one." in said.out
+
+
+def test_a_sick_daemon_is_not_well(well: Seat) -> None:
+    beat(well, "NOT WELL: trade updates is down for 70 s: refused")
+    said = well.run("status", "--json")
+    assert said.code == 1
+    assert said.json["well"] is False
+    assert "trade updates is down" in said.json["troubles"][0]
+
+
+def test_an_asset_that_cannot_trade_is_not_well(well: Seat) -> None:
+    well.books.add_asset("FOO/USD")
+    well.trader.recover()
+    said = well.run("status", "--json")
+    assert said.code == 1
+    assert said.json["troubles"] == ["FOO/USD: asset_symbol FOO/USD: Alpaca does not know this crypto pair"]
+
+
+def test_what_comes_next_follows_the_cycle(well: Seat) -> None:
+    assert asset(well)["next"] == "buys 20.00 USD at the next quote"
+    well.alpaca.faults.hold_fills()
+    well.trade("60000", "60010", is_filled=False)
+    told = asset(well)
+    assert (told["state"], told["next"]) == ("buying", "waits for its order")
+    assert told["open_order"].startswith("buy 0.000333277 at 60,010.00, accepted since")
+    well.alpaca.faults.hold_fills(False)
+    well.trade("60000", "60010")
+    told = asset(well)
+    assert told["next"] == "sells all at bid 60,610.10, buys 20.00 USD at ask 59,109.85"
+    assert Decimal(told["next_safety_price"]) == Decimal("59109.85")
+    assert Decimal(told["take_profit_price"]) == Decimal("60610.10")
+    assert Decimal(told["average_price"]) == Decimal("60010")
+    assert Decimal(told["bid"]) == 60000
+    assert Decimal(told["unrealised_profit"]) < 0
+    well.trade("60700", "60710")
+    told = asset(well)
+    assert told["state"].startswith("cooldown until ")
+    assert told["next"] == "buys 20.00 USD after the cooldown, or at ask 59,486.00"
+
+
+def test_the_last_safety_order_leaves_only_the_sale(well: Seat) -> None:
+    well.books.execute("UPDATE dca_assets SET max_safety_orders = 0")
+    well.trade("60000", "60010")
+    assert asset(well)["next"] == "sells all at bid 60,610.10"
+    assert asset(well)["next_safety_price"] is None
+
+
+def test_a_disabled_asset_still_sells(well: Seat) -> None:
+    well.trade("60000", "60010")
+    well.run("asset", "disable", "BTC/USD")
+    told = asset(well)
+    assert told["next"] == "sells all at bid 60,610.10"
+    assert told["state"] == "watching, no new buys"
+
+
+def test_coins_that_no_cycle_owns_are_why_nothing_happens(well: Seat) -> None:
+    well.alpaca.transfer("BTC", "0.5", "60000")
+    assert asset(well)["next"] == "nothing while Alpaca shows 0.5 that no cycle owns"
+
+
+def test_a_refused_order_is_told_with_its_next_try(well: Seat) -> None:
+    refusal = {"code": 40310000, "message": "insufficient balance for USD"}
+    well.alpaca.faults.respond(403, refusal, "POST", "/v2/orders", times=None)
+    for _ in range(6):
+        well.trade("60000", "60010", is_filled=False)
+        well.books.execute("UPDATE dca_orders SET closed_at = datetime(closed_at, '-20 seconds')")
+    well.trade("60000", "60010", is_filled=False)
+    assert asset(well)["state"].startswith("watching, refused: again at ")
+
+
+def test_without_the_exchange_the_books_are_shown(well: Seat) -> None:
+    well.trade("60000", "60010")
+    well.alpaca.faults.refuse_connections()
+    try:
+        said = well.run("status", "--json")
+    finally:
+        well.alpaca.faults.refuse_connections(False)
+    assert said.code == 0
+    assert "Not checked against Alpaca: no connection" in said.json["notes"][0]
+    assert said.json["assets"][0]["bid"] is None
+    assert said.json["assets"][0]["take_profit_price"]
+
+
+def test_the_names_of_json_are_stable(well: Seat) -> None:
+    told = well.run("status", "--json").json
+    assert list(told) == ["well", "at", "troubles", "notes", "daemon", "assets"]
+    assert list(told["daemon"]) == ["sentence", "started_at", "beat_at", "quote_at", "trade_update_at"]
+    assert list(told["assets"][0]) == [
+        "symbol", "enabled", "state", "held", "average_price", "bid", "next_safety_price", "take_profit_price",
+        "open_order", "unrealised_profit", "next", "trouble",
+    ]  # fmt: skip
+
+
+def test_it_agrees_with_a_running_daemon(start: Start, seat: Seat) -> None:
+    seat.books.add_asset()
+    with start(seat.books) as daemon:
+        daemon.until_ready()
+        daemon.until(lambda: seat.books.cycles()[-1:] and seat.books.cycles()[-1][1] != "0", "a base order")
+        until(lambda: seat.run("status").code == 0, "the daemon's beat")
+        assert daemon.stop()[0] == 0
+
+
+def watch(seat: Seat, folder: Path, **streams: Any) -> "subprocess.Popen[bytes]":
+    variables = environment(folder, seat.alpaca.env(), seat.books.environment, TERM="xterm", COLUMNS="160")
+    words = [sys.executable, "-m", "dcabot", "status", "--watch"]
+    return subprocess.Popen(words, cwd=folder, env=variables, stderr=subprocess.PIPE, **streams)
+
+
+def test_watching_goes_on_until_ctrl_c_and_ends_with_the_last_verdict(well: Seat, tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    with watch(well, tmp_path, stdout=theirs) as process:
+        os.close(theirs)
+        seen = b""
+        while b"All is well." not in seen:
+            seen += os.read(ours, 65536)
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        while process.poll() is None:  # what it still draws must be read
+            try:
+                os.read(ours, 65536)
+            except OSError:
+                break
+        assert process.wait(30) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    os.close(ours)
+
+
+def test_watching_into_a_pipe_prints_each_look(well: Seat, tmp_path: Path) -> None:
+    with watch(well, tmp_path, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        seen = 0
+        while seen < 2:
+            seen += process.stdout.readline().startswith(b"All is well.")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("words", [("--json", "--watch"), ("BTC/USD",), ("--jsn=1",)])
+def test_wrong_usage_is_one_line(seat: Seat, words: tuple[str, ...]) -> None:
+    said = seat.run("status", *words)
+    assert said.code == 2
+    assert said.line.startswith("dcabot status: ")
