@@ -198,6 +198,7 @@ def test_an_exchange_that_goes_and_comes_back(small_books: Books, alpaca: Simula
         daemon.until(lambda: is_fed(daemon, 2), "the watchdog to be fed again")
 
 
+@pytest.mark.slow
 def test_questions_that_are_never_answered_hold_up_neither_orders_nor_the_signs_of_life(
     small_books: Books, alpaca: Simulator, start: Start
 ) -> None:
@@ -290,6 +291,7 @@ def test_a_quiet_market_is_no_mute_socket(small_books: Books, tmp_path: Path) ->
             assert not daemon.said("reconnecting")
 
 
+@pytest.mark.slow
 def test_market_data_that_is_refused_starves_the_watchdog_until_it_is_back(
     small_books: Books, alpaca: Simulator, start: Start
 ) -> None:
