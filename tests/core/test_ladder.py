@@ -2,9 +2,10 @@
 
 from decimal import Decimal
 
-from dcabot.core.ladder import ladder, most_spent
+from dcabot.core.ladder import ladder, most_spent, still_to_spend
 from dcabot.core.ledger import FEE_RATIO_MAX
-from tests.builders import make_asset, make_instrument
+from dcabot.core.model import OrderStatus, Purpose
+from tests.builders import make_asset, make_cycle, make_instrument, make_order
 
 
 def test_each_rung_lies_the_deviation_below_the_one_before() -> None:
@@ -30,3 +31,15 @@ def test_a_ladder_never_spends_more_than_it_says_and_counts_the_highest_fee() ->
 
 def test_without_safety_orders_there_is_one_rung() -> None:
     assert len(ladder(make_asset(safety_count_max=0), make_instrument(), Decimal(100))) == 1
+
+
+def test_what_is_bought_or_ordered_is_no_longer_to_be_spent() -> None:
+    asset = make_asset(base_notional=20, safety_notional=10, safety_count_max=3)
+    base = make_order(filled="0.2")
+    assert still_to_spend(asset, None) == still_to_spend(asset, make_cycle()) == 50
+    assert still_to_spend(asset, make_cycle(make_order(status=OrderStatus.REJECTED))) == 50
+    assert still_to_spend(asset, make_cycle(base)) == 30
+    assert still_to_spend(asset, make_cycle(base, make_order(Purpose.SAFETY))) == 20
+    safeties = [make_order(Purpose.SAFETY, filled="0.1", number=n) for n in range(4)]
+    assert still_to_spend(asset, make_cycle(base, *safeties)) == 0
+    assert still_to_spend(make_asset(enabled=False), make_cycle(base)) == 0

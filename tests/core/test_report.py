@@ -2,9 +2,10 @@
 
 from decimal import Decimal as D
 
-from dcabot.core.model import Purpose
-from dcabot.core.report import profit
-from tests.builders import make_order
+from dcabot.core.model import CycleStatus, Purpose
+from dcabot.core.report import Fees, profit, report
+from dcabot.core.snapshot import Fill
+from tests.builders import make_cycle, make_order, make_time
 
 
 def test_profit_is_what_came_in_less_what_went_out_and_the_fee_on_the_sale() -> None:
@@ -15,3 +16,33 @@ def test_profit_is_what_came_in_less_what_went_out_and_the_fee_on_the_sale() -> 
 
 def test_an_order_that_never_filled_earns_and_costs_nothing() -> None:
     assert profit([make_order(), make_order(Purpose.TAKE_PROFIT)]) == 0
+
+
+def test_single_fills_count_where_all_of_them_are_known() -> None:
+    """An average price of a cheap coin is rounded; and the fee of each fill goes up to the cent."""
+    sold = make_order(Purpose.TAKE_PROFIT, filled="3", price="10.3333333333", order_id="a")
+    fills = [Fill("a", D(1), D(price), make_time()) for price in (10, 10, 11)]
+    bought = make_order(filled="3", price="10", fee_quantity="0")
+    assert profit([bought, sold], Fees(fills={"a": fills})) == 31 - 30 - D("0.03") * 3
+    assert profit([bought, sold], Fees(fills={"a": fills[:2]})) == D("30.9999999999") - 30 - D("0.08")
+
+
+def test_what_was_not_sold_counts_at_its_cost() -> None:
+    bought = make_order(filled="1", price="100", fee_quantity="0.0025")
+    told = report(make_cycle(bought, status=CycleStatus.COMPLETE, completed_at=60))
+    assert told is not None
+    assert (told.unsold, told.unsold_cost) == (D("0.9975"), D("99.75"))
+    assert told.profit == D("-0.25")
+    assert told.duration.seconds == 60
+
+
+def test_dust_counts_as_sold() -> None:
+    bought = make_order(filled="1", price="100", fee_quantity="0")
+    sold = make_order(Purpose.TAKE_PROFIT, filled="0.999", price="102")
+    told = report(make_cycle(bought, sold, status=CycleStatus.COMPLETE))
+    assert told is not None
+    assert told.unsold == 0
+
+
+def test_a_cycle_without_fills_is_no_line() -> None:
+    assert report(make_cycle(make_order(), status=CycleStatus.ERROR)) is None
