@@ -28,6 +28,7 @@ TROUBLES = (
     ("db: lost after commit", 0.006),
     ("db: read only", 0.0005),
 )
+SLOW = (("db: slow", 0.06),)
 LOCK = " FOR UPDATE"
 LOCK_WAIT_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
@@ -93,7 +94,7 @@ class Books:
             return
         if sql.endswith(LOCK) or not sql.startswith("SELECT"):
             self.begin()
-        elif self.world.actor is not None and self.world.chance.roll("statement") < 0.03:
+        elif self.world.actor is not None and self.world.chance.roll("statement") < 0.08:
             # Another session may commit between two plain reads.
             self.world.pause(self.world.chance.between("statement pause", 0.0, 0.3))
 
@@ -213,7 +214,8 @@ class SimDatabase(Database):
     def _door(self, which: str) -> None:
         chance = self.world.chance
         rolled = chance.roll("db latency")
-        self.world.pause(0.0005 + 0.01 * rolled if rolled < 0.97 else 1.0 * rolled)
+        slowness = chance.fault("db slow", "slow", SLOW)
+        self.world.pause(chance.between("db slowness", 0.1, 3.0) if slowness else 0.0005 + 0.01 * rolled)
         may_crash(self.program, which)
 
 

@@ -6,7 +6,7 @@ import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from dcabot.adapters.config import ConfigError
@@ -31,20 +31,19 @@ class Parts:
     broker: Any
     executor: Executor
     clock: Callable[[], datetime]
-    stale_seconds: int
+    limits: Limits
     config: Any
 
     def sync(self, laws: tuple[str, ...] = tuple(LAWS)) -> Sync:
-        limits = Limits(stale=timedelta(seconds=self.stale_seconds))
-        return Sync(self.store, self.broker, self.executor, self.clock, limits, laws)
+        return Sync(self.store, self.broker, self.executor, self.clock, self.limits, laws)
 
 
 class Caretakers:
     """Starts them as the timers do: each run is a process of its own, beside whoever runs."""
 
-    def __init__(self, world: World, books: Books, exchange: Exchange, stale_seconds: int) -> None:
+    def __init__(self, world: World, books: Books, exchange: Exchange, limits: Limits) -> None:
         self.world, self.books, self.exchange = world, books, exchange
-        self.stale_seconds = stale_seconds
+        self.limits = limits
         self.running: list[Program] = []
         self.on_broker: Callable[[SimBroker], None] = lambda broker: None
         self._parts: dict[int, Parts] = {}
@@ -58,7 +57,7 @@ class Caretakers:
         self.on_broker(broker)
         config = types.SimpleNamespace(orphan_orders=types.SimpleNamespace(value="own"))
         executor = Executor(store, broker, self.world.clock)  # type: ignore[arg-type]
-        parts = Parts(store, broker, executor, self.world.clock, self.stale_seconds, config)
+        parts = Parts(store, broker, executor, self.world.clock, self.limits, config)
         self._parts[id(program)] = parts
         program.start(self._main, program, name)
         return program

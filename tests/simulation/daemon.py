@@ -45,14 +45,13 @@ class Ended(Exception):
 class Daemon:
     """One daemon process: its trader, its lanes, its streams."""
 
-    def __init__(self, world: World, books: Books, exchange: Exchange, name: str, stale_seconds: int) -> None:
+    def __init__(self, world: World, books: Books, exchange: Exchange, name: str, limits: Limits) -> None:
         self.world = world
         self.program = Program(world, name)
         self.database = SimDatabase(books, self.program)
         self.store = SimStore(self.database, world.clock)
         self.broker = SimBroker(exchange, self.program)
         executor = Executor(self.store, self.broker, world.clock)  # type: ignore[arg-type]
-        limits = Limits(stale=timedelta(seconds=stale_seconds))
         sync = Sync(self.store, self.broker, executor, world.clock, limits, tuple(LAWS))  # type: ignore[arg-type]
         self.trader = Trader(self.store, self.broker, executor, sync, world.clock, QUOTE_MAX_AGE)  # type: ignore[arg-type]
         self.feeds = Feeds(world, self.program)

@@ -1,6 +1,7 @@
 """Machines and their troubles: the supervisor of the daemons, timers, outages, streams, clocks."""
 
 from dcabot.core.model import Quote
+from dcabot.core.reconcile import Limits
 from dcabot.core.venue import Event
 from tests.simulation.books import Books
 from tests.simulation.caretakers import CARETAKERS, Caretakers
@@ -26,12 +27,10 @@ JUMPS = (("clock: jumps ahead", 0.06), ("clock: jumps back", 0.06), ("clock: lea
 class Machines:
     """systemd, NTP, the network and the server room."""
 
-    def __init__(
-        self, world: World, books: Books, exchange: Exchange, caretakers: Caretakers, stale_seconds: int
-    ) -> None:
+    def __init__(self, world: World, books: Books, exchange: Exchange, caretakers: Caretakers, limits: Limits) -> None:
         self.world, self.chance = world, world.chance
         self.books, self.exchange, self.caretakers = books, exchange, caretakers
-        self.stale_seconds = stale_seconds
+        self.limits = limits
         self.daemons: list[Daemon] = []
         self.has_jumped = False
         self.has_restarted_database = False
@@ -46,7 +45,7 @@ class Machines:
 
     def start_daemon(self) -> None:
         self._born += 1
-        daemon = Daemon(self.world, self.books, self.exchange, f"daemon-{self._born}", self.stale_seconds)
+        daemon = Daemon(self.world, self.books, self.exchange, f"daemon-{self._born}", self.limits)
         self.daemons = [one for one in self.daemons if not one.program.is_dead]
         self.daemons.append(daemon)
         daemon.program.at_end.append(self._supervise)

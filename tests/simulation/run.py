@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 
+from dcabot.core.reconcile import Limits
 from dcabot.core.venue import Event
 from tests.simulation import laws
 from tests.simulation.books import Books
@@ -77,11 +79,15 @@ class Run:
         symbols = tuple(one.symbol for one in LISTED)[:count] if count > 1 else (
             chance.pick("asset", tuple(one.symbol for one in LISTED)),
         )  # fmt: skip
-        stale_seconds = chance.pick("stale", (30, 60, 300))
+        # A shorter grace than the real one makes void orders surface often, where two minutes make it rare.
+        limits = Limits(
+            grace=timedelta(seconds=chance.pick("grace", (20, 45, 120))),
+            stale=timedelta(seconds=chance.pick("stale", (30, 60, 300))),
+        )
         self.books = Books(world)
         self.exchange = Exchange(world, LISTED, Decimal(chance.pick("cash", ("100000", "100000", "600", "60"))))
-        self.caretakers = Caretakers(world, self.books, self.exchange, stale_seconds)
-        self.machines = Machines(world, self.books, self.exchange, self.caretakers, stale_seconds)
+        self.caretakers = Caretakers(world, self.books, self.exchange, limits)
+        self.machines = Machines(world, self.books, self.exchange, self.caretakers, limits)
         self.market = Market(world, self.exchange, symbols, self.machines.tell_quote)
         self.people = People(world, self.books, self.exchange, self.market)
         self.scene = Scene(world, self.books, self.exchange, self.market, self.people, self.machines, Rows())
