@@ -164,7 +164,7 @@ def test_db_without_an_action_is_wrong_usage(capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit) as stop:
         main([])
     assert stop.value.code == 2
-    assert "init" in capsys.readouterr().err
+    assert "action" in capsys.readouterr().err
 
 
 def test_db_init_tells_a_server_that_is_not_there_from_a_wrong_name(
