@@ -17,6 +17,7 @@ from tests.simulation.run import Planted, Result, play
 from tests.simulation.shrink import script, shrink
 
 CHUNK = 25
+SAID_EVERY = 1000  # where no progress bar can be shown
 
 
 def main(argv: list[str]) -> int:
@@ -51,6 +52,7 @@ def _many(seeds: range, jobs: int, planted: Planted | None) -> int:
     failures: list[Result] = []
     seen: Counter[str] = Counter()
     steps = hours = 0.0
+    done = 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task("seeds", total=len(seeds))
@@ -60,7 +62,11 @@ def _many(seeds: range, jobs: int, planted: Planted | None) -> int:
             if not result.is_good:
                 failures.append(result)
                 progress.console.print(f"seed {result.seed}: {result.why}", style="red", markup=False)
+            done += 1
             progress.update(task, advance=1, description=f"seeds, {len(failures)} failed")
+            if done % SAID_EVERY == 0 and not console.is_terminal:
+                rate = done / (time.monotonic() - began)
+                progress.console.print(f"{done} seeds, {len(failures)} failed, {rate:.1f} seeds a second", markup=False)
     seconds = time.monotonic() - began
     _summary(console, len(seeds), seen)
     console.print(
