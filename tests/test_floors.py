@@ -22,7 +22,9 @@ DATABASE = tuple(
     f"dcabot.adapters.{name}"
     for name in ("engines", "schema", "migrations", "database", "store", "assets", "privileges")
 )
-EXCHANGE = tuple(f"dcabot.adapters.{name}" for name in ("wire", "budget", "transport", "broker", "link", "streams"))
+EXCHANGE = tuple(
+    f"dcabot.adapters.{name}" for name in ("wire", "budget", "transport", "broker", "bars", "link", "streams")
+)
 # What the third floor works through.
 WORK = ("dcabot.adapters.store", "dcabot.adapters.database", "dcabot.adapters.broker")
 

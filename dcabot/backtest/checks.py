@@ -16,6 +16,7 @@ from dcabot.backtest.reading import BadPrices, Columns, candles_of, read, shown
 
 MISSING_MAX = Decimal("0.01")  # of the candles; beyond it a result would be about prices nobody knows
 SECOND = 1_000_000
+Period = tuple[datetime | None, datetime | None]  # from, and up to and without
 STEP_MAX = 86_400  # seconds: of a day's order of prices nobody knows anything
 
 
@@ -41,8 +42,8 @@ class Lines:
         return f"{path}, line {first_line + row - first_row}"
 
 
-def load(paths: Sequence[Path], now: datetime, allow_gaps: bool = False) -> Source:
-    """The candles of these files, one after another. Raises BadPrices."""
+def load(paths: Sequence[Path], now: datetime, period: Period = (None, None), allow_gaps: bool = False) -> Source:
+    """The candles of these files, one after another, as far as they are in the period. Raises BadPrices."""
     parts: list[Columns] = []
     files: list[tuple[Path, int, int]] = []
     rows = 0
@@ -51,7 +52,19 @@ def load(paths: Sequence[Path], now: datetime, allow_gaps: bool = False) -> Sour
         files.append((path, rows, layout.first_line))
         rows += sum(len(block) for block in columns.blocks[0])
         parts.append(columns)
-    return checked(_joined(parts), Lines(tuple(files), rows), now, allow_gaps)
+    return _within(checked(_joined(parts), Lines(tuple(files), rows), now, allow_gaps), period)
+
+
+def _within(source: Source, period: Period) -> Source:
+    candles = source.candles
+    begin, end = (
+        default if at is None else int(np.searchsorted(candles.at, microseconds(at)))
+        for at, default in zip(period, (0, len(candles)), strict=True)
+    )
+    if end - begin < 2:
+        there = f"they go from {candles.begins_at:%Y-%m-%d %H:%M} to {candles.ends_at:%Y-%m-%d %H:%M}"
+        raise BadPrices(f"fewer than two candles are in that period; {there}")
+    return replace(source, candles=candles.part(begin, end))
 
 
 def _joined(parts: Sequence[Columns]) -> Candles:

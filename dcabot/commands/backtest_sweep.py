@@ -1,0 +1,201 @@
+"""The search of `dcabot backtest --sweep`: many settings on all cores, and what to think of the best of them."""
+
+import argparse
+import json
+import multiprocessing
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from dcabot.adapters import assets
+from dcabot.adapters.assets import COLUMNS, INTEGERS, AssetError, Value
+from dcabot.backtest.checks import Source
+from dcabot.backtest.run import Setup
+from dcabot.backtest.sweep import TRIES_MAX, Periods, Trial, Values, Verdict, attempt, choices, count, judged, split
+from dcabot.commands import DONE, backtest_output
+from dcabot.commands.asset import _number
+from dcabot.commands.console import console, percent, table, usd
+from dcabot.core.model import Asset
+from dcabot.core.money import ratio, text
+from dcabot.core.rules import faults
+
+STEPS_MAX = 10_000
+TOP = 10  # of the trials, by training: what the verdict speaks of
+
+SHORT = {
+    "base_order_amount": "base",
+    "safety_order_amount": "safety",
+    "max_safety_orders": "max",
+    "safety_order_deviation": "drop %",
+    "take_profit_percent": "profit %",
+    "cooldown_period": "cooldown",
+    "buy_order_price_deviation_percent": "restart %",
+}
+
+
+def add_flags(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--sweep",
+        action="append",
+        type=_values,
+        metavar="COLUMN=VALUES",
+        help="try these: take-profit-percent=1,1.5,2 or =1:3:0.5; several make a grid",
+    )
+    group.add_argument("--random", type=int, metavar="N", help="not the whole grid but N of it, drawn by chance")
+    group.add_argument("--seed", type=int, default=0, help="of --random")
+    group.add_argument("--held-out", type=_number, default=Decimal(30), help="percent at the end to judge by (30)")
+    group.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one for each core)")
+    group.add_argument("--top", type=int, default=20, help="how many are shown (default: 20)")
+
+
+def _values(words: str) -> tuple[str, tuple[Decimal, ...]]:
+    name, equals, values = words.replace("-", "_", words.partition("=")[0].count("-")).partition("=")
+    if name not in COLUMNS or not equals:
+        raise argparse.ArgumentTypeError(f"{words!r} is no COLUMN=VALUES; columns are {', '.join(COLUMNS)}")
+    first, *more = values.split(":")
+    if not more:
+        return name, tuple(_number(one) for one in values.split(","))
+    if len(more) > 2:
+        raise argparse.ArgumentTypeError(f"{values!r} is not FROM:TO:STEP")
+    begin, end, step = _number(first), _number(more[0]), _number(more[1]) if len(more) == 2 else Decimal(1)
+    if step <= 0 or end < begin or (end - begin) / step > STEPS_MAX:
+        raise argparse.ArgumentTypeError(f"{values!r} does not go up from FROM to TO by STEP")
+    return name, tuple(begin + step * number for number in range(int((end - begin) / step) + 1))
+
+
+def sweep(args: argparse.Namespace, columns: dict[str, Value], setup: Setup, source: Source) -> int:
+    values: Values = dict(args.sweep)
+    _check(args, values)
+    periods = split(source.candles, ratio(args.held_out))
+    if min(len(periods.training), len(periods.held_out)) < 2:
+        raise AssetError(f"--held-out {args.held_out} leaves one of the two periods without candles")
+    wanted = choices(values, args.random, args.seed)
+    work = Work(setup, periods, columns)
+    with backtest_output.progress("settings") as told:
+        trials = list(_tried(work, wanted, args.jobs, told))
+    found = sorted((one for one in trials if one is not None), key=lambda one: one.score, reverse=True)
+    left_out = len(trials) - len(found)
+    if not found:
+        raise AssetError("none of these settings can work; `dcabot asset add` would say why of each")
+    if args.json:
+        print(json.dumps([_row(one) for one in found], indent=2))
+    elif args.csv:
+        backtest_output.print_rows([_row(one) for one in found])
+    else:
+        _print(args, values, periods, found, left_out)
+    return DONE
+
+
+def _check(args: argparse.Namespace, values: Values) -> None:
+    if args.html or args.cycles or args.fills:
+        raise AssetError("--html, --cycles and --fills are of one backtest, not of a --sweep")
+    if args.random is None and count(values) > TRIES_MAX:
+        raise AssetError(f"that grid has {count(values):,} settings; --random N tries N of them")
+    if args.jobs < 1 or args.top < 1 or (args.random is not None and args.random < 1):
+        raise AssetError("--jobs, --top and --random must be at least 1")
+    for name in INTEGERS & values.keys():
+        if any(one != int(one) or one < 0 for one in values[name]):
+            raise AssetError(f"{name} takes whole numbers")
+
+
+# --- in the processes ---
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What every trial needs; sent to each process once."""
+
+    setup: Setup
+    periods: Periods
+    columns: dict[str, Value]
+
+    def asset(self, settings: dict[str, Decimal]) -> Asset:
+        given: dict[str, Value] = {name: int(one) if name in INTEGERS else one for name, one in settings.items()}
+        return assets.preview(self.setup.asset.symbol, {**self.columns, **given})
+
+
+_work: list[Work] = []
+
+
+def _begin(work: Work) -> None:
+    _work[:] = [work]
+
+
+def _try(settings: dict[str, Decimal]) -> Trial | None:
+    """None when these settings cannot work."""
+    work = _work[0]
+    asset = work.asset(settings)
+    if faults(asset, work.setup.instrument):
+        return None
+    return attempt(replace(work.setup, asset=asset), settings, work.periods)
+
+
+def _tried(
+    work: Work, wanted: Sequence[dict[str, Decimal]], jobs: int, told: backtest_output.Told
+) -> Iterable[Trial | None]:
+    """Every trial, in the order of `wanted`."""
+    if jobs == 1:
+        _begin(work)
+        for number, settings in enumerate(wanted, start=1):
+            yield _try(settings)
+            told(number, len(wanted))
+        return
+    with multiprocessing.get_context("spawn").Pool(min(jobs, len(wanted)), _begin, (work,)) as pool:
+        size = max(1, min(64, len(wanted) // (jobs * 8)))
+        for number, trial in enumerate(pool.imap(_try, wanted, size), start=1):
+            yield trial
+            told(number, len(wanted))
+
+
+# --- what is shown ---
+
+
+def _row(trial: Trial) -> dict[str, object]:
+    both = {"training": trial.training, "held_out": trial.held_out}
+    rows = {
+        f"{period}_{name}": value for period, one in both.items() for name, value in backtest_output.row(one).items()
+    }
+    return {**{name: text(value) for name, value in trial.settings.items()}, **rows}
+
+
+def _print(args: argparse.Namespace, values: Values, periods: Periods, trials: Sequence[Trial], left_out: int) -> None:
+    out = console()
+    training, held_out = periods.training, periods.held_out
+    out.print(
+        f"{args.symbol}: {len(trials):,} settings tried on {training.begins_at:%Y-%m-%d} to "
+        f"{training.ends_at:%Y-%m-%d}, judged on {held_out.begins_at:%Y-%m-%d} to {held_out.ends_at:%Y-%m-%d}"
+        + (f"; {left_out:,} cannot work and were left out" if left_out else "")
+        + ".\nPercentages are of the capital that must lie ready. Best in training first:\n"
+    )
+    headings = [*(SHORT[name] for name in values), "capital", "training: profit", "%", "cycles", "drawdown"]
+    headings += ["held out: profit", "%", "cycles", "drawdown"]
+    out.print(table(headings, (_cells(one) for one in trials[: args.top])))
+    out.print("\n" + warning(judged(trials, TOP)))
+
+
+def _cells(trial: Trial) -> list[str]:
+    cells = [text(value) for value in trial.settings.values()]
+    cells.append(usd(trial.training.capital))
+    for one in (trial.training, trial.held_out):
+        cells += [usd(one.profit), percent(one.of_capital(one.profit)), f"{one.cycles}", usd(one.deepest_fall)]
+    return cells
+
+
+def warning(verdict: Verdict) -> str:
+    """What to think of the best of many tries, in plain words."""
+    top = f"best {verdict.top}" if verdict.top > 1 else "best"
+    sentences = [
+        f"The {top} of {verdict.trials:,} earned {percent(verdict.top_training)} in training (the middle one of them) "
+        f"and {percent(verdict.top_held_out)} in the period that the search had not seen, where the middle one of all "
+        f"earned {percent(verdict.all_held_out)}.",
+        f"{verdict.top_that_lost} of the {top} lost money there." if verdict.top_that_lost else "",
+        "Choosing the best of many tries on the same past finds what fitted that past: part of it is luck, and luck "
+        "does not come again. The more settings are tried, the more of it there is. Judge by the held-out columns "
+        "alone, and do not search again until they please: then they are training too.",
+    ]
+    if verdict.top_held_out <= verdict.all_held_out:
+        sentences.insert(
+            2, "So the search found nothing that lasted: its winners did no better there than any other settings."
+        )
+    return "\n".join(sentence for sentence in sentences if sentence)
