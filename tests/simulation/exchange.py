@@ -186,7 +186,8 @@ class SimBroker:
     def __init__(self, exchange: Exchange, program: Program) -> None:
         self.exchange, self.program = exchange, program
         self.world, self.chance = exchange.world, exchange.world.chance
-        self._budget = Budget(self.world.monotonic, self.world.pause)
+        # A real clock moves by itself; this one would stand still for a pause that is too small for a float.
+        self._budget = Budget(self.world.monotonic, lambda seconds: self.world.pause(max(seconds, 0.001)))
         self.on_send: Callable[[Program, str, Order], None] = lambda program, symbol, order: None
         self.invents_emptiness = False  # a planted bug: a failed query is answered with "nothing there"
 

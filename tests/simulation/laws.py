@@ -123,6 +123,18 @@ def base_order_honours_the_cooldown(scene: Scene, before: OrderRow | None, after
     scene.world.saw("early restart")
 
 
+def refused_orders_are_not_repeated_in_a_burst(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:
+    """Rule 8. Harm: a refusal asked for again and again, until the rate limit keeps the take profit out too."""
+    if before is not None or scene.machines.has_jumped:
+        return
+    former = [one for one in scene.rows.orders_of(after.cycle_id) if one.side == after.side and one.id < after.id]
+    if not former or former[-1].status != "rejected" or former[-1].filled or not former[-1].closed_at:
+        return
+    pause = (after.created_at or former[-1].closed_at) - former[-1].closed_at
+    if pause < timedelta(seconds=1):
+        scene.fail("rule 8 no burst", f"{after.name} follows the refusal of {former[-1].name} after {pause}")
+
+
 ROW_LAWS = (
     one_order_at_a_time,
     books_never_tell_more_than_happened,
@@ -131,6 +143,7 @@ ROW_LAWS = (
     spends_no_more_than_the_ladder,
     sells_only_over_the_floor,
     base_order_honours_the_cooldown,
+    refused_orders_are_not_repeated_in_a_burst,
 )
 
 

@@ -19,7 +19,7 @@ OPEN = frozenset({"intended", "accepted", "partially_filled"})
 OVER = frozenset({"complete", "error"})
 STEPS = {one.symbol: one.quantity_step for one in LISTED}
 ORDER_COLUMNS = "id, client_order_id, cycle_id, purpose, side, quantity, limit_price, status, order_id, "
-ORDER_COLUMNS += "filled_quantity, filled_price, fee_quantity"
+ORDER_COLUMNS += "filled_quantity, filled_price, fee_quantity, created_at, closed_at"
 CYCLE_COLUMNS = "id, asset_id, status, quantity, average_purchase_price, safety_orders, last_order_fill_price, "
 CYCLE_COLUMNS += "latest_order_id, completed_at"
 ASSET_COLUMNS = "id, asset_symbol, is_enabled, base_order_amount, safety_order_amount, max_safety_orders, "
@@ -40,6 +40,8 @@ class OrderRow:
     filled: Decimal
     price: Decimal | None
     fee: Decimal | None
+    created_at: datetime | None
+    closed_at: datetime | None
 
     @property
     def is_open(self) -> bool:
@@ -104,7 +106,7 @@ class Rows:
                 before = self.orders.get(raw[1])
                 after = OrderRow(
                     raw[0], raw[1], raw[2], raw[3], raw[4], Decimal(raw[5]), _decimal(raw[6]), raw[7], raw[8],
-                    Decimal(raw[9]), _decimal(raw[10]), _decimal(raw[11]),
+                    Decimal(raw[9]), _decimal(raw[10]), _decimal(raw[11]), _instant(raw[12]), _instant(raw[13]),
                 )  # fmt: skip
                 self.orders[raw[1]] = after
                 changed.append((before, after))
