@@ -130,7 +130,7 @@ class Machine:
         enter = ["nsenter", "--target", str(self._leader()), "--all", "--wd", "env", "-i"]
         settings = [f"PATH={PATH}", "HOME=/root", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"]
         return subprocess.run(
-            [*enter, *settings, "sh", "-c", command],
+            [*enter, *settings, "sh", "-c", f"cd /root\n{command}"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -428,7 +428,8 @@ def test_a_backup_is_restored_as_documented(machine: Machine) -> None:
     machine.run(documented("Restore"))
     assert machine.sql("SELECT COUNT(*), MAX(client_order_id) FROM dca_orders") == before
     running(machine)
-    machine.run("systemctl start 'dcabot-*.timer' && dcabot status && dcabot report")
+    until(lambda: machine.attempt("dcabot status && dcabot report").returncode == 0, "a daemon that is well", 60)
+    assert machine.show("dcabot-order-manager.timer", "ActiveState") == "active"
 
 
 def test_remove_keeps_everything_and_installing_again_finds_it(machine: Machine) -> None:
@@ -463,7 +464,7 @@ def test_it_moves_to_another_host_as_documented(machine: Machine) -> None:
     machine.run(documented("Move to another host", 1), seconds=400)
     running(machine)
     assert machine.sql("SELECT COUNT(*) > 0 FROM dca_orders") == [["1"]]
-    machine.run(documented("Watch"))
+    until(lambda: machine.attempt(documented("Watch")).returncode == 0, "a daemon that is well", 60)
     machine.run(documented("Move to another host", 0))
     assert machine.show("dcabot", "ActiveState") == "inactive"
     machine.run(documented("Uninstall", 1))
