@@ -155,6 +155,7 @@ def trade(alpaca: Simulator, records: list[Record]) -> None:
     until(lambda: alpaca.orders()[-1]["status"] == "canceled")
     alpaca.advance(86_400)
     alpaca.set_quote("BTC/USD", "61000", "61010")
+    alpaca.set_quote("BTC/USD", "61001", "61011")  # only the first order book is a reset
     alpaca.advance(60)
 
 

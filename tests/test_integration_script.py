@@ -1,0 +1,206 @@
+"""`integration_test.py` itself: what it runs, refuses, cleans up and records. The simulator stands for the account."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dcabot.simulator import Simulator
+from tests.programs import ROOT, Books, alpaca_for_tests, environment, sqlite_books, until
+from tests.simulator.test_recorded import differences, samples, story
+
+SCRIPT = ROOT / "integration_test.py"
+
+
+def start(folder: Path, variables: dict[str, str], *words: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-u", str(SCRIPT), *words],
+        cwd=folder,
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def run(folder: Path, variables: dict[str, str], *words: str) -> tuple[int, str]:
+    with start(folder, variables, *words) as process:
+        told, _ = process.communicate(timeout=600)
+    return process.returncode, told
+
+
+@pytest.fixture
+def account() -> Iterator[Simulator]:
+    """An account that was there before, whose prices the script cannot command."""
+    with alpaca_for_tests() as alpaca:
+        alpaca.set_quote("BTC/USD", "60000", "60010")
+        yield alpaca
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Books:
+    return sqlite_books(tmp_path)
+
+
+@pytest.mark.slow
+def test_all_scenarios_pass_on_its_own_simulator(tmp_path: Path) -> None:
+    code, told = run(tmp_path, environment(tmp_path))
+    assert code == 0, told
+    assert "11 passed, 0 FAILED, 0 skipped" in told
+    listed = run(tmp_path, environment(tmp_path), "--list")[1].splitlines()
+    assert len(listed) == 11
+    assert [p for p in Path("/tmp").glob("dcabot-integration-*") if p.name in told] == []
+
+
+def test_on_an_account_it_runs_without_commanding_prices_and_leaves_all_clean(
+    tmp_path: Path, account: Simulator, books: Books
+) -> None:
+    variables = environment(tmp_path, account.env(), books.environment)
+    code, told = run(tmp_path, variables, "safety-order", "rejection", "partial-fill", "order-manager")
+    assert code == 0, told
+    assert "3 passed, 0 FAILED, 1 skipped" in told
+    assert "skipped: partial fills come by chance" in told
+    assert account.orders(status="open") == []
+    assert account.positions() == []
+    assert books.orders() == []
+    assert books.execute("SELECT COUNT(*) FROM dca_assets") == [(0,)]
+    for secret in (account.key, account.secret):
+        assert secret not in told
+
+
+@pytest.mark.parametrize("url", ["https://api.alpaca.markets", "https://api.alpaca.markets/v2", "https://example.com"])
+@pytest.mark.parametrize("keys", [True, False])
+def test_a_live_url_is_refused(tmp_path: Path, url: str, keys: bool) -> None:
+    given = {"APCA_API_KEY_ID": "AK", "APCA_API_SECRET_KEY": "geheim"} if keys else {}
+    code, told = run(tmp_path, environment(tmp_path, given, APCA_API_BASE_URL=url), "base-order", "--yes")
+    assert code == 78
+    assert "is not a paper account; this test never goes near real money" in told
+    assert "geheim" not in told
+
+
+def test_what_an_account_holds_is_only_cleared_with_yes(tmp_path: Path, account: Simulator) -> None:
+    variables = environment(tmp_path, account.env())
+    account.foreign_order(symbol="BTC/USD", qty="0.01", side="buy", type="market", time_in_force="gtc")
+    until(account.positions, "a position")
+    code, told = run(tmp_path, variables, "rejection")
+    assert code == 1
+    assert "coins of BTC/USD; --yes cancels and sells them" in told
+    assert account.positions()
+    code, told = run(tmp_path, variables, "rejection", "--yes")
+    assert code == 0, told
+    assert not account.positions()
+
+
+def test_what_a_database_holds_is_only_deleted_with_yes(tmp_path: Path, books: Books) -> None:
+    variables = environment(tmp_path, books.environment)
+    books.add_asset()
+    code, told = run(tmp_path, variables, "rejection")
+    assert code == 1
+    assert "holds 1 rows; --yes deletes them all" in told
+    assert books.execute("SELECT COUNT(*) FROM dca_assets") == [(1,)]
+    assert run(tmp_path, variables, "rejection", "--yes")[0] == 0
+    assert books.execute("SELECT COUNT(*) FROM dca_assets") == [(0,)]
+
+
+def test_a_failure_is_told_counted_and_cleaned_up(tmp_path: Path, account: Simulator, books: Books) -> None:
+    account.faults.reject_orders(times=1000)
+    code, told = run(tmp_path, environment(tmp_path, account.env(), books.environment), "cancellation", "rejection")
+    assert code == 1
+    assert "FAILED: not true: " in told
+    assert "1 passed, 1 FAILED" in told
+    assert books.orders() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_leaves_nothing_behind(
+    tmp_path: Path, account: Simulator, books: Books, number: signal.Signals
+) -> None:
+    variables = environment(tmp_path, account.env(), books.environment)
+    with start(tmp_path, variables, "base-order") as process:
+        until(books.orders, "the base order's row")
+        process.send_signal(number)
+        told, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, told
+    assert "Cleaning up" in told
+    assert "Traceback" not in told
+    assert books.orders() == []
+    assert account.positions() == []
+    assert account.orders(status="open") == []
+    assert not daemons_in(tmp_path)
+
+
+def daemons_in(folder: Path) -> list[str]:
+    """Programs whose environment names this folder as home."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"HOME={folder}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize(
+    ("words", "given", "code", "said"),
+    [
+        (["tea"], {}, 2, "no scenario tea"),
+        (["--colour"], {}, 2, "unrecognized arguments"),
+        ([], {"DB_HOST": "localhost"}, 78, "DB_USER is not set"),
+        ([], {"DB_URL": "mysql://me:geheim@127.0.0.1:9/books"}, 75, "mysql"),
+        ([], {"APCA_API_KEY_ID": "a", "APCA_API_SECRET_KEY": "b", "APCA_API_BASE_URL": "http://127.0.0.1:9"}, 75, ""),
+    ],
+)
+def test_bad_surroundings_are_one_line(
+    tmp_path: Path, words: list[str], given: dict[str, str], code: int, said: str
+) -> None:
+    returned, told = run(tmp_path, environment(tmp_path, given), *words)
+    assert returned == code, told
+    assert said in told
+    assert "Traceback" not in told
+    assert "geheim" not in told
+
+
+def test_keys_that_are_not_accepted_are_78(tmp_path: Path, account: Simulator) -> None:
+    code, told = run(tmp_path, environment(tmp_path, account.env(), APCA_API_SECRET_KEY="wrong"))
+    assert code == 78
+    assert "does not accept the API keys" in told
+
+
+def test_a_recording_has_the_replays_form_and_no_secret(tmp_path: Path, account: Simulator) -> None:
+    folder = tmp_path / "recorded"
+    code, told = run(tmp_path, environment(tmp_path, account.env()), "--record", str(folder), "order-manager")
+    assert code == 0, told
+    text = "".join(file.read_text() for file in folder.iterdir())
+    theirs = account.account()
+    for secret in (account.key, account.secret, theirs["id"], theirs["account_number"]):
+        assert secret not in text
+    records = [record for file in sorted(folder.glob("*.json")) for record in json.loads(file.read_text())]
+    assert {record.get("method", record.get("stream")) for record in records} == {"GET", "POST", "trading", "data"}
+    simulated: dict[str, list[object]] = {}
+    for told_before in story():
+        for name, sample in samples(told_before):
+            simulated.setdefault(name, []).append(sample)
+    names = set()
+    for record in records:
+        for name, sample in samples(record):
+            names.add(name)
+            closest = min((sorted(differences(sample, ours)) for ours in simulated[name]), key=len)
+            assert not closest, (name, closest)
+    assert {"order", "position", "account", "clock", "asset", "quotes", "trade_updates fill", "data q"} <= names
+    assert sum(name.startswith("refusal") for name in names) >= 4
+
+
+def test_it_can_be_started_from_anywhere_by_any_python(tmp_path: Path) -> None:
+    variables = {**environment(tmp_path), "PYTHONPATH": ""}
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), "--list"], cwd=tmp_path, env=variables, capture_output=True, text=True, check=True
+    )
+    assert re.match(r"base-order +the first buy", done.stdout)
+    assert os.access(SCRIPT, os.X_OK)
