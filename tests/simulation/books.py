@@ -92,11 +92,13 @@ class Books:
     def before_statement(self, sql: str) -> None:
         if self._is_begun:
             return
-        if sql.endswith(LOCK) or not sql.startswith("SELECT"):
-            self.begin()
-        elif self.world.actor is not None and self.world.chance.roll("statement") < 0.08:
-            # Another session may commit between two plain reads.
+        is_lock, is_read = sql.endswith(LOCK), sql.startswith("SELECT")
+        # Another session may commit between two plain reads, and between a plain read and the write that follows it.
+        often = 0.0 if is_lock else 0.08 if is_read else 0.5
+        if self.world.actor is not None and often and self.world.chance.roll("statement") < often:
             self.world.pause(self.world.chance.between("statement pause", 0.0, 0.3))
+        if is_lock or not is_read:
+            self.begin()
 
     def begin(self) -> None:
         """From here to the end of the transaction nobody else runs."""
