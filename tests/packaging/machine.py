@@ -11,10 +11,9 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-from tests.programs import until
+from typing import Any, TypeVar
 
 CACHE = Path(os.environ.get("DCABOT_BUILD_CACHE", "/var/cache/dcabot-build"))
 WEEK_SECONDS = 7 * 24 * 3600
@@ -23,6 +22,16 @@ TOOLS = {"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container", "ip"
 INCLUDED = "systemd,systemd-sysv,dbus,procps,iproute2,ca-certificates,python3,apt-utils,kmod"
 LYING_READY = "apt-get install -y --download-only --install-recommends mariadb-server mariadb-client"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+T = TypeVar("T")
+
+
+def until(look: Callable[[], T], what: str, seconds: float = 30.0) -> T:
+    """What `look` finds, once it finds something. As in tests/programs.py, which needs the program; this does not."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain for {what}"
+        time.sleep(0.1)
+    return found
 
 
 def missing() -> str:

@@ -17,8 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.packaging import machine as machines
-from tests.packaging.machine import Machine
-from tests.programs import until
+from tests.packaging.machine import Machine, until
 
 ROOT = Path(__file__).parents[2]
 SUITE = os.environ.get("DCABOT_SUITE", "bookworm")
