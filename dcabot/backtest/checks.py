@@ -13,6 +13,7 @@ import numpy as np
 
 from dcabot.backtest.candles import SLICE, Candles, Column, microseconds
 from dcabot.backtest.reading import BadPrices, Columns, candles_of, read, shown
+from dcabot.core.money import text
 
 MISSING_MAX = Decimal("0.01")  # of the candles; beyond it a result would be about prices nobody knows
 SECOND = 1_000_000
@@ -106,11 +107,11 @@ def _check_prices(candles: Candles, lines: Lines) -> None:
         broken = [(int(mask.argmax()), name, other, words) for mask, name, other, words in rules if mask.any()]
         if not broken:
             continue
-        row, name, other, words = min(broken)
-        price = candles.price(int(getattr(part, name)[row]))
+        row, name, other, words = min(broken, key=lambda one: one[0])
+        price = text(candles.price(int(getattr(part, name)[row])))
         if other == "zero":
             raise BadPrices(f"{lines.of(start + row)}: {name} is {price}, not above zero")
-        limit = candles.price(int(getattr(part, other)[row]))
+        limit = text(candles.price(int(getattr(part, other)[row])))
         raise BadPrices(f"{lines.of(start + row)}: {name} {price} is {words} {limit}")
 
 

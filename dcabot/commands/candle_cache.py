@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from dcabot.adapters.bars import Bar, Bars
+from dcabot.core.model import EPOCH
 
 HEADINGS = "timestamp,open,high,low,close\n"
 TIMEFRAMES = {
@@ -75,7 +76,7 @@ def _month(
     begin, end = month
     whole, part = (place / f"{begin:%Y-%m}.{ending}" for ending in ("csv", "part"))
     if not whole.exists():
-        last_closed = min(end, now - wanted.length)
+        last_closed = min(end, now - (now - EPOCH) % wanted.length)
         _go_on(bars, wanted, part, (begin, last_closed), told)
         if last_closed < end:
             return part if part.stat().st_size > len(HEADINGS) else None

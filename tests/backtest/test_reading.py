@@ -1,0 +1,219 @@
+"""Candles come in exactly as they are written, and what cannot be true is named with its line and value."""
+
+import gzip
+import random
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from dcabot.backtest import reading
+from dcabot.backtest.checks import Source, load
+from dcabot.backtest.reading import BadPrices
+
+NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
+HEAD = "timestamp,open,high,low,close,volume\n"
+GOOD = [
+    "2022-01-01 00:00:00,100,101.5,99,100.25,7",
+    "2022-01-01 00:01:00,100.25,100.25,100.25,100.25,0",
+    "2022-01-01 00:02:00,100.2,100.3,98.75,99,1",
+]
+
+
+def written(folder: Path, words: str | bytes, name: str = "prices.csv") -> Path:
+    path = folder / name
+    path.write_bytes(words.encode() if isinstance(words, str) else words)
+    return path
+
+
+def read(folder: Path, words: str | bytes, **more: bool) -> Source:
+    return load([written(folder, words)], NOW, **more)
+
+
+def rows(source: Source) -> list[tuple[str, ...]]:
+    candles = source.candles
+    columns = (candles.open, candles.high, candles.low, candles.close)
+    prices = [[f"{candles.price(ticks).normalize():f}" for ticks in column.tolist()] for column in columns]
+    return list(zip(*prices, strict=True))
+
+
+def test_prices_come_in_as_they_are_written(tmp_path: Path) -> None:
+    source = read(tmp_path, HEAD + "\n".join(GOOD))
+
+    assert rows(source) == [
+        ("100", "101.5", "99", "100.25"),
+        ("100.25", "100.25", "100.25", "100.25"),
+        ("100.2", "100.3", "98.75", "99"),
+    ]
+    assert (source.candles.seconds, source.notes) == (60, ())
+    assert source.candles.begins_at == datetime(2022, 1, 1, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        ("time;open;high;low;close", "{iso};{o};{h};{l};{c}"),
+        ("Date\tOpen\tHigh\tLow\tClose", "{isoz}\t{o}\t{h}\t{l}\t{c}"),
+        ("close,low,high,open,unix", "{c},{l},{h},{o},{seconds}"),
+        ("open_time,open,high,low,close,volume,close_time", "{millis},{o},{h},{l},{c},1,2"),
+        ("t,o,h,l,c", "{isozone},{o},{h},{l},{c}"),
+        ("timestamp,open,high,low,close", '"{iso}","{o}","{h}","{l}","{c}"'),
+        ("timestamp,open,high,low,close", "{micros},{o},{h},{l},{c}"),
+        ("timestamp,open,high,low,close", "{nanos},{o},{h},{l},{c}"),
+        ("timestamp,open,high,low,close", "{fraction},{o},{h},{l},{c}"),
+        ("timestamp,open,high,low,close", "{east},{o},{h},{l},{c}"),
+        ("", "{millis},{o},{h},{l},{c},1,2"),
+        ("https://where.it.is/from\ndate,open,high,low,close", "{iso},{o},{h},{l},{c}"),
+        ("\ufefftimestamp,open,high,low,close", "{minute},{o},{h},{l},{c}"),
+    ],
+)
+def test_common_names_and_times_are_understood(tmp_path: Path, head: str, row: str) -> None:
+    prices = [("100", "101.5", "99", "100.25"), ("9.5", "20", "9.25", "10"), ("10", "10.125", "10", "10.1")]
+    lines = [head] if head else []
+    for number, (o, h, l, c) in enumerate(prices):  # noqa: E741 - the columns' own letters
+        at = datetime(2024, 2, 29, 23, 58, tzinfo=timezone.utc) + timedelta(minutes=number)
+        since = int(at.timestamp())
+        zoned = at.astimezone(timezone(timedelta(hours=2)))
+        lines.append(
+            row.format(
+                o=o,
+                h=h,
+                l=l,
+                c=c,
+                iso=f"{at:%Y-%m-%d %H:%M:%S}",
+                isoz=f"{at:%Y-%m-%dT%H:%M:%SZ}",
+                isozone=f"{at:%Y-%m-%dT%H:%M:%S+00:00}",
+                fraction=f"{at:%Y-%m-%d %H:%M:%S}.000000",
+                minute=f"{at:%Y-%m-%d %H:%M}",
+                east=f"{zoned:%Y-%m-%d %H:%M:%S}+02:00",
+                seconds=since,
+                millis=since * 10**3,
+                micros=since * 10**6,
+                nanos=since * 10**9,
+            )
+        )
+    for ending in ("\n", "\r\n"):
+        source = read(tmp_path, ending.join(lines) + ending)
+        assert rows(source) == prices
+        assert source.candles.begins_at == datetime(2024, 2, 29, 23, 58, tzinfo=timezone.utc)
+
+
+def test_gzip_is_known_by_its_bytes_and_files_follow_each_other(tmp_path: Path) -> None:
+    first = written(tmp_path, gzip.compress((HEAD + "\n".join(GOOD[:2])).encode()), "a.csv")
+    second = written(tmp_path, "timestamp,open,high,low,close\n2022-01-01 00:02:00,1.5,2,1,1.125\n", "b.csv")
+
+    source = load([first, second], NOW)
+
+    assert len(source.candles) == 3
+    assert rows(source)[2] == ("1.5", "2", "1", "1.125")
+
+
+def test_many_rows_at_once_are_read_as_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dice = random.Random(3)
+    lines, wanted = [], []
+    for number in range(3_000):
+        prices = sorted(Decimal(dice.randint(1, 10**7)).scaleb(-dice.randint(0, 6)) for _ in range(4))
+        at = datetime(2022, 1, 1, tzinfo=timezone.utc) + timedelta(minutes=number)
+        lines.append(f"{at:%Y-%m-%d %H:%M:%S},{prices[1]:f},{prices[3]:f},{prices[0]:f},{prices[2]:f},1")
+        wanted.append(tuple(f"{prices[place].normalize():f}" for place in (1, 3, 0, 2)))
+    monkeypatch.setattr(reading, "PIECE", 777)
+
+    assert rows(read(tmp_path, HEAD + "\n".join(lines) + "\n")) == wanted
+
+
+def test_newest_first_is_turned_around_and_said(tmp_path: Path) -> None:
+    source = read(tmp_path, HEAD + "\n".join(reversed(GOOD)))
+
+    assert rows(source)[0][0] == "100"
+    assert "newest first" in source.notes[0]
+
+
+def test_a_few_missing_candles_are_said_and_many_are_refused(tmp_path: Path) -> None:
+    at = datetime(2022, 1, 1, tzinfo=timezone.utc)
+    lines = [f"{at + timedelta(minutes=n):%Y-%m-%d %H:%M:%S},1.5,2,1,1.5,1" for n in range(500)]
+
+    few = read(tmp_path, HEAD + "\n".join(lines[:200] + lines[203:]))
+    assert "3 candles are missing in 1 gaps; the longest, 0:04:00, is before" in few.notes[0]
+    assert "line 202, 2022-01-01 03:23:00" in few.notes[0]
+    with pytest.raises(BadPrices, match=r"100 candles are missing .* --allow-gaps"):
+        read(tmp_path, HEAD + "\n".join(lines[:200] + lines[300:]))
+    assert len(read(tmp_path, HEAD + "\n".join(lines[:200] + lines[300:]), allow_gaps=True).candles) == 400
+
+
+def changed(line: int, old: str, new: str) -> str:
+    lines = [HEAD.strip(), *GOOD]
+    assert old in lines[line - 1]
+    lines[line - 1] = lines[line - 1].replace(old, new)
+    return "\n".join(lines) + "\n"
+
+
+BAD = [
+    ("", "the file is empty"),
+    (HEAD, "no candles, only headings"),
+    ("timestamp,open,high,close\n1,2,3,4\n", "line 1: no column for low among 'timestamp,open,high,close'"),
+    ("a,b\n1,2\n", "line 1: no column for time, open, high, low, close"),
+    (HEAD + GOOD[0], "line 2: one candle is not enough"),
+    (changed(3, "00:01:00", "00:00:00"), "line 3: 2022-01-01 00:00:00 is there twice, first in .*line 2"),
+    (changed(4, "00:02:00", "00:00:30"), "line 4: 2022-01-01 00:00:30 comes after 2022-01-01 00:01:00"),
+    (changed(4, "2022-01-01", "2027-01-01"), "line 4: 2027-01-01 00:02:00 is in the future"),
+    (changed(3, "100.25,100.25,100.25", "0,100.25,0"), "line 3: low is 0, not above zero"),
+    (changed(2, ",99,", ",-99,"), "line 2: low is -99, not above zero"),
+    (changed(2, "101.5", "98"), "line 2: high 98 is below the low 99"),
+    (changed(2, "101.5", "99.5"), "line 2: open 100 is above the high 99.5"),
+    (changed(4, "99,1", "98.5,1"), "line 4: close 98.5 is below the low 98.75"),
+    (changed(3, ",100.25,100.25,100.25,", ",100.25,abc,100.25,"), "line 3: high is 'abc', no number"),
+    (changed(3, ",100.25,100.25,100.25,", ",100.25,,100.25,"), "line 3: high is '', no number"),
+    (changed(3, ",100.25,100.25,100.25,", ",100.25,NaN,100.25,"), "line 3: high is 'NaN', no number"),
+    (changed(3, ",100.25,100.25,100.25,", ",100.25,inf,100.25,"), "line 3: high is 'inf', no number"),
+    (changed(3, ",100.25,100.25,100.25,", ",100.25,1e40,100.25,"), "line 3: high is 1e40: no price has so many digits"),
+    (changed(3, "00:01:00", "tomorrow"), "line 3: time is '2022-01-01 tomorrow'"),
+    (changed(3, "2022-01-01", "01/02/2022"), "line 3: time is '01/02/2022 00:01:00'; write it like"),
+    (changed(3, "2022-01-01", "2022-02-30"), "line 3: time is '2022-02-30 00:01:00': day is out of range"),
+    (changed(3, ",100.25,0", ""), "line 3: 4 columns instead of 6"),
+    (changed(3, "2022-01-01 00:01:00,100.25,100.25,100.25,100.25,0", ""), "line 3: 0 columns instead of 6"),
+    (
+        HEAD + "\n".join(GOOD) + "\n2022-01-01 00:03:30,99,99,99,99,1\n",
+        "line 5: 2022-01-01 00:03:30 comes 0:01:30 after",
+    ),
+    (HEAD + "1,1,1,1,1,1\n4000000,1,1,1,1,1\n", "candles of 46 days.*; from 1 second to 1 day can be used"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), BAD)
+def test_what_is_wrong_is_named_with_its_line_and_value(tmp_path: Path, words: str, said: str) -> None:
+    with pytest.raises(BadPrices, match=said):
+        read(tmp_path, words)
+
+
+def test_a_fault_far_down_is_named_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "PIECE", 500)
+    at = datetime(2022, 1, 1, tzinfo=timezone.utc)
+    lines = [f"{at + timedelta(minutes=n):%Y-%m-%d %H:%M:%S},1.5,2,1,1.5,1" for n in range(300)]
+    lines[250] = lines[250].replace(",2,", ",two,")
+    with pytest.raises(BadPrices, match="line 252: high is 'two'"):
+        read(tmp_path, HEAD + "\n".join(lines))
+    lines[250] = lines[250].replace(",two,", ",0.5,")
+    with pytest.raises(BadPrices, match=r"line 252: high 0\.5 is below the low 1"):
+        read(tmp_path, HEAD + "\n".join(lines))
+
+
+def test_a_truncated_or_damaged_gzip_is_named(tmp_path: Path) -> None:
+    whole = gzip.compress((HEAD + "\n".join(GOOD * 500)).encode())
+    for broken in (whole[: len(whole) // 2], whole[:-6] + b"123456", whole[:40] + b"\x00" * 9 + whole[49:]):
+        with pytest.raises(BadPrices, match="the gzip is damaged or cut off"):
+            read(tmp_path, broken)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadPrices, match=r"nothing\.csv: No such file"):
+        load([tmp_path / "nothing.csv"], NOW)
+
+
+def test_only_the_period_is_taken(tmp_path: Path) -> None:
+    path = written(tmp_path, HEAD + "\n".join(GOOD))
+    begin = datetime(2022, 1, 1, 0, 1, tzinfo=timezone.utc)
+
+    assert len(load([path], NOW, (begin, None)).candles) == 2
+    with pytest.raises(BadPrices, match="fewer than two candles are in that period; they go from 2022-01-01 00:00"):
+        load([path], NOW, (begin + timedelta(days=1), None))
