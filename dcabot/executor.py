@@ -36,12 +36,13 @@ class Executor:
     broker: "Broker"
     clock: Callable[[], datetime]
 
-    def carry_out(self, cycle_id: int, decide: Repair) -> Decision | None:
+    def carry_out(self, cycle_id: int, decide: Repair, known: Entry | None = None) -> Decision | None:
         """Decide on the locked row, commit, and then send what the decision asks for.
 
+        `known` is the entry as it was last read, which saves reading its orders again if nobody wrote them since.
         None when the row no longer wants it. Raises DatabaseUnreachable; then nothing was sent.
         """
-        decision = commit(self.store, cycle_id, decide)
+        decision = commit(self.store, cycle_id, decide, known)
         if decision is not None:
             self._send(decision)
         return decision
@@ -104,11 +105,11 @@ class Executor:
         log.info("%s cycle %s: cancel %s: %s", cycle.symbol, cycle.id, order.client_order_id, outcome)
 
 
-def commit(store: Store, cycle_id: int, decide: Repair) -> Decision | None:
+def commit(store: Store, cycle_id: int, decide: Repair, known: Entry | None = None) -> Decision | None:
     """Decide on the locked row and commit; sends nothing. None when the row no longer wants it."""
 
     def work() -> Decision | None:
-        with store.locked(cycle_id) as entry:
+        with store.locked(cycle_id, known) as entry:
             decision = decide(entry.asset, entry.cycle) if entry else None
             if entry is not None and decision is not None:
                 store.save(entry, decision)

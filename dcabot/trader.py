@@ -108,7 +108,7 @@ class Trader:
             return on_quote(self._judged(asset), cycle, replace(market, now=now))
 
         try:
-            decision = self.executor.carry_out(entry.cycle.id, decide)
+            decision = self.executor.carry_out(entry.cycle.id, decide, entry)
             self._reload(symbol, entry.cycle.id)
         except RowFault as fault:
             self._hold(symbol, str(fault))
@@ -176,7 +176,7 @@ class Trader:
         entries = {}
         for entry in current:
             asset = self._judged(entry.asset)
-            entries[asset.symbol] = Entry(asset, entry.cycle, entry.stored)
+            entries[asset.symbol] = replace(entry, asset=asset)
             if asset.held_back:
                 held[asset.symbol] = asset.held_back
         for symbol, sentence in held.items():
@@ -196,7 +196,7 @@ class Trader:
         if entry is None or entry.cycle.status in OVER:
             self.refresh()
         else:
-            self.entries[symbol] = Entry(self._judged(entry.asset), entry.cycle, entry.stored)
+            self.entries[symbol] = replace(entry, asset=self._judged(entry.asset))
 
     def _hold(self, symbol: str, sentence: str) -> None:
         self.entries.pop(symbol, None)

@@ -6,6 +6,7 @@ aware UTC. A value that a column cannot hold is refused, never rounded in silenc
 """
 
 import threading
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from decimal import Decimal
 from types import SimpleNamespace
@@ -101,15 +102,16 @@ class Table(peewee.Model):
         database = current
 
     @classmethod
-    def read(cls, column: str, value: object, lock: bool = False) -> list[SimpleNamespace]:
-        """The rows with this value, oldest first. `lock` keeps them ours until the transaction ends."""
-        fields = cls._meta.columns
-        text = f"SELECT {', '.join(fields)} FROM {cls._meta.table_name} WHERE {column} = {current.param} ORDER BY id"
-        found = current.execute_sql(text + (" FOR UPDATE" if lock and current.for_update else ""), (value,)).fetchall()
-        readers = [field.python_value for field in fields.values()]
-        return [
-            SimpleNamespace(**{n: read(v) for n, read, v in zip(fields, readers, row, strict=True)}) for row in found
-        ]
+    def read(cls, column: str, value: object) -> list[SimpleNamespace]:
+        """The rows with this value, oldest first."""
+        names = ", ".join(cls._meta.columns)
+        text = f"SELECT {names} FROM {cls._meta.table_name} WHERE {column} = {current.param} ORDER BY id"
+        return [cls._record(row) for row in current.execute_sql(text, (value,)).fetchall()]
+
+    @classmethod
+    def _record(cls, row: Sequence[object]) -> SimpleNamespace:
+        fields = cls._meta.columns.items()
+        return SimpleNamespace(**{name: field.python_value(v) for (name, field), v in zip(fields, row, strict=True)})
 
     @classmethod
     def add(cls, **values: object) -> None:
@@ -121,6 +123,8 @@ class Table(peewee.Model):
     def change(cls, column: str, value: object, **values: object) -> None:
         """New values for the rows with this value."""
         news = ", ".join(f"{name} = {current.param}" for name in values)
+        if "version" in cls._meta.columns:
+            news += ", version = version + 1"
         cls._write(f"UPDATE {cls._meta.table_name} SET {news} WHERE {column} = {current.param}", values, value)
 
     @classmethod
@@ -169,6 +173,15 @@ class Cycle(Table):
         table_name = "dca_cycles"
         indexes = ((("asset", "status"), False),)
 
+    @classmethod
+    def with_asset(cls, cycle_id: int, lock: bool) -> tuple[SimpleNamespace, SimpleNamespace] | None:
+        """A cycle's row and its asset's; None without either. `lock` keeps both ours until the transaction ends."""
+        mine, others = list(cls._meta.columns), list(Asset._meta.columns)
+        names = ", ".join([f"c.{name}" for name in mine] + [f"a.{name}" for name in others])
+        text = f"SELECT {names} FROM dca_cycles c JOIN dca_assets a ON a.id = c.asset_id WHERE c.id = {current.param}"
+        row = current.execute_sql(text + (" FOR UPDATE" if lock and current.for_update else ""), (cycle_id,)).fetchone()
+        return None if row is None else (cls._record(row[: len(mine)]), Asset._record(row[len(mine) :]))
+
 
 class Order(Table):
     """`dca_orders`: the write-ahead record of every order, committed before the request is sent."""
@@ -180,7 +193,7 @@ class Order(Table):
     side = CharField(max_length=4)
     quantity = DecimalColumn(30, 15)
     limit_price = DecimalColumn(20, 10, null=True)
-    status = CharField(max_length=20)
+    status = CharField(max_length=20, index=True)
     order_id = CharField(max_length=255, null=True, index=True)
     filled_quantity = DecimalColumn(30, 15, **default("0"))
     filled_price = DecimalColumn(30, 15, null=True)
@@ -190,9 +203,22 @@ class Order(Table):
     created_at = InstantColumn(micro=True)
     updated_at = InstantColumn(micro=True, **default("CURRENT_TIMESTAMP(6)"))
     note = CharField(max_length=255, **default("''"))
+    version = IntegerField(**default("1"))
 
     class Meta:
         table_name = "dca_orders"
+
+    @classmethod
+    def version_of(cls, cycle_id: int) -> tuple[int, int, datetime | None] | None:
+        """How many orders a cycle has, how often and when they were written: other orders have another version.
+
+        None on SQLite, where an edit by hand leaves no trace.
+        """
+        if not current.for_update:
+            return None
+        text = "SELECT COUNT(*), COALESCE(SUM(version), 0), MAX(updated_at) FROM dca_orders WHERE cycle_id = %s"
+        count, writes, last = current.execute_sql(text, (cycle_id,)).fetchone()
+        return int(count), int(writes), cls.updated_at.python_value(last)
 
 
 class Daemon(Table):

@@ -89,11 +89,14 @@ class Store:
         return [_entry(asset_of(row.asset), row, [_order(one) for one in orders[row.id]], None) for row in cycles]
 
     @contextmanager
-    def locked(self, cycle_id: int) -> Iterator[Entry | None]:
-        """A transaction around one cycle's row: the entry as it stands now, None when the cycle is gone."""
+    def locked(self, cycle_id: int, known: Entry | None = None) -> Iterator[Entry | None]:
+        """A transaction around one cycle's row: the entry as it stands now, None when the cycle is gone.
+
+        `known` is an entry read before, whose orders need not be read again if nobody has written them since.
+        """
         try:
             with self.database.transaction():
-                yield self._read(cycle_id, lock=True)
+                yield self._read(cycle_id, lock=True, known=known)
         except IntegrityError as error:
             raise Collision(f"cycle {cycle_id}: {error}") from error
 
@@ -176,16 +179,24 @@ class Store:
         move.execute()
         return self._read(current.id, lock=True)
 
-    def _read(self, cycle_id: int, lock: bool = False) -> Entry | None:
-        """The entry of one cycle; None without the cycle or its asset. Raises RowFault."""
-        cycles = schema.Cycle.read("id", cycle_id, lock)
-        assets = schema.Asset.read("id", cycles[0].asset_id, lock) if cycles else []
-        if not assets:
+    def _read(self, cycle_id: int, lock: bool = False, known: Entry | None = None) -> Entry | None:
+        """The entry of one cycle; None without the cycle or its asset. Raises RowFault.
+
+        The orders of `known` are taken for read while their version is still theirs: reading them takes longest.
+        """
+        rows = schema.Cycle.with_asset(cycle_id, lock)
+        if rows is None:
             return None
-        cycle, asset = cycles[0], assets[0]
-        orders = [_order(order) for order in schema.Order.read("cycle_id", cycle_id)]
+        cycle, asset = rows
+        # A statement of its own: it must look after the lock was granted, whoever held it before.
+        version = schema.Order.version_of(cycle_id)
+        if known is not None and known.cycle.id == cycle_id and version is not None and known.version == version:
+            orders = list(known.cycle.orders)
+        else:
+            orders = [_order(order) for order in schema.Order.read("cycle_id", cycle_id)]
         cooling = [asset.id] if cycle.status == CycleStatus.COOLDOWN.value else []
-        return _entry(asset_of(asset), cycle, orders, self._cooldown_starts(cooling).get(asset.id))
+        entry = _entry(asset_of(asset), cycle, orders, self._cooldown_starts(cooling).get(asset.id))
+        return replace(entry, version=version)
 
     def _orders_of(self, cycle_ids: list[int]) -> dict[int, list[Row]]:
         found: dict[int, list[Row]] = defaultdict(list)
@@ -235,7 +246,10 @@ def _book(assets: list[Row], cycles: list[Row], orders: dict[int, list[Row]], si
         try:
             asset = asset_of(row)
             mine = [
-                _entry(asset, cycle, [_order(order) for order in orders[cycle.id]], since.get(row.id))
+                replace(
+                    _entry(asset, cycle, [_order(order) for order in orders[cycle.id]], since.get(row.id)),
+                    version=_version(orders[cycle.id]),
+                )
                 for cycle in cycles_of[row.id]
             ]
             current = [entry for entry in mine if entry.cycle.status not in OVER]
@@ -256,6 +270,12 @@ def _book(assets: list[Row], cycles: list[Row], orders: dict[int, list[Row]], si
                 f"dca_cycles: cycle {cycle.id} belongs to {name}, which has no row; nobody sells what it holds"
             )
     return Book(tuple(entries), tuple(idle), faults)
+
+
+def _version(orders: list[Row]) -> tuple[int, int, datetime | None]:
+    """What `schema.Order.version_of` says of these rows."""
+    writes = sum(order.version for order in orders)
+    return len(orders), writes, max((order.updated_at for order in orders), default=None)
 
 
 def asset_of(row: Row) -> Asset:

@@ -7,7 +7,7 @@ cycle. "Absent" is only what the exchange denied by name; a question that failed
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -24,11 +24,15 @@ Repair = Callable[[Asset, Cycle], Decision | None]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One cycle of the book with its asset, and the columns stored for it, which may be out of date."""
+    """One cycle of the book with its asset, and the columns stored for it, which may be out of date.
+
+    `version` tells, of orders read from the database, whether they are still those: it changes with every write.
+    """
 
     asset: Asset
     cycle: Cycle
     stored: Holding | None = None
+    version: tuple[int, int, datetime | None] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

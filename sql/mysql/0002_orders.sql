@@ -19,8 +19,10 @@ CREATE TABLE dca_orders (
     created_at DATETIME(6) NOT NULL,
     updated_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
     note VARCHAR(255) NOT NULL DEFAULT '',
+    version INT NOT NULL DEFAULT 1, -- how often the row was written: who has read it sees whether it changed
     KEY dca_orders_cycle (cycle_id),
     KEY dca_orders_order_id (order_id),
+    KEY dca_orders_status (status), -- the open ones are looked up at every refresh
     CONSTRAINT dca_orders_cycle FOREIGN KEY (cycle_id) REFERENCES dca_cycles(id) ON DELETE RESTRICT
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
 

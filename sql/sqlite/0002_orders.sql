@@ -17,11 +17,14 @@ CREATE TABLE dca_orders (
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')),
     note TEXT NOT NULL DEFAULT '',
+    version INTEGER NOT NULL DEFAULT 1,
     FOREIGN KEY (cycle_id) REFERENCES dca_cycles(id) ON DELETE RESTRICT
 ) STRICT;
 
 CREATE INDEX dca_orders_cycle ON dca_orders (cycle_id);
 
 CREATE INDEX dca_orders_order_id ON dca_orders (order_id);
+
+CREATE INDEX dca_orders_status ON dca_orders (status);
 
 CREATE INDEX dca_cycles_current ON dca_cycles (asset_id, status);

@@ -291,3 +291,39 @@ def test_an_asset_with_orders_cannot_be_deleted(store: Store) -> None:
     save(store, entry, Decision(entry.cycle.with_order(full_order(entry)), "test"))
     with pytest.raises(Exception, match=r"(?i)foreign key"):
         edit(store, "DELETE FROM dca_assets WHERE id = 1")
+
+
+def test_known_orders_are_taken_for_read_only_while_nobody_wrote_them(store: Store) -> None:
+    entry = opened(store)
+    order = make_order(created_at=START)
+    written = save(store, entry, Decision(entry.cycle.with_order(order), "base"))
+    known = replace(written, cycle=replace(written.cycle, orders=(replace(order, note="from memory"),)))
+    # SQLite has no trace of an edit by hand: there the orders are read every time.
+    note = "from memory" if store.database.settings.engine == "mysql" else ""
+    with store.locked(entry.cycle.id, known) as locked:
+        assert locked is not None and locked.cycle.orders[0].note == note
+    save(store, written, Decision(written.cycle.with_order(replace(order, status=OrderStatus.FILLED)), "filled"))
+    with store.locked(entry.cycle.id, known) as locked:
+        assert locked is not None and locked.cycle.orders[0].status is OrderStatus.FILLED
+
+
+def test_an_order_edited_by_hand_is_read_again(store: Store) -> None:
+    entry = opened(store)
+    known = save(store, entry, Decision(entry.cycle.with_order(make_order(created_at=START)), "base"))
+    edit(store, "UPDATE dca_orders SET status = 'dunno'")
+    with pytest.raises(RowFault, match="dunno"), store.locked(entry.cycle.id, known):
+        pass
+
+
+def test_settings_are_read_on_the_locked_row_even_when_the_orders_are_known(store: Store) -> None:
+    entry = opened(store)
+    edit(store, "UPDATE dca_assets SET is_enabled = 0")
+    with store.locked(entry.cycle.id, entry) as locked:
+        assert locked is not None and not locked.asset.enabled
+
+
+def test_the_book_and_a_single_entry_give_the_same_version(store: Store) -> None:
+    entry = opened(store)
+    written = save(store, entry, Decision(entry.cycle.with_order(make_order(created_at=START)), "base"))
+    if store.database.settings.engine == "mysql":
+        assert store.read_book().entries[0].version == written.version is not None
