@@ -121,9 +121,13 @@ class Sync:
         names = reconcile.to_ask(book.entries, open_orders.rows, self.clock())
         answers = {name: self.broker.report(name) for name in names}
         listing = self.broker.positions()
-        positions = {position.symbol: position.quantity for position in listing.rows}
         symbols = {entry.cycle.symbol for entry in book.entries}
-        unread = frozenset(symbol for symbol in symbols - positions.keys() if listing.may_hide(symbol))
+        # Positions spell it BTCUSD. A pair that Alpaca's list lacks, for a moment or for ever, is still the book's.
+        spelt = {symbol: symbol.replace("/", "") for symbol in symbols}
+        ours = {joined: symbol for symbol, joined in spelt.items()}
+        positions = {ours.get(one.symbol, one.symbol): one.quantity for one in listing.rows}
+        missing = symbols - positions.keys()
+        unread = frozenset(one for one in missing if listing.may_hide(one) or listing.may_hide(spelt[one]))
         for row in open_orders.unreadable + listing.unreadable:
             log.warning("Alpaca sent a row that cannot be read: %s", row.why)
         return Snapshot(self.clock(), open_orders.rows, answers, positions, unread)

@@ -13,7 +13,7 @@ from dcabot.adapters.dburl import DatabaseSettings
 from dcabot.adapters.migrations import migrate
 from dcabot.core.model import OrderStatus, Side
 from dcabot.core.reconcile import discrepancies
-from dcabot.core.snapshot import ExchangeUnreachable
+from dcabot.core.snapshot import ExchangeUnreachable, Listing, Unreadable
 from dcabot.core.venue import OrderRequest
 from tests.builders import make_instrument, make_quote
 from tests.venue_broker import Desk, Fate, SteppedClock, VenueBroker
@@ -140,6 +140,20 @@ def test_a_position_seen_missing_twice_ends_the_cycle_in_error_and_a_new_one_wat
     holding.quote("60000", "60010")
     holding.settle()
     assert cycles(holding)[1] == ("watching", holding.broker.position("BTC"))
+
+
+def test_a_position_is_found_though_alpaca_lists_its_pair_no_more(holding: Desk) -> None:
+    (row,) = holding.broker.positions().rows
+    before = everything(holding)
+    for listing in (
+        Listing((replace(row, symbol="BTCUSD"),)),
+        Listing((), (Unreadable("BTCUSD", "qty is not a number"),)),
+    ):
+        holding.broker.positions = lambda listing=listing: listing  # type: ignore[method-assign, misc]
+        for _ in range(3):
+            holding.clock.advance(6)
+            assert holding.trader.sweep().mended == []
+    assert everything(holding) == before
 
 
 @pytest.mark.parametrize("change", ["0.001", "-0.0001"])
