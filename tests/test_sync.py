@@ -142,6 +142,28 @@ def test_a_position_seen_missing_twice_ends_the_cycle_in_error_and_a_new_one_wat
     assert cycles(holding)[1] == ("watching", holding.broker.position("BTC"))
 
 
+def test_a_position_that_lags_behind_a_fill_does_not_end_the_cycle(desk: Desk) -> None:
+    desk.broker.hidden_positions.add("BTC/USD")
+    desk.quote("60000", "60010")
+    desk.stream()
+    for _ in range(9):
+        desk.clock.advance(6)
+        assert desk.trader.sweep().mended == []
+    desk.broker.hidden_positions.clear()
+    desk.settle()
+    assert cycles(desk) == [("watching", desk.broker.position("BTC"))]
+
+
+def test_coins_that_never_arrive_end_the_cycle_in_error_after_a_minute(desk: Desk) -> None:
+    desk.broker.hidden_positions.add("BTC/USD")
+    desk.quote("60000", "60010")
+    desk.stream()
+    for _ in range(12):
+        desk.clock.advance(6)
+        desk.trader.sweep()
+    assert [status for status, _ in cycles(desk)] == ["error", "watching"]
+
+
 def test_a_position_is_found_though_alpaca_lists_its_pair_no_more(holding: Desk) -> None:
     (row,) = holding.broker.positions().rows
     before = everything(holding)

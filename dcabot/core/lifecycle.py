@@ -132,7 +132,7 @@ def _plausible_fee(cycle: Cycle, position: Decimal) -> Decimal | None:
     if holding.settled:
         return None
     missing = _gross(cycle) - _known_fees(cycle) - position
-    bought = sum((order.filled_quantity for order in cycle.orders if _is_unsettled(order)), ZERO)
+    bought = sum((order.filled_quantity for order in cycle.orders if is_unsettled(order)), ZERO)
     dust = DUST_NOTIONAL / holding.average_price
     return missing if -dust < missing <= max(bought * FEE_RATIO_PLAUSIBLE, COIN_STEP) else None
 
@@ -152,7 +152,8 @@ def on_position_differs(cycle: Cycle, position: Decimal, now: datetime) -> Decis
     if not position_differs(cycle, position):
         return None
     holding = fold(cycle.orders)
-    if position * holding.average_price < DUST_NOTIONAL:
+    # Dust that turns out to be other dust was not sold: several tiny fills round their fees up beyond any ratio.
+    if position * holding.average_price < DUST_NOTIONAL <= holding.notional:
         return Decision(
             replace(cycle, status=CycleStatus.ERROR, completed_at=now),
             f"{text(holding.held)} {cycle.symbol} should be held and Alpaca holds {text(position)}: "
@@ -194,7 +195,8 @@ def _gross(cycle: Cycle) -> Decimal:
     return sum(signed, ZERO)
 
 
-def _is_unsettled(order: Order) -> bool:
+def is_unsettled(order: Order) -> bool:
+    """True for a buy whose coins no position has shown yet."""
     return order.side is Side.BUY and bool(order.filled_quantity) and order.fee_quantity is None
 
 
@@ -204,7 +206,7 @@ def _known_fees(cycle: Cycle) -> Decimal:
 
 def _with_fees(cycle: Cycle, missing: Decimal) -> Cycle:
     """Book `missing` coins on the unsettled buys: the estimate on each, the rest on the last."""
-    unsettled = [order for order in cycle.orders if _is_unsettled(order)]
+    unsettled = [order for order in cycle.orders if is_unsettled(order)]
     rest = missing
     for order in unsettled[:-1]:
         fee = min(fee_of(order), max(rest, ZERO))

@@ -17,6 +17,7 @@ from dcabot.core.model import ID_PREFIX, Asset, Cycle, Decision, Order, OrderRep
 from dcabot.core.money import ZERO, text
 from dcabot.core.states import OVER, is_open
 
+POSITION_LAGS = timedelta(seconds=60)  # coins that were just bought may be missing in more than one read
 SURFACES_WITHIN = timedelta(hours=1)  # a void order is asked for this long in case its request arrives after all
 
 Repair = Callable[[Asset, Cycle], Decision | None]
@@ -150,10 +151,16 @@ def fees(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None
 def position(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
     """Harm prevented: a book that owns coins which are gone, or sells coins it does not have."""
     held = snapshot.position(entry.cycle.symbol)
-    if held is None or not lifecycle.position_differs(entry.cycle, held):
+    if held is None or not lifecycle.position_differs(entry.cycle, held) or _lags(entry.cycle, snapshot.at):
         return None
     repair = _if_unchanged(entry, lambda cycle: lifecycle.on_position_differs(cycle, held, snapshot.at))
     return Discrepancy("position", entry, repair, key=f"{entry.cycle.id} {entry.cycle.orders!r} {text(held)}")
+
+
+def _lags(cycle: Cycle, at: datetime) -> bool:
+    """True while a position may be older than a buy that has just filled and that no position showed yet."""
+    closed = [order.closed_at for order in cycle.orders if lifecycle.is_unsettled(order) and order.closed_at]
+    return any(abs(at - instant) < POSITION_LAGS for instant in closed)
 
 
 def columns(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
