@@ -28,6 +28,7 @@ HELP = {
     "cooldown_period": "seconds to rest after a sale",
     "buy_order_price_deviation_percent": "percent below the last sale at which the rest ends early",
 }
+UNITS = {"amount": "USD", "orders": "COUNT", "deviation": "PERCENT", "percent": "PERCENT", "period": "SECONDS"}
 # The amounts have no default: how much to spend is nobody's guess.
 DEFAULTS: dict[str, Value] = {
     "max_safety_orders": 5,
@@ -65,17 +66,18 @@ def _parser() -> argparse.ArgumentParser:
     made = parser("asset", "What is traded, and with which settings. The daemon reads changes within half a minute.")
     actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")
     adding = actions.add_parser("add", help="trade a new pair")
-    adding.add_argument("symbol", type=_symbol, help="such as BTC/USD")
+    adding.add_argument("symbol", type=_symbol, metavar="SYMBOL", help="such as BTC/USD")
     adding.add_argument("--disabled", action="store_true", help="write it down, and do not trade it yet")
     setting = actions.add_parser("set", help="change settings; they apply from the next decision")
-    setting.add_argument("symbol", type=_symbol)
+    setting.add_argument("symbol", type=_symbol, metavar="SYMBOL", help="such as BTC/USD")
     for name in COLUMNS:
+        unit = UNITS[name.rpartition("_")[2]]
         kind = _whole if name in INTEGERS else _number
         default = DEFAULTS.get(name)
         told = f"{HELP[name]} (default: {default})" if default is not None else HELP[name]
         flag = f"--{name.replace('_', '-')}"
-        adding.add_argument(flag, type=kind, default=default, required=default is None, help=told)
-        setting.add_argument(flag, type=kind, help=HELP[name])
+        adding.add_argument(flag, type=kind, metavar=unit, default=default, required=default is None, help=told)
+        setting.add_argument(flag, type=kind, metavar=unit, help=HELP[name])
     actions.add_parser("list", help="all assets, one line each")
     for name, told in {
         "show": "one asset: its price ladder, the most it can spend, its fees",
@@ -84,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         "remove": "delete it with its history; refused while it holds a position",
     }.items():
         action = actions.add_parser(name, help=told)
-        action.add_argument("symbol", type=_symbol)
+        action.add_argument("symbol", type=_symbol, metavar="SYMBOL", help="such as BTC/USD")
         if name == "remove":
             action.add_argument("--yes", action="store_true", help="delete its history too, without asking")
     return made

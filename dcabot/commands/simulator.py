@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
 
+from dcabot.commands import Parser
 from dcabot.core.money import parse
 from dcabot.simulator import LISTINGS, Policy, Settings, Simulator, Tick, Timing, candles, read_script, walk
 
@@ -48,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until told to stop. 0; 1 if the port is taken; 2 for wrong usage."""
-    parser = argparse.ArgumentParser(prog="dcabot simulator")
+    parser = Parser(prog="dcabot simulator")
     add_arguments(parser)
     return run(parser.parse_args(argv))
 

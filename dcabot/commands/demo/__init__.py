@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
+from dcabot.commands import Parser
 from dcabot.core.money import parse
 
 
@@ -50,7 +51,7 @@ class Signals:
 
 def main(argv: list[str]) -> int:
     """0 when the whole story was told; 1 when it was not, and why is on stderr; 128 and the signal's number."""
-    options = argparse.ArgumentParser(
+    options = Parser(
         prog="dcabot demo",
         description="A whole cycle in about a minute: the real daemon against the bundled simulator. No account.",
     )
