@@ -60,7 +60,8 @@ class Engine(SQLite):
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         self.books.before_statement(sql)
-        return peewee.SqliteDatabase.execute_sql(self, sql.removesuffix(LOCK), params)
+        # What is asked of MariaDB alone has its marks.
+        return peewee.SqliteDatabase.execute_sql(self, sql.removesuffix(LOCK).replace("%s", "?"), params)
 
 
 class Books:

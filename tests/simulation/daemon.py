@@ -64,6 +64,8 @@ class Daemon:
         self._latest: dict[str, Quote] = {}
         self._heard_at: dict[str, float] = {}
         self.busy: set[str] = set()
+        self.acting: dict[str, Quote] = {}  # the quote that each asset's last decision was taken on
+        self.on_act: Callable[[Daemon, str], None] = lambda daemon, symbol: None
         self._look_is_due = False
         self.is_ready = False
         self.is_sweeping = False
@@ -147,6 +149,8 @@ class Daemon:
         for symbol in [symbol for symbol in self._latest if symbol not in self.busy]:
             market = self.trader.consider(self._latest.pop(symbol))
             if market is not None:
+                self.acting[symbol] = market.quote
+                self.on_act(self, symbol)
                 self.busy.add(symbol)
                 self.program.start(self._act, symbol, market)
 

@@ -10,14 +10,15 @@ from decimal import ROUND_UP, Decimal
 from dcabot.core.model import Order, Side
 from dcabot.core.money import EXACT, step_down, step_up
 from dcabot.core.venue import VenueOrder
+from tests.builders import START
 from tests.simulation.clockwork import Program
+from tests.simulation.daemon import Daemon
 from tests.simulation.people import is_ours
 from tests.simulation.watch import OVER, STEPS, CycleRow, OrderRow, Scene
 
 WORST_FEE = Decimal("0.0025")
 COIN, PRICE = Decimal("0.000000001"), Decimal("0.0000000001")
-QUOTE_AGE = 60.0
-PATIENCE = 60.0  # a decision waits for locks and retries before it is a row
+QUOTE_AGE = timedelta(seconds=60)
 CONTACT = timedelta(seconds=20)
 
 
@@ -91,21 +92,40 @@ def spends_no_more_than_the_ladder(scene: Scene, before: OrderRow | None, after:
         scene.fail("I6 ladder", f"{spent} USD spent in cycle {cycle.id}, {allowed} allowed")
 
 
-def sells_only_over_the_floor(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:
-    """I7. Harm: sold below cost, or on a price that nobody offers."""
-    if before is not None or after.side != "sell":
+def decided_on_a_price_of_now(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:
+    """I11. Harm: trading on a price of yesterday, or on one that no market ever quoted."""
+    if before is not None:
         return
-    symbol, cycle = scene.symbol(after.cycle_id), scene.rows.cycles[after.cycle_id]
+    symbol = scene.symbol(after.cycle_id)
+    daemon = scene.decided_by(symbol)
+    if daemon is None:
+        scene.fail("I11 price of now", f"{after.name}: no daemon decided on it")
+        return
+    quote = daemon.acting[symbol]
+    if all((quote.bid, quote.ask) != (bid, ask) for _, bid, ask in scene.market.history[symbol]):
+        scene.fail("I11 price of now", f"{after.name}: {quote!r} was never a price of the market")
+    age = abs(scene.world.clock() - quote.at)
+    if age > QUOTE_AGE:
+        scene.fail("I11 price of now", f"{after.name} on a quote {age} old")
+
+
+def sells_only_over_the_floor(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:
+    """I7. Harm: sold below cost."""
+    daemon = scene.decided_by(scene.symbol(after.cycle_id))
+    if before is not None or after.side != "sell" or daemon is None:
+        return
+    cycle = scene.rows.cycles[after.cycle_id]
     average = replay(scene.rows.orders_of(cycle.id))[1]
     floor = EXACT.multiply(average, 1 + scene.least[cycle.asset_id]["take_profit"] / 100)
-    best = scene.market.extremes(symbol, _window(scene))[0]
-    if best < floor:
-        scene.fail("I7 floor", f"{after.name}: average {average}, floor {floor}, best bid {best}")
+    bid = daemon.acting[scene.symbol(cycle.id)].bid
+    if bid < floor:
+        scene.fail("I7 floor", f"{after.name}: average {average}, floor {floor}, decided at a bid of {bid}")
 
 
 def base_order_honours_the_cooldown(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:
     """I8. Harm: bought back at once at the price just sold at. A clock that jumped makes seconds meaningless."""
-    if before is not None or after.purpose != "base" or scene.machines.has_jumped:
+    daemon = scene.decided_by(scene.symbol(after.cycle_id))
+    if before is not None or after.purpose != "base" or scene.machines.has_jumped or daemon is None:
         return
     asset_id = scene.rows.cycles[after.cycle_id].asset_id
     former = [c for c in scene.rows.cycles.values() if c.asset_id == asset_id and c.id < after.cycle_id]
@@ -116,11 +136,29 @@ def base_order_honours_the_cooldown(scene: Scene, before: OrderRow | None, after
     since = (scene.world.clock() - last.completed_at).total_seconds()
     if since >= least["cooldown"]:
         return
-    ask = scene.market.extremes(asset.symbol, _window(scene))[1]
+    ask = daemon.acting[asset.symbol].ask
     allowed = (asset.last_sell_price or Decimal(0)) * (1 - least["restart_drop"] / 100)
     if ask > allowed:
         scene.fail("I8 cooldown", f"{after.name}: {since:.1f} s after the sale, ask {ask}, early restart at {allowed}")
     scene.world.saw("early restart")
+
+
+def base_order_waits_for_coins_of_others(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:
+    """Rule 1. Harm: the owner's coins become part of a cycle and are sold with it.
+
+    The daemon must have had a look since they came; void orders, misread positions and odd clocks excuse it.
+    """
+    symbol = scene.symbol(after.cycle_id)
+    daemon = scene.decided_by(symbol)
+    if before is not None or after.purpose != "base" or daemon is None or daemon.trader.swept_at is None:
+        return
+    looked_at = (daemon.trader.swept_at - START).total_seconds()
+    is_excused = scene.machines.has_jumped or scene.ever_void or scene.world.chance.weather["lag"]
+    if is_excused or looked_at < scene.exchange.hand_moved.get(symbol, 0.0) + 1.0:
+        return
+    position, bid = scene.exchange.position(symbol), daemon.acting[symbol].bid
+    if position >= STEPS[symbol] and position * bid >= 1:
+        scene.fail("rule 1 coins of others", f"{after.name} beside {position} coins that no cycle owns")
 
 
 def refused_orders_are_not_repeated_in_a_burst(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:
@@ -141,7 +179,9 @@ ROW_LAWS = (
     identity_is_never_cleared,
     closed_only_when_over,
     spends_no_more_than_the_ladder,
+    decided_on_a_price_of_now,
     sells_only_over_the_floor,
+    base_order_waits_for_coins_of_others,
     base_order_honours_the_cooldown,
     refused_orders_are_not_repeated_in_a_burst,
 )
@@ -224,23 +264,24 @@ def sells_what_is_there(scene: Scene, program: Program, symbol: str, order: Orde
         scene.fail("I5 sells what is there", f"{order.quantity} of {scene.exchange.position(symbol)}")
 
 
-def no_order_in_the_dark(scene: Scene, program: Program, symbol: str, order: Order) -> None:
-    """I11. Harm: trading on a price of yesterday, or while nobody would hear of the fill."""
-    daemon = next((one for one in scene.machines.daemons if one.program is program), None)
-    if daemon is None:
-        scene.fail("I11 in the dark", f"{program.name} places an order; only the daemon may")
-        return
-    age = scene.world.now - scene.market.history[symbol][-1][0]
-    if age > QUOTE_AGE + PATIENCE and not scene.machines.has_jumped:
-        scene.fail("I11 in the dark", f"{order.client_order_id} on a quote {age:.0f} s old")
+def only_a_daemon_orders(scene: Scene, program: Program, symbol: str, order: Order) -> None:
+    """Harm: two programs that each believe to be the one that trades."""
+    if not any(one.program is program for one in scene.machines.daemons):
+        scene.fail("only a daemon orders", f"{program.name} places {order.client_order_id}")
+
+
+SEND_LAWS = (the_row_comes_first, an_order_is_sent_once, sells_what_is_there, only_a_daemon_orders)
+
+
+# When a daemon begins to act on a quote
+
+
+def nothing_is_begun_in_the_dark(scene: Scene, daemon: Daemon, symbol: str) -> None:
+    """I11. Harm: an order of whose fill nobody would hear, neither from the stream nor from REST."""
     swept = daemon.trader.swept_at
-    is_recent = swept is not None and scene.world.clock() - swept < CONTACT + timedelta(seconds=PATIENCE)
-    lost_for = scene.world.now - daemon.feeds.lost_at
-    if not (daemon.feeds.orders_up or is_recent or lost_for < PATIENCE or scene.machines.has_jumped):
-        scene.fail("I11 in the dark", f"{order.client_order_id} without stream and without REST")
-
-
-SEND_LAWS = (the_row_comes_first, an_order_is_sent_once, sells_what_is_there, no_order_in_the_dark)
+    is_recent = swept is not None and scene.world.clock() - swept < CONTACT
+    if not daemon.feeds.orders_up and not is_recent:
+        scene.fail("I11 in the dark", f"{daemon.program.name} acts on {symbol}, last look at REST {swept}")
 
 
 # When the exchange takes an order
@@ -287,7 +328,3 @@ def replay(orders: list[OrderRow]) -> tuple[Decimal, Decimal, int, Decimal | Non
         return Decimal(0), Decimal(0), 0, None
     average = EXACT.divide(cost, bought).quantize(PRICE, rounding=ROUND_UP)
     return max(held, Decimal(0)), average, safeties, last_buy
-
-
-def _window(scene: Scene) -> float:
-    return 1e9 if scene.machines.has_jumped else QUOTE_AGE + PATIENCE

@@ -95,12 +95,6 @@ class Market:
         bid = step_down(self.prices[symbol], step)
         return Quote(symbol, bid, step_up(EXACT.multiply(bid, SPREAD), step), self.world.true_time())
 
-    def extremes(self, symbol: str, seconds: float) -> tuple[Decimal, Decimal]:
-        """The highest bid and the lowest ask of the last so many seconds."""
-        since = self.world.now - seconds
-        recent = [row for row in self.history[symbol][-400:] if row[0] >= since] or self.history[symbol][-1:]
-        return max(row[1] for row in recent), min(row[2] for row in recent)
-
     def _tick(self, symbol: str) -> None:
         chance = self.world.chance
         pause = chance.between(f"tick {symbol}", 0.2, 2.0) * self.pace

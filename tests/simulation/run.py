@@ -161,6 +161,7 @@ class Run:
             self.exchange.hand_moved[order.symbol] = self.world.now
 
     def _daemon(self, daemon: Daemon) -> None:
+        daemon.on_act = lambda one, symbol: laws.nothing_is_begun_in_the_dark(self.scene, one, symbol)
         self._broker(daemon.broker)
 
     def _broker(self, broker: SimBroker) -> None:

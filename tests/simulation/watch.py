@@ -11,6 +11,7 @@ from dcabot.core.model import Order
 from dcabot.core.venue import VenueOrder
 from tests.simulation.books import Books
 from tests.simulation.clockwork import Failed, Program, World
+from tests.simulation.daemon import Daemon
 from tests.simulation.exchange import Exchange
 from tests.simulation.machines import Machines
 from tests.simulation.people import LISTED, Market, People, is_ours
@@ -145,6 +146,11 @@ class Scene:
 
     def symbol(self, cycle_id: int) -> str:
         return self.rows.assets[self.rows.cycles[cycle_id].asset_id].symbol
+
+    def decided_by(self, symbol: str) -> Daemon | None:
+        """The daemon that decided on this symbol last; only one of them trades."""
+        deciders = [one for one in self.machines.daemons if symbol in one.acting and not one.program.is_dead]
+        return deciders[-1] if deciders else None
 
     def fail(self, law: str, story: str, *given: object) -> None:
         raise Failed(law, story % given if given else story)
