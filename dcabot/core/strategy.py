@@ -25,12 +25,13 @@ from dcabot.core.model import (
     raised,
 )
 from dcabot.core.money import step_down, step_up, text
-from dcabot.core.rules import buy_quantity, too_small
+from dcabot.core.rules import MAXIMUM_NOTIONAL, buy_quantity, too_small
 from dcabot.core.states import OVER, is_open
 
 BACKOFF_SECONDS_MAX = 600  # a refused order is tried again after 1, 2, 4 ... seconds, at most this
 CANCEL_AGAIN = timedelta(seconds=30)  # a cancel that brought no report is asked for again
 SELL_RESTS_AFTER = timedelta(seconds=60)  # a market sell fills in milliseconds; one that rests hangs on the collar
+SELL_NOTIONAL_MAX = MAXIMUM_NOTIONAL / 2  # a ladder may hold more than one order may sell, and the price moves
 REFUSALS = frozenset({OrderStatus.REJECTED, OrderStatus.CANCELED, OrderStatus.EXPIRED})
 
 
@@ -138,12 +139,15 @@ def _buy(cycle: Cycle, market: Market, purpose: Purpose, notional: Decimal, why:
 
 def _take_profit(cycle: Cycle, market: Market, holding: Holding) -> Decision | None:
     prices = f"bid {text(market.quote.bid)} over average {text(holding.average_price)}"
-    return sell_all(cycle, market.instrument, market.now, f"take profit, {prices}")
+    return sell_all(cycle, market.instrument, market.now, f"take profit, {prices}", market.quote.bid)
 
 
-def sell_all(cycle: Cycle, instrument: Instrument, now: datetime, why: str) -> Decision | None:
+def sell_all(
+    cycle: Cycle, instrument: Instrument, now: datetime, why: str, price: Decimal | None = None
+) -> Decision | None:
     """Sell at the market all that the cycle holds. None while that must wait, or when nothing can be sold.
 
+    `price` is about what a coin brings, else what was paid for it: more than Alpaca takes at once is sold in parts.
     Alpaca refuses a sell beside an open buy as a wash trade: ask for the buys to be cancelled, then look again.
     """
     open_buys = [order for order in cycle.orders if is_open(order) and order.side is Side.BUY]
@@ -154,6 +158,8 @@ def sell_all(cycle: Cycle, instrument: Instrument, now: datetime, why: str) -> D
     quantity = step_down(holding.held, instrument.quantity_step)
     if not quantity or not holding.settled or _waits(cycle, Side.SELL, now):
         return None
+    most = buy_quantity(SELL_NOTIONAL_MAX, price or holding.average_price, instrument)
+    quantity = min(quantity, max(most, instrument.quantity_step))
     order = Order(cycle.next_id(Purpose.TAKE_PROFIT), Purpose.TAKE_PROFIT, Side.SELL, quantity, None, now)
     sold = replace(cycle.with_order(order), status=CycleStatus.SELLING)
     sentence = f"{why}: sell {text(quantity)}"

@@ -1,6 +1,8 @@
 """Sold by hand, handed over by hand: each next step, and what is waited for."""
 
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 from dcabot.core.byhand import awaited, on_close, on_release
 from dcabot.core.model import Cycle, CycleStatus, OrderStatus, Purpose, Side
@@ -24,6 +26,17 @@ def test_a_position_is_sold_whatever_the_price() -> None:
     assert decision.reason == "closed by hand: sell 0.1995"
     assert "waiting for dcabot-1-" in awaited(decision.cycle, BTC, NOW)
     assert on_close(decision.cycle, BTC, NOW) is None
+
+
+def test_more_than_one_order_may_sell_is_sold_in_parts() -> None:
+    large = make_cycle(make_order(filled="5", price="100000", fee_quantity=0))
+    decision = on_close(large, BTC, NOW)
+    assert decision is not None
+    assert decision.submit[0].quantity == 1
+    order = replace(decision.submit[0], status=OrderStatus.FILLED, filled_quantity=Decimal(1), filled_price=Decimal(1))
+    again = on_close(large.with_order(order), BTC, NOW)
+    assert again is not None
+    assert again.submit[0].quantity == 1
 
 
 def test_an_open_buy_is_cancelled_first_and_asked_for_once() -> None:

@@ -1,5 +1,6 @@
 """The trading rules of system.md section 5, one quote at a time. A test's name says which rule it holds."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -195,6 +196,17 @@ def test_rule_3_nothing_is_sold_below_the_take_profit_price() -> None:
 
 def test_rule_3_the_quantity_sold_is_rounded_down() -> None:
     assert submitted(decide(holding_cycle(quantity="0.2999"), "101", "101", quantity_step="0.01")).quantity == D("0.29")
+
+
+def test_rule_3_more_than_one_order_may_sell_is_sold_in_parts() -> None:
+    """Alpaca takes no order above 200,000 USD, and a ladder may hold many times that."""
+    cycle = holding_cycle(price="50000", quantity="5")
+    first = submitted(decide(cycle, "62500", "62510"))
+    assert first.quantity == D("1.6")
+    sold = replace(first, status=OrderStatus.FILLED, filled_quantity=D("1.6"), filled_price=D("62500"))
+    rest = cycle.with_order(sold)
+    assert submitted(decide(rest, "62500", "62510")).quantity == D("1.6")
+    assert decide(rest, "50100", "50110") is None
 
 
 def test_rule_3_nothing_is_sold_before_the_position_was_read() -> None:
