@@ -268,8 +268,10 @@ def memory() -> None:
         )
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
         size = sum(column.nbytes for column in (*_prices(random_walk(1000)), random_walk(1000).at)) * length / 1000
+        added, peak = map(float, done.stdout.split())
         out.print(
-            f"{length:,} candles take {size / 1e6:,.0f} MB; walking them adds {float(done.stdout):.1f} MB at most"
+            f"dcabot: {length:,} candles take {size / 1e6:,.0f} MB; walking them adds {added:.1f} MB at most for the "
+            f"orders it makes; the whole process peaks at {peak:,.0f} MB"
         )
 
 

@@ -17,7 +17,7 @@ from dcabot.core.quotes import Screen
 
 FIRST_LOOK = 64  # candles; each further look is twice as far
 FAR = 4  # a price that moved by a quarter since the last one looked at may be a jump to the bot
-COARSE = 1000  # steps of the instrument; a price of fewer moves by jumps
+COARSE = 20  # steps of the instrument; rounding alone moves a price of fewer by leaps
 NEVER = 1 << 62
 
 

@@ -21,14 +21,26 @@ from dcabot.backtest.path import SPREAD, HighLow
 from dcabot.backtest.path import Path as PricePath
 from dcabot.backtest.reading import BadPrices
 from dcabot.backtest.run import Setup, influences, walked
-from dcabot.commands import DONE, FAILED, USAGE, backtest_output, backtest_sweep, parser, utc_now
+from dcabot.backtest.walk import COARSE
+from dcabot.commands import (
+    DONE,
+    FAILED,
+    MISCONFIGURED,
+    UNREACHABLE,
+    USAGE,
+    backtest_output,
+    backtest_sweep,
+    parser,
+    utc_now,
+)
 from dcabot.commands.asset import DEFAULTS, HELP, _number, _symbol, _whole
 from dcabot.commands.candle_cache import TIMEFRAMES, Wanted, default_folder, fetch
 from dcabot.commands.wiring import open_books
 from dcabot.core.fees import TIERS
 from dcabot.core.model import Instrument
-from dcabot.core.money import ONE, ratio
+from dcabot.core.money import ONE, ratio, text
 from dcabot.core.rules import faults
+from dcabot.core.snapshot import ExchangeError, ExchangeUnreachable
 
 FINEST = Decimal("0.000000001")
 TICKS = 1_000_000  # so many price steps or more are in a price, as Alpaca's are
@@ -44,8 +56,10 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     try:
         return _backtest(args)
-    except (WrongUse, AssetError, BadPrices) as error:
+    except (WrongUse, AssetError, BadPrices, ExchangeError) as error:
         print(f"dcabot backtest: {error}", file=sys.stderr)
+        if isinstance(error, ExchangeError):
+            return UNREACHABLE if isinstance(error, ExchangeUnreachable) else MISCONFIGURED
         return FAILED if isinstance(error, BadPrices) else USAGE
 
 
@@ -174,10 +188,13 @@ def _setup(args: argparse.Namespace, columns: Mapping[str, Value], instrument: I
 def _instrument(args: argparse.Namespace, source: Source) -> Instrument:
     """The pair's steps; its price step is a power of ten unless it was given."""
     lowest = source.candles.price(source.candles.range()[0])
-    step = args.price_step or max(FINEST, ONE.scaleb((lowest / TICKS).adjusted()))
+    usual = max(FINEST, ONE.scaleb((lowest / TICKS).adjusted()))
+    step = usual if args.price_step is None else args.price_step
     for name, value in (("price-step", step), ("quantity-step", args.quantity_step)):
         if value <= 0:
             raise WrongUse(f"--{name} {value} must be above 0")
+    if lowest < step * COARSE:
+        raise WrongUse(f"a price step of {text(step)} is too coarse for a price of {text(lowest)}")
     return Instrument(args.symbol, step, args.quantity_step, args.quantity_step)
 
 

@@ -1,0 +1,129 @@
+"""The page in a real browser: it needs nothing from outside, its script runs, and it fits wide and narrow screens."""
+
+import re
+import shutil
+import struct
+import subprocess
+import zlib
+from pathlib import Path
+
+import pytest
+
+from dcabot.backtest.figures import Result, result
+from dcabot.backtest.page import page
+from dcabot.backtest.walk import Walk
+from dcabot.core.model import Side
+from tests.backtest.prices import candles, led, make_bot, random_candles
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+RULES = {"safety_notional": 30, "take_profit_ratio": "0.006", "safety_drop_ratio": "0.01"}
+PROBE = """<script>
+const svg = document.querySelector("svg"), box = svg.getBoundingClientRect();
+svg.dispatchEvent(new PointerEvent("pointermove", { clientX: box.left + box.width / 2, clientY: 9, bubbles: true }));
+const root = document.documentElement;
+root.dataset.overflow = root.scrollWidth - root.clientWidth;
+root.dataset.low = Math.min(...[...document.querySelectorAll("svg")].map(one => one.getBoundingClientRect().height));
+root.dataset.foreign = performance.getEntriesByType("resource").length;
+</script></body>"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> str:
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip("no chromium here (apt install chromium)")
+    return found
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[str, Result]:
+    walk = Walk(led(make_bot(**RULES), prices := random_candles(7, 1_500, swing=10)), prices, walk_path())
+    found = result(walk)
+    return page(walk, found, {"spread": "0.1 %", "<b>": "a & b"}), found
+
+
+def walk_path():  # type: ignore[no-untyped-def]
+    from dcabot.backtest.path import Path as PricePath
+
+    return PricePath()
+
+
+def run(browser: str, folder: Path, *words: str) -> str:
+    profile = folder / "profile"
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"]
+    command += [f"--user-data-dir={profile}", "--no-first-run", "--host-resolver-rules=MAP * ~NOTFOUND", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+def test_the_page_is_whole_in_itself(made: tuple[str, Result]) -> None:
+    words, found = made
+
+    assert not re.search(r"""(src|href)\s*=\s*["'](?!data:)|url\(|@import|https?://""", words)
+    assert "{{" not in words
+    assert "&lt;b&gt;" in words
+    assert words.count("<title>") == 1 + len(found.fills)
+
+
+@pytest.mark.parametrize("width", [1280, 500])
+def test_a_browser_draws_it_and_its_script_runs(
+    browser: str, made: tuple[str, Result], tmp_path: Path, width: int
+) -> None:
+    words, found = made
+    file = tmp_path / "page.html"
+    file.write_text(words.replace("</body>", PROBE), encoding="utf-8")
+
+    dom = run(browser, tmp_path, f"--window-size={width},1700", "--dump-dom", file.as_uri())
+
+    attributes = dict(re.findall(r'data-(\w+)="([^"]*)"', dom[:2000]))
+    assert attributes["ready"] == "yes"
+    assert (attributes["overflow"], attributes["foreign"]) == ("0", "0")
+    assert float(attributes["low"]) > 60
+    told = dict(re.findall(r'id="told-(\w+)">([^<]+)<', dom))
+    assert re.fullmatch(r"2026-01-0\d \d\d:\d\d UTC   [\d,.]+", told["price"])
+    assert re.fullmatch(r"-?[\d,]+\.\d\d   held: -?[\d,]+\.\d\d", told["profit"])
+    marks = {name: len(re.findall(f'class="{name}"', dom)) for name in ("base", "safety", "take_profit")}
+    sells = sum(fill.side is Side.SELL for fill in found.fills)
+    assert marks["take_profit"] == sells > 0
+    assert sum(marks.values()) == len(found.fills)
+
+
+def test_the_picture_is_no_blank_sheet(browser: str, made: tuple[str, Result], tmp_path: Path) -> None:
+    file, picture = tmp_path / "page.html", tmp_path / "page.png"
+    file.write_text(made[0], encoding="utf-8")
+
+    run(browser, tmp_path, "--window-size=1280,1700", f"--screenshot={picture}", file.as_uri())
+
+    assert len(colours(picture)) > 50
+
+
+def test_a_page_of_nothing_traded_is_a_page(browser: str, tmp_path: Path) -> None:
+    prices = candles([(1_000, 1_000, 1_000, 1_000)] * 30)
+    walk = Walk(led(make_bot(base_notional=10), prices), prices, walk_path())
+    file = tmp_path / "page.html"
+    file.write_text(page(walk, result(walk), {}), encoding="utf-8")
+
+    dom = run(browser, tmp_path, "--dump-dom", file.as_uri())
+
+    assert 'data-ready="yes"' in dom
+    assert not re.search(r"NaN|Infinity|undefined", dom.partition("<script")[0])
+
+
+def colours(picture: Path) -> set[bytes]:
+    """The different colours of every fortieth line of a PNG, filters undone only as far as counting needs."""
+    raw = picture.read_bytes()
+    place, data, width = 8, b"", 0
+    while place < len(raw):
+        (length,), kind = struct.unpack(">I", raw[place : place + 4]), raw[place + 4 : place + 8]
+        if kind == b"IHDR":
+            width = struct.unpack(">I", raw[place + 8 : place + 12])[0]
+            depth = 4 if raw[place + 17] == 6 else 3
+        if kind == b"IDAT":
+            data += raw[place + 8 : place + 8 + length]
+        place += 12 + length
+    lines = zlib.decompress(data)
+    size = 1 + width * depth
+    return {
+        lines[start + at : start + at + depth]
+        for start in range(0, len(lines), size * 40)
+        for at in range(1, size - depth, depth)
+    }
