@@ -93,7 +93,10 @@ def spends_no_more_than_the_ladder(scene: Scene, before: OrderRow | None, after:
 
 
 def decided_on_a_price_of_now(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:
-    """I11. Harm: trading on a price of yesterday, or on one that no market ever quoted."""
+    """I11. Harm: trading on a price of yesterday, or on one that no market ever quoted.
+
+    With nothing to compare it with, the first quote of all is believed; its limit then buys at the market's price.
+    """
     if before is not None:
         return
     symbol = scene.symbol(after.cycle_id)
@@ -102,11 +105,18 @@ def decided_on_a_price_of_now(scene: Scene, before: OrderRow | None, after: Orde
         scene.fail("I11 price of now", f"{after.name}: no daemon decided on it")
         return
     quote = daemon.acting[symbol]
-    if all((quote.bid, quote.ask) != (bid, ask) for _, bid, ask in scene.market.history[symbol]):
+    is_first = asset_never_traded(scene, after)
+    if not is_first and all((quote.bid, quote.ask) != (bid, ask) for _, bid, ask in scene.market.history[symbol]):
         scene.fail("I11 price of now", f"{after.name}: {quote!r} was never a price of the market")
     age = abs(scene.world.clock() - quote.at)
     if age > QUOTE_AGE:
         scene.fail("I11 price of now", f"{after.name} on a quote {age} old")
+
+
+def asset_never_traded(scene: Scene, row: OrderRow) -> bool:
+    """True while there is no price of ours that a quote could be compared with."""
+    asset = scene.rows.assets[scene.rows.cycles[row.cycle_id].asset_id]
+    return asset.last_sell_price is None and not any(one.filled for one in scene.rows.orders_of(row.cycle_id))
 
 
 def sells_only_over_the_floor(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.simulation.plants import PLANTS, request_before_row, selling_without_waiting_for_the_cancel
+from tests.simulation.plants import PLANTS, an_id_reused_after_a_cancel, request_before_row
 from tests.simulation.run import Planted, play
 from tests.simulation.shrink import script, shrink
 
@@ -15,7 +15,7 @@ def test_each_planted_bug_is_caught(plant: Planted) -> None:
 
 
 def test_a_failing_seed_shrinks_to_a_short_story_that_fails_in_the_same_way() -> None:
-    plant = selling_without_waiting_for_the_cancel
+    plant = an_id_reused_after_a_cancel
     failed = next(r for seed in range(1, SEEDS + 1) if not (r := play(seed, planted=plant)).is_good)
     short = shrink(failed, plant)
     assert short.law == failed.law
