@@ -4,7 +4,7 @@ import sys
 from importlib import import_module
 
 from dcabot import __version__
-from dcabot.commands import USAGE, guard
+from dcabot.commands import INTERRUPTED, USAGE, guard
 
 COMMANDS = {
     "run": ("daemon", "the daemon, in the foreground, log on stderr"),
@@ -36,9 +36,12 @@ def main(argv: list[str] | None = None) -> int:
     if words[0] not in COMMANDS:
         print(f"dcabot: unknown command {words[0]!r}; `dcabot --help` lists them", file=sys.stderr)
         return USAGE
-    # Imported only when asked for: the simulator's web server has no business in the daemon's memory.
-    module = import_module(f"dcabot.commands.{COMMANDS[words[0]][0]}")
-    return guard(module.main, words[1:])
+    try:
+        # Imported only when asked for: the simulator's web server has no business in the daemon's memory.
+        module = import_module(f"dcabot.commands.{COMMANDS[words[0]][0]}")
+        return guard(module.main, words[1:])
+    except KeyboardInterrupt:  # an import takes long enough for a Ctrl-C
+        return INTERRUPTED
 
 
 def _help() -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import NoReturn
 
-DONE, FAILED, USAGE, UNREACHABLE, MISCONFIGURED = 0, 1, 2, 75, 78
+DONE, FAILED, USAGE, UNREACHABLE, MISCONFIGURED, INTERRUPTED = 0, 1, 2, 75, 78, 130
 
 log = logging.getLogger("dcabot")
 
@@ -33,7 +33,7 @@ def guard(command: Callable[[list[str]], int], argv: list[str]) -> int:
     except (DatabaseUnreachable, DatabaseBusy) as error:
         return _say(error, UNREACHABLE)
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         # Whoever read us has gone: nothing to say, and nobody to say it to when Python flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

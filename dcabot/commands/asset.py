@@ -11,7 +11,7 @@ from dcabot.adapters.assets import COLUMNS, INTEGERS, AssetError, BadValue, Valu
 from dcabot.adapters.config import DATABASE, Config, load
 from dcabot.adapters.database import Database
 from dcabot.commands import DONE, FAILED, USAGE, parser, utc_now
-from dcabot.commands.console import coins, console, percent, price, table, usd
+from dcabot.commands.console import coins, console, percent, price, print_table, usd
 from dcabot.commands.market import Market, look, usual
 from dcabot.commands.wiring import open_books
 from dcabot.core.ladder import ladder, most_spent
@@ -147,7 +147,7 @@ def _list(args: argparse.Namespace, config: Config, database: Database) -> int:
         "restart %",
         "most spent",
     ]
-    console().print(table(headings, rows))
+    print_table(console(), headings, rows)
     return DONE
 
 
@@ -227,7 +227,7 @@ def _tell(asset: Asset, market: Market) -> None:
     if len(rows) > 2 * RUNGS_SHOWN:
         rows[RUNGS_SHOWN:-RUNGS_SHOWN] = [["...", *[""] * (len(rows[0]) - 1)]]
     headings = ["<buy", "price", "drop", "spent USD", "held", "average", "take profit at", "rise needed"]
-    out.print(table(headings, rows))
+    print_table(out, headings, rows)
     out.print(
         f"\nAt most {usd(most_spent(asset))} USD are spent in one cycle. The take profit of "
         f"{percent(asset.rules.take_profit_ratio)} pays at most {percent(ROUND_TRIP_FEE_RATIO)} for fees."

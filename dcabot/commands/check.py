@@ -4,6 +4,8 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from rich.console import Console
+from rich.table import Column, Table
 from rich.text import Text
 
 from dcabot.adapters.config import survey
@@ -27,9 +29,7 @@ def main(argv: list[str]) -> int:
     findings = []
     for finding in _look(args.env_file, args.send_mail):
         findings.append(finding)
-        out.print(Text(f"{finding.verdict.value:<8} ", STYLES[finding.verdict]) + Text(_words(finding)))
-        if finding.remedy:
-            out.print(Text(f"{'':<{9 + NAME_WIDTH}}-> {finding.remedy}"))
+        _print(out, finding)
     out.print(Text(_sum(findings)))
     return _exit_code(findings)
 
@@ -46,8 +46,18 @@ def _look(env_file: str | None, send_mail: bool) -> Iterator[Finding]:
     yield mailing(found, send_mail)
 
 
-def _words(finding: Finding) -> str:
-    return f"{finding.name:<{NAME_WIDTH}}{finding.words}"
+def _print(out: Console, finding: Finding) -> None:
+    """A line; in a terminal its words are wrapped below each other."""
+    lines = [(finding.verdict.value, finding.name, finding.words)]
+    if finding.remedy:
+        lines.append(("", "", f"-> {finding.remedy}"))
+    for verdict, name, words in lines:
+        if out.is_terminal:
+            grid = Table.grid(Column(width=9), Column(width=NAME_WIDTH), Column(overflow="fold"))
+            grid.add_row(Text(verdict, STYLES[finding.verdict]), name, Text(words))
+            out.print(grid)
+        else:
+            print(f"{verdict:<9}{name:<{NAME_WIDTH}}{words}")
 
 
 def _sum(findings: Iterable[Finding]) -> str:

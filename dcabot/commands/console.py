@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from dcabot.commands import DONE, FAILED, USAGE
@@ -22,13 +23,29 @@ def console() -> Console:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> Table:
-    """A table whose columns are right-aligned unless their heading starts with `<`."""
+    """A table of figures, which are never cut, and of words, which are wrapped: those whose heading starts with `<`."""
+    cells = [list(row) for row in rows]
     made = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        made.add_column(column.removeprefix("<"), justify="left" if column.startswith("<") else "right")
-    for row in rows:
+    for number, column in enumerate(columns):
+        heading, here = column.removeprefix("<"), [row[number] for row in cells]
+        if column.startswith("<"):
+            made.add_column(heading, min_width=_widest(heading, *(word for cell in here for word in cell.split())))
+        else:
+            made.add_column(heading, justify="right", min_width=_widest(*heading.split(), *here))
+    for row in cells:
         made.add_row(*row)
     return made
+
+
+def _widest(*words: str) -> int:
+    return max((len(word) for word in words), default=0)
+
+
+def print_table(out: Console, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table; where the terminal is too narrow, its lines are broken by the terminal, not cut by us."""
+    made = table(columns, rows)
+    needed = Measurement.get(out, out.options.update(width=WIDTH_PIPED), made).minimum
+    out.print(made, width=max(out.width, needed), crop=False)
 
 
 def usd(amount: Decimal | None) -> str:

@@ -20,11 +20,11 @@ from dcabot.adapters.config import DATABASE, Config, load
 from dcabot.adapters.database import DatabaseBusy, DatabaseUnreachable
 from dcabot.adapters.store import Store
 from dcabot.commands import DONE, FAILED, parser, start_logging, utc_now
-from dcabot.commands.console import coins, console, price, refused, table, usd
+from dcabot.commands.console import coins, console, price, print_table, refused, usd
 from dcabot.commands.wiring import Parts, assemble, open_books
 from dcabot.core.byhand import awaited, on_close, on_release
 from dcabot.core.ledger import fold
-from dcabot.core.model import Asset, Cycle, Decision, Instrument
+from dcabot.core.model import Asset, Cycle, Decision, Instrument, Purpose
 from dcabot.core.money import text
 from dcabot.core.reconcile import Entry, Repair
 from dcabot.core.report import profit
@@ -245,16 +245,18 @@ def _show(args: argparse.Namespace, config: Config, store: Store) -> int:
         print(json.dumps(_as_json(entry, moments), indent=2))
         return DONE
     holding, out = fold(entry.cycle.orders), console()
+    prefix = entry.cycle.next_id(Purpose.BASE).rpartition("base-")[0]
     out.print(
         f"Cycle {entry.cycle.id} of {entry.asset.symbol}: {entry.cycle.status.value}, holds {coins(holding.held)} "
-        f"at an average of {price(holding.average_price)}, {holding.safety_count} safety orders. Times are UTC."
+        f"at an average of {price(holding.average_price)}, {holding.safety_count} safety orders. "
+        f"Opened {entry.cycle.opened_at:%Y-%m-%d %H:%M:%S} UTC. Its orders' ids begin with {prefix}"
     )
     if note:
         out.print(note)
     rows = [
         [
-            f"{one.at:%Y-%m-%d %H:%M:%S}",
-            one.order,
+            f"{one.at:%m-%d %H:%M:%S}",
+            one.order.removeprefix(prefix),
             one.what,
             coins(one.quantity) if one.quantity is not None else "",
             price(one.price) if one.price is not None else "",
@@ -262,7 +264,7 @@ def _show(args: argparse.Namespace, config: Config, store: Store) -> int:
         ]
         for one in moments
     ]
-    out.print(table(["<at", "<order", "<what", "quantity", "price", "USD"], rows))
+    print_table(out, ["at", "<order", "<what", "quantity", "price", "USD"], rows)
     return DONE
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from dcabot.adapters import assets
 from dcabot.adapters.config import DATABASE, EXCHANGE, Config, load
 from dcabot.commands import DONE, FAILED, parser, utc_now
-from dcabot.commands.console import CENT, coins, console, span, table, usd
+from dcabot.commands.console import CENT, coins, console, print_table, span, usd
 from dcabot.commands.wiring import open_books
 from dcabot.core.fees import TIERS
 from dcabot.core.model import CycleStatus
@@ -92,7 +92,7 @@ def _print_cycles(reports: list[CycleReport], args: Any) -> None:
             usd(one.sold),
             usd(one.sale_fees + one.buy_fees),
             usd(one.profit),
-            f"{_profit_percent(one)} %",
+            f"{_profit_percent(one)}",
             _end(one),
         ]
         for one in reports
@@ -111,7 +111,7 @@ def _print_cycles(reports: list[CycleReport], args: Any) -> None:
         "%",
         "<",
     ]
-    out.print(table(headings, rows))
+    print_table(out, headings, rows)
     _print_total(total("all", reports), args.ledger)
 
 
@@ -120,7 +120,7 @@ def _print_totals(sums: list[Total], args: Any) -> None:
         _print_rows(SUM, [_plain(asdict(one)) for one in sums], args.json)
         return
     rows = [[s.key, f"{s.cycles}", usd(s.spent), usd(s.sold), usd(s.fees), usd(s.profit)] for s in sums]
-    console().print(table([f"<{args.by}", "cycles", "spent", "sold", "fees", "profit"], rows))
+    print_table(console(), [f"<{args.by}", "cycles", "spent", "sold", "fees", "profit"], rows)
 
 
 def _print_total(all_of_them: Total, exact: bool) -> None:

@@ -203,7 +203,6 @@ def shown(report: Report) -> RenderableType:
             price(line.bid),
             _distance(line),
             usd(line.profit),
-            line.order or line.next or "-",
         ]
         for line in report.lines
     ]
@@ -214,10 +213,12 @@ def shown(report: Report) -> RenderableType:
         "average",
         "bid",
         "to go",
-        "profit USD",
-        "<next",
+        "profit",
     ]
     parts.append(table(headings, rows) if rows else Text("No assets yet; `dcabot asset add` adds one."))
+    coming = [[line.symbol, line.order or line.next] for line in report.lines if line.order or line.next]
+    if coming:
+        parts.append(table(["<next", "<"], coming))
     return Group(*parts)
 
 

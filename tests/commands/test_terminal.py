@@ -1,0 +1,74 @@
+"""The operator's commands at a terminal: figures whole however narrow it is, and Ctrl-C at any time."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.commands.seat import Seat
+from tests.programs import PATIENCE, environment, until
+
+COMMANDS = [
+    ("status",),
+    ("asset", "list"),
+    ("asset", "show", "BTC/USD"),
+    ("cycle", "show", "1"),
+    ("report", "--ledger"),
+    ("check",),
+]
+
+
+def shown(folder: Path, variables: dict[str, str], *words: str) -> str:
+    """What `dcabot WORDS` draws on a terminal."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "dcabot", *words], cwd=folder, env=variables, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        drawn = b""
+        try:
+            while piece := os.read(ours, 65536):
+                drawn += piece
+        except OSError:  # how a terminal says that nobody is left at its other end
+            pass
+        process.wait(PATIENCE)
+    os.close(ours)
+    return drawn.decode()
+
+
+@pytest.fixture
+def traded(seat: Seat) -> Seat:
+    seat.books.add_asset()
+    for bid, ask in (("60000", "60010"), ("59000", "59010"), ("60500", "60510")):
+        seat.trade(bid, ask)
+    return seat
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: "-".join(words[:2]).replace("/", ""))
+def test_no_figure_is_cut_in_a_narrow_terminal(traded: Seat, tmp_path: Path, words: tuple[str, ...]) -> None:
+    variables = environment(tmp_path, traded.alpaca.env(), traded.books.environment, TERM="xterm", COLUMNS="50")
+    text = shown(tmp_path, variables, *words)
+    assert "…" not in text
+    assert "Traceback" not in text
+    if words[0] == "cycle":
+        assert "0.000338925" in text
+
+
+@pytest.mark.parametrize("words", COMMANDS[:1] + COMMANDS[2:], ids=lambda words: "-".join(words[:2]).replace("/", ""))
+def test_ctrl_c_while_the_exchange_says_nothing_is_no_traceback(
+    traded: Seat, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    rule = traded.alpaca.faults.hold("GET", "", times=None)
+    variables = environment(tmp_path, traded.alpaca.env(), traded.books.environment)
+    command = [sys.executable, "-m", "dcabot", *words]
+    with subprocess.Popen(command, cwd=tmp_path, env=variables, stderr=subprocess.PIPE, text=True) as process:
+        until(lambda: rule.hits, "a question")
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=PATIENCE)
+    rule.release()
+    assert process.returncode == 130
+    assert told == ""
