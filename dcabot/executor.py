@@ -69,7 +69,7 @@ class Executor:
     def _send(self, decision: Decision) -> None:
         """After the commit: say what was decided, then ask the exchange for it."""
         cycle = decision.cycle
-        level = logging.DEBUG if decision.quiet else logging.INFO
+        level = logging.WARNING if decision.odd else logging.DEBUG if decision.quiet else logging.INFO
         log.log(level, "%s cycle %s: %s", cycle.symbol, cycle.id, decision.reason)
         for order in decision.submit:
             self._submit(cycle, order)

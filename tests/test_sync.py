@@ -192,6 +192,18 @@ def test_a_held_quantity_that_differs_becomes_the_exchanges(holding: Desk, chang
     assert holding.broker.position("BTC") == 0
 
 
+def test_coins_of_the_owner_that_join_a_cycle_are_warned_of_before_they_are_sold(
+    holding: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    holding.broker.move("BTC", Decimal("1"))
+    holding.trader.sweep()
+    holding.clock.advance(6)
+    holding.trader.sweep()
+    (warning,) = caplog.records
+    assert warning.levelno == logging.WARNING
+    assert "1 that this cycle did not buy will be sold with it" in warning.getMessage()
+
+
 def test_a_new_sight_of_trouble_is_a_new_trouble(holding: Desk) -> None:
     holding.broker.move("BTC", Decimal("0.001"))
     holding.trader.sweep()

@@ -159,6 +159,7 @@ def on_position_differs(cycle: Cycle, position: Decimal, now: datetime) -> Decis
             f"{text(holding.held)} {cycle.symbol} should be held and Alpaca holds {text(position)}: "
             "sold by hand? Cycle ended in error, a new one watches",
             successor=CycleStatus.WATCHING,
+            odd=True,
         )
     buys = [order for order in cycle.orders if order.side is Side.BUY and order.filled_quantity]
     known = sum((fee_of(order) for order in buys[:-1]), ZERO)
@@ -167,7 +168,9 @@ def on_position_differs(cycle: Cycle, position: Decimal, now: datetime) -> Decis
     for order in corrected:
         cycle = cycle.with_order(order)
     sentence = f"held quantity corrected from {text(holding.held)} to {text(position)}, the exchange's figure"
-    return settle_status(cycle, sentence, now)
+    if position > holding.held:
+        sentence += f": {text(position - holding.held)} that this cycle did not buy will be sold with it"
+    return replace(settle_status(cycle, sentence, now), odd=True)
 
 
 def _is_told(cycle: Cycle, order: Order) -> bool:

@@ -191,7 +191,8 @@ class Decision:
     """What should happen to one cycle: the new value, the requests, and the sentence for the log.
 
     `submit` orders are already part of `cycle`. `successor` opens the asset's next cycle in the same
-    transaction, and `last_sell_price` goes to the asset's row in it. A `quiet` one repeats what the log has said.
+    transaction, and `last_sell_price` goes to the asset's row in it. A `quiet` one repeats what the log has said,
+    an `odd` one is a warning there.
     """
 
     cycle: Cycle
@@ -201,6 +202,7 @@ class Decision:
     successor: CycleStatus | None = None
     last_sell_price: Decimal | None = None
     quiet: bool = False
+    odd: bool = False
 
 
 def whole_seconds(duration: timedelta) -> int:
