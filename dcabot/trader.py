@@ -43,6 +43,7 @@ class Trader:
     instruments: dict[str, Instrument] = field(default_factory=dict)
     unowned: dict[str, Decimal] = field(default_factory=dict)
     screens: dict[str, Screen] = field(default_factory=dict)
+    seen_at: dict[str, datetime] = field(default_factory=dict)  # of each symbol, the last quote that came in time
     said: dict[tuple[str, str], datetime] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
     buying_power: Decimal | None = None
@@ -78,8 +79,12 @@ class Trader:
         symbol = quote.symbol
         entry = self.entries.get(symbol)
         instrument = self.instruments.get(symbol)
-        if entry is None or instrument is None or stale(quote, now, self.quote_max_age):
+        if entry is None or instrument is None:
             return None
+        if stale(quote, now, self.quote_max_age):
+            self._say_if_it_came_so(quote, now)
+            return None
+        self.seen_at[symbol] = quote.at
         after = screen(self.screens.get(symbol) or _first_screen(entry, now), quote)
         self.screens[symbol] = after
         if after.fault:
@@ -150,6 +155,13 @@ class Trader:
         entries = list(self.entries.values())
         learning = any(entry.cycle.symbol not in self.unowned for entry in entries)
         return learning or any(not fold(entry.cycle.orders).settled for entry in entries)
+
+    def _say_if_it_came_so(self, quote: Quote, now: datetime) -> None:
+        """A quote that grew old here is a quiet market; one that came old means that nothing is ever traded."""
+        if self.seen_at.get(quote.symbol) != quote.at:
+            age = (now - quote.at).total_seconds()
+            when = f"{age:.0f} s old" if age > 0 else f"{-age:.0f} s in the future"
+            self.say(quote.symbol, f"quotes come {when} and decide nothing: is this machine's clock right?")
 
     def _in_contact(self, now: datetime) -> bool:
         recently = self.swept_at is not None and now - self.swept_at < CONTACT_MAX_AGE

@@ -65,6 +65,23 @@ def test_an_old_quote_and_one_from_the_future_decide_nothing(trading: Desk, age:
     assert trading.trader.consider(quoted(trading, age=59)) is not None
 
 
+def test_quotes_that_come_too_old_are_said_once(trading: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        trading.clock.advance(5)
+        assert trading.trader.consider(quoted(trading, age=3600)) is None
+    assert caplog.text.count("quotes come 3600 s old and decide nothing: is this machine's clock right?") == 1
+    assert trading.trader.consider(quoted(trading, age=-90)) is None
+    assert "quotes come 90 s in the future" in caplog.text
+
+
+def test_a_quote_that_grew_old_in_a_quiet_market_is_no_news(trading: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    quote = quoted(trading)
+    trading.trader.consider(quote)
+    trading.clock.advance(3600)
+    assert trading.trader.consider(quote) is None
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize(
     ("bid", "ask", "words"),
     [
