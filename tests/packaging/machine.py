@@ -4,6 +4,7 @@ The root is made once a week by mmdebstrap and kept; it has the packages of Mari
 `apt install ./dcabot.deb` works as it does at an administrator's, without reaching for the network.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -115,8 +116,14 @@ class Machine:
     def power_off(self) -> None:
         """As pulling the plug would; `reboot` is the gentle way."""
         if self._nspawn is not None:
-            self._nspawn.kill()
-            self._nspawn.wait()
+            # The first process in there takes all others along; nspawn alone would leave them behind.
+            with contextlib.suppress(IndexError, ProcessLookupError, FileNotFoundError):
+                os.kill(self._leader(), signal.SIGKILL)
+            try:
+                self._nspawn.wait(10)
+            except subprocess.TimeoutExpired:
+                self._nspawn.kill()
+                self._nspawn.wait()
             self._nspawn = None
         (self.root.parent / f"{self.root.name}.console").unlink(missing_ok=True)
 

@@ -210,6 +210,9 @@ def test_the_timers_are_at_work_once_the_daemon_was_started(machine: Machine) ->
 
 def test_an_asset_added_is_seen_at_a_reload(machine: Machine) -> None:
     quote(machine, "99.9", "100")
+    # The timers may have fired before there was an exchange.
+    for name in CARETAKERS:
+        machine.run(f"systemctl start dcabot-{name}.service")
     machine.run(documented("Configure"))
     # The next cycle begins when the story wants it: at a price far below the last sale.
     machine.run("dcabot asset set BTC/USD --cooldown-period 86400")
