@@ -23,7 +23,8 @@ DATABASE = tuple(
     for name in ("engines", "schema", "migrations", "database", "store", "assets", "privileges")
 )
 EXCHANGE = tuple(
-    f"dcabot.adapters.{name}" for name in ("wire", "budget", "transport", "broker", "bars", "link", "streams")
+    f"dcabot.adapters.{name}"
+    for name in ("wire", "budget", "transport", "broker", "bars", "candle_cache", "link", "streams")
 )
 # What the third floor works through.
 WORK = ("dcabot.adapters.store", "dcabot.adapters.database", "dcabot.adapters.broker")

@@ -18,6 +18,7 @@ from dcabot.core.money import text
 MISSING_MAX = Decimal("0.01")  # of the candles; beyond it a result would be about prices nobody knows
 SECOND = 1_000_000
 Period = tuple[datetime | None, datetime | None]  # from, and up to and without
+FALL_MAX = 1_000_000  # times the lowest price; Bitcoin has risen by less since exchanges write candles
 STEP_MAX = 86_400  # seconds: of a day's order of prices nobody knows anything
 
 
@@ -89,6 +90,12 @@ def checked(candles: Candles, lines: Lines, now: datetime, allow_gaps: bool) -> 
     _check_prices(candles, lines)
     _check_order(candles.at, lines, now)
     seconds, gaps = _step(candles.at, lines, allow_gaps)
+    lowest, highest = candles.range()
+    if highest > lowest * FALL_MAX:
+        low, high = (text(candles.price(ticks)) for ticks in (lowest, highest))
+        raise BadPrices(
+            f"{lines.of(int(candles.low.argmin()))}: from {low} to {high}: these cannot be one coin's prices"
+        )
     return Source(replace(candles, seconds=seconds).fine(), (*notes, *gaps))
 
 

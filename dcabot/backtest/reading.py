@@ -33,6 +33,7 @@ TITLES = ("time", "open", "high", "low", "close")
 DELIMITERS = ",;\t"
 PIECE = 1 << 20  # bytes read at once
 DECIMALS_MAX = 12
+TICKS_MAX = 10**16  # of the highest price: what is computed of it has room in 64 bits
 SHOWN_MAX = 40  # characters of a value that a message repeats
 _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?\s?(Z|UTC|[+-]\d\d:?\d\d)?)?", re.ASCII
@@ -43,25 +44,33 @@ class BadPrices(Exception):
     """These prices cannot be used; the message names the file, the line and the value."""
 
 
+class Unfit(BadPrices):
+    """Prices that are numbers each, and not of one market."""
+
+
 @dataclass(slots=True)
 class Columns:
     """What was read so far: blocks of each column, prices with so many decimals."""
 
     blocks: list[list[Column]] = field(default_factory=lambda: [[] for _ in TITLES])
     decimals: int = 0
+    largest: int = 0
 
     def add(self, at: Column, prices: Sequence[tuple[Column, int]]) -> None:
-        self._widen(max(decimals for _, decimals in prices))
+        """Raises Unfit when the largest price is too long in steps of the finest decimals."""
+        decimals = max(self.decimals, *(one for _, one in prices))
+        wider = 10 ** (decimals - self.decimals)
+        scaled = [(values, 10 ** (decimals - one)) for values, one in prices]
+        self.largest = max(self.largest * wider, *(int(values.max()) * factor for values, factor in scaled))
+        if self.largest > TICKS_MAX:
+            largest = Decimal(self.largest).scaleb(-decimals).normalize()
+            raise Unfit(f"prices up to {largest:f} and others with {decimals} decimals: they cannot belong together")
         self.blocks[0].append(at)
-        for column, (values, decimals) in zip(self.blocks[1:], prices, strict=True):
-            column.append(values * 10 ** (self.decimals - decimals))
-
-    def _widen(self, decimals: int) -> None:
-        if decimals > self.decimals:
-            factor = 10 ** (decimals - self.decimals)
-            for column in self.blocks[1:]:
-                column[:] = [block * factor for block in column]
-            self.decimals = decimals
+        for column, (values, factor) in zip(self.blocks[1:], scaled, strict=True):
+            if wider > 1:
+                column[:] = [block * wider for block in column]
+            column.append(values * factor)
+        self.decimals = decimals
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +92,10 @@ def read(path: Path) -> tuple[Columns, Layout]:
             layout, rest = _layout(path, source)
             line = layout.first_line
             for piece in _pieces(source, rest):
-                _take(path, columns, layout, piece, line)
+                try:
+                    _take(path, columns, layout, piece, line)
+                except Unfit as error:
+                    raise BadPrices(f"{path}, from line {line} on: {error}") from None
                 line += piece.count(b"\n")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadPrices(f"{path}, after line {max(line - 1, 0)}: the gzip is damaged or cut off ({error})") from None
@@ -169,10 +181,10 @@ def _take_slowly(path: Path, columns: Columns, layout: Layout, piece: bytes, lin
     if not rows:
         return
     decimals = max(max(-int(price.as_tuple().exponent), 0) for row in rows for price in row)
-    prices = [
-        (np.array([int(price.scaleb(decimals)) for price in column], np.int64), decimals)
-        for column in zip(*rows, strict=True)
-    ]
+    whole = [[int(price.scaleb(decimals)) for price in column] for column in zip(*rows, strict=True)]
+    if max(map(max, whole)) > TICKS_MAX:
+        raise Unfit(f"prices up to {max(map(max, rows)):f} and others with {decimals} decimals")
+    prices = [(np.array(column, np.int64), decimals) for column in whole]
     columns.add(np.array(times, np.int64), prices)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dcabot.adapters import assets
 from dcabot.adapters.assets import COLUMNS, INTEGERS, AssetError, Value
+from dcabot.adapters.candle_cache import TIMEFRAMES, Wanted, default_folder, fetch
 from dcabot.adapters.config import DATABASE, load
 from dcabot.backtest import page
 from dcabot.backtest.bot import ENDLESS, Terms
@@ -34,7 +35,6 @@ from dcabot.commands import (
     utc_now,
 )
 from dcabot.commands.asset import DEFAULTS, HELP, _number, _symbol, _whole
-from dcabot.commands.candle_cache import TIMEFRAMES, Wanted, default_folder, fetch
 from dcabot.commands.wiring import open_books
 from dcabot.core.fees import TIERS
 from dcabot.core.model import Instrument

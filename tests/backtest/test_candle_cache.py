@@ -9,9 +9,9 @@ import pytest
 
 from dcabot.adapters import transport
 from dcabot.adapters.bars import Bars
+from dcabot.adapters.candle_cache import Wanted, fetch
 from dcabot.adapters.config import load as load_config
 from dcabot.backtest.checks import load
-from dcabot.commands.candle_cache import Wanted, fetch
 from dcabot.core.snapshot import ExchangeUnreachable
 from dcabot.simulator import Simulator
 from dcabot.simulator.bars import Bar

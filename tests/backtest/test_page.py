@@ -80,7 +80,7 @@ def test_a_browser_draws_it_and_its_script_runs(
     assert float(attributes["low"]) > 60
     told = dict(re.findall(r'id="told-(\w+)">([^<]+)<', dom))
     assert re.fullmatch(r"2026-01-0\d \d\d:\d\d UTC   [\d,.]+", told["price"])
-    assert re.fullmatch(r"-?[\d,]+\.\d\d   held: -?[\d,]+\.\d\d", told["profit"])
+    assert re.fullmatch(r"-?[\d,]+\.\d\d   buy and hold: -?[\d,]+\.\d\d", told["profit"])
     marks = {name: len(re.findall(f'class="{name}"', dom)) for name in ("base", "safety", "take_profit")}
     sells = sum(fill.side is Side.SELL for fill in found.fills)
     assert marks["take_profit"] == sells > 0

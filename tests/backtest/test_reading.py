@@ -113,7 +113,7 @@ def test_many_rows_at_once_are_read_as_one_by_one(tmp_path: Path, monkeypatch: p
     dice = random.Random(3)
     lines, wanted = [], []
     for number in range(3_000):
-        prices = sorted(Decimal(dice.randint(1, 10**7)).scaleb(-dice.randint(0, 6)) for _ in range(4))
+        prices = sorted(Decimal(dice.randint(10**5, 10**7)).scaleb(-dice.randint(0, 3)) for _ in range(4))
         at = datetime(2022, 1, 1, tzinfo=timezone.utc) + timedelta(minutes=number)
         lines.append(f"{at:%Y-%m-%d %H:%M:%S},{prices[1]:f},{prices[3]:f},{prices[0]:f},{prices[2]:f},1")
         wanted.append(tuple(f"{prices[place].normalize():f}" for place in (1, 3, 0, 2)))
@@ -176,6 +176,11 @@ BAD = [
         HEAD + "\n".join(GOOD) + "\n2022-01-01 00:03:30,99,99,99,99,1\n",
         "line 5: 2022-01-01 00:03:30 comes 0:01:30 after",
     ),
+    (changed(4, "98.75", "0.00001"), "line 4: from 0.00001 to 101.5: these cannot be one coin's prices"),
+    (
+        changed(4, "98.75", "0.000000000001").replace("101.5", "99999101.5"),
+        "line 2 on: prices up to 99999101.5 and others",
+    ),
     (HEAD + "1,1,1,1,1,1\n4000000,1,1,1,1,1\n", "candles of 46 days.*; from 1 second to 1 day can be used"),
 ]
 
@@ -196,6 +201,16 @@ def test_a_fault_far_down_is_named_with_its_line(tmp_path: Path, monkeypatch: py
     lines[250] = lines[250].replace(",two,", ",0.5,")
     with pytest.raises(BadPrices, match=r"line 252: high 0\.5 is below the low 1"):
         read(tmp_path, HEAD + "\n".join(lines))
+
+
+def test_prices_of_different_lengths_far_apart_are_not_mixed_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "PIECE", 60)
+    lines = [f"2022-01-01 00:0{n}:00,{price},{price},{price},{price}" for n, price in enumerate(("9999999.5",) * 3)]
+    lines += ["2022-01-01 00:03:00,9,9,9,9.000000000001"]
+    with pytest.raises(BadPrices, match=r"line 5 on: prices up to 9999999\.5 and others with 12 decimals"):
+        read(tmp_path, "timestamp,open,high,low,close\n" + "\n".join(lines))
 
 
 def test_a_truncated_or_damaged_gzip_is_named(tmp_path: Path) -> None:
