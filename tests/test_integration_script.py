@@ -12,7 +12,17 @@ from pathlib import Path
 import pytest
 
 from dcabot.simulator import Simulator
-from tests.programs import ROOT, Books, alpaca_for_tests, environment, sqlite_books, until
+from tests import servers
+from tests.programs import (
+    ROOT,
+    Books,
+    alpaca_for_tests,
+    environment,
+    mariadb_books,
+    running_daemon,
+    sqlite_books,
+    until,
+)
 from tests.simulator.test_recorded import differences, samples, story
 
 SCRIPT = ROOT / "integration_test.py"
@@ -72,6 +82,24 @@ def test_on_an_account_it_runs_without_commanding_prices_and_leaves_all_clean(
     assert books.execute("SELECT COUNT(*) FROM dca_assets") == [(0,)]
     for secret in (account.key, account.secret):
         assert secret not in told
+
+
+def test_it_runs_on_a_given_mariadb(tmp_path: Path, database: servers.Database) -> None:
+    code, told = run(tmp_path, environment(tmp_path, database.environment()), "take-profit", "kill")
+    assert code == 0, told
+    assert f"Database: mysql dcabot@{database.socket}/{database.name}" in told
+    assert "2 passed, 0 FAILED" in told
+    assert mariadb_books(database).execute("SELECT COUNT(*) FROM dca_cycles") == [(0,)]
+
+
+def test_a_daemon_at_work_on_the_database_is_not_disturbed(tmp_path: Path, account: Simulator, books: Books) -> None:
+    variables = environment(tmp_path, account.env(), books.environment)
+    with running_daemon(tmp_path, variables, has_systemd=False) as daemon:
+        daemon.until_said("ready:")
+        code, told = run(tmp_path, variables, "rejection", "--yes")
+        assert code == 75
+        assert "a dcabot daemon works on it; stop it first" in told
+        assert daemon.stop()[0] == 0
 
 
 @pytest.mark.parametrize("url", ["https://api.alpaca.markets", "https://api.alpaca.markets/v2", "https://example.com"])

@@ -199,11 +199,15 @@ def _asset(asset: Asset, instruments: dict[str, Instrument] | None) -> Finding:
     known = {asset.symbol: usual(asset.symbol)} if instruments is None else instruments
     found = "; ".join(faults(asset, known.get(asset.symbol)))
     if found and asset.enabled:
-        return misconfigured("asset", f"{asset.symbol} cannot trade: {found}", f"dcabot asset set {asset.symbol} ...")
+        return misconfigured("asset", f"{asset.symbol} cannot trade: {found}", _remedy(asset.symbol))
     if found:
         return warning("asset", f"{asset.symbol} is disabled and could not trade: {found}")
     unseen = "" if instruments is not None else " (Alpaca was not asked)"
     return ok("asset", f"{asset.symbol} {'can trade' if asset.enabled else 'is disabled'}{unseen}")
+
+
+def _remedy(symbol: str) -> str:
+    return f"`dcabot asset set {symbol}` changes it, `dcabot asset disable {symbol}` leaves it out"
 
 
 def funds(world: World) -> Finding:

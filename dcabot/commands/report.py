@@ -29,7 +29,7 @@ SUM = tuple(one.name for one in fields(Total))
 
 def main(argv: list[str]) -> int:
     options = parser("report", "Finished cycles and what they brought, in USD.")
-    options.add_argument("--by", choices=sorted(PERIODS), help="sums instead of single cycles")
+    options.add_argument("--by", choices=sorted(PERIODS), help="sums instead of cycles; a day ends at midnight UTC")
     options.add_argument("--asset", metavar="SYMBOL", type=str.upper, help="only this one")
     options.add_argument(
         "--ledger",

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from dcabot.adapters.store import Beat
+from dcabot.simulator import Simulator
+from tests import servers
 from tests.commands.conftest import Start
 from tests.commands.seat import Seat, utc_now
-from tests.programs import environment, until
+from tests.programs import environment, mariadb_books, until
 
 
 def beat(seat: Seat, sentence: str = "1 assets: 1 watching", seconds_ago: float = 0) -> None:
@@ -197,6 +199,28 @@ def test_watching_into_a_pipe_prints_each_look(well: Seat, tmp_path: Path) -> No
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
     assert process.returncode == 0
+
+
+def test_watching_outlives_a_restart_of_the_database(
+    own_mariadb_server: servers.MariaDB, tmp_path: Path, alpaca: Simulator
+) -> None:
+    books = mariadb_books(own_mariadb_server.create_database())
+    variables = environment(tmp_path, alpaca.env(), books.environment)
+    words = [sys.executable, "-u", "-m", "dcabot", "status", "--watch"]
+    with subprocess.Popen(words, cwd=tmp_path, env=variables, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for step, line in (
+            (None, "Not well:"),
+            (own_mariadb_server.kill, "looking again"),
+            (own_mariadb_server.start, "Not well:\n"),
+        ):
+            if step is not None:
+                step()
+            while line not in process.stdout.readline():
+                assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode == 1
 
 
 @pytest.mark.parametrize("words", [("--json", "--watch"), ("BTC/USD",), ("--jsn=1",)])

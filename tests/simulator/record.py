@@ -10,6 +10,7 @@ import re
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -27,6 +28,7 @@ from dcabot.adapters.config import Config
 Record = dict[str, Any]
 QUIET_SECONDS = 3.0  # after the last frame, nothing more is expected of an order
 PATIENCE_SECONDS = 20.0
+KIND_MAX = 5  # messages of one kind on the data stream
 NOBODY = "00000000-0000-4000-8000-000000000000"
 # Fields whose values are the owner's business; their shape stays.
 PRIVATE = {"account_number": "PA0000000000", "account_id": NOBODY, "owner_id": NOBODY, "user_id": NOBODY}
@@ -40,6 +42,7 @@ class Recorder:
         self.config, self.symbol = config, symbol
         self.answers: list[Record] = []
         self.frames: list[Record] = []
+        self.kinds: Counter[str] = Counter()
         self.heard_at = time.monotonic()
         self.source = f"recorded {datetime.now(timezone.utc):%Y-%m-%d}, {config.venue.value} account"
 
@@ -83,11 +86,22 @@ class Recorder:
     def _hear(self, stream: str, socket: ClientConnection) -> None:
         try:
             for frame in socket:
-                self.frames.append({"stream": stream, "message": _content(frame)})
+                message = self._new_kinds(_content(frame)) if stream == "data" else _content(frame)
+                if message:
+                    self.frames.append({"stream": stream, "message": message})
                 if stream == "trading":
                     self.heard_at = time.monotonic()
         except ConnectionClosed:
             pass
+
+    def _new_kinds(self, messages: list[Record]) -> list[Record]:
+        """A few of each kind are enough: an order book moves many times a second."""
+        kept = []
+        for message in messages:
+            self.kinds[message.get("T", "")] += 1
+            if self.kinds[message.get("T", "")] <= KIND_MAX:
+                kept.append(message)
+        return kept
 
     def wait(self, order: Record) -> Record:
         """The order once it is over, or the last look at it."""
