@@ -42,7 +42,7 @@ YOUNG = timedelta(seconds=3)  # so long a query may still miss an order that was
 SUBMIT_TROUBLES = (
     ("submit: no connection", 0.02),
     ("submit: request lost", 0.03),
-    ("submit: request late", 0.06),
+    ("submit: request late", 0.08),
     ("submit: response lost", 0.05),
     ("submit: sent twice", 0.02),
     ("submit: 5xx, not done", 0.02),
@@ -216,7 +216,7 @@ class SimBroker:
         request = _request(symbol, order)
         if fate == "submit: request late":
             # Rarely so late that its row is void by then.
-            delay = self.chance.pick("lateness", (3.0, 30.0, 100.0, 125.0, 150.0, 220.0))
+            delay = self.chance.pick("lateness", (3.0, 24.0, 30.0, 50.0, 70.0, 130.0, 200.0))
             self.world.at(delay, lambda: self.exchange.admit(request, "late request"))
             return self._no_answer()
         self._travel("before an order arrives")
