@@ -11,9 +11,9 @@ import pytest
 from dcabot.adapters.database import connect
 from dcabot.adapters.dburl import DatabaseSettings
 from dcabot.adapters.migrations import migrate
-from dcabot.core.model import OrderStatus, Side
+from dcabot.core.model import Order, OrderStatus, Side
 from dcabot.core.reconcile import discrepancies
-from dcabot.core.snapshot import ExchangeUnreachable, Listing, Unreadable
+from dcabot.core.snapshot import ExchangeUnreachable, Listing, Refused, Unreadable
 from dcabot.core.venue import OrderRequest
 from tests.builders import make_instrument, make_quote
 from tests.venue_broker import Desk, Fate, SteppedClock, VenueBroker
@@ -69,6 +69,26 @@ def test_a_fill_that_no_stream_told_of_is_booked_and_so_is_its_fee(desk: Desk) -
     desk.settle()
     assert cycles(desk) == [("watching", Decimal("0.000332443"))]
     assert cycles(desk)[0][1] == desk.broker.position("BTC")
+
+
+def test_an_order_that_was_refused_and_lives_after_all_is_cancelled(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.broker.slicer = desk.broker.venue.slicer = lambda order, unfilled, quote: Decimal(0)
+    truly = desk.broker.submit
+
+    def refuse(symbol: str, order: Order) -> Refused:
+        truly(symbol, order)
+        return Refused("HTTP 403: forbidden")
+
+    with monkeypatch.context() as lying:
+        lying.setattr(desk.broker, "submit", refuse)
+        desk.quote("60000", "60010")
+    desk.broker.updates.clear()
+    desk.clock.advance(5)
+    desk.trader.sweep()
+    desk.quote("60000", "60010")
+    assert [order.client_order_id[-6:] for order in desk.broker.venue.open.values()] == ["base-2"]
 
 
 def test_news_that_the_stream_should_have_told_long_ago_is_named(desk: Desk) -> None:

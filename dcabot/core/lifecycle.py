@@ -11,7 +11,7 @@ from decimal import Decimal
 from dcabot.core.ledger import COIN_STEP, DUST_NOTIONAL, current_status, fee_of, fold
 from dcabot.core.model import Asset, Cycle, CycleStatus, Decision, Order, OrderReport, OrderStatus, Side, whole_seconds
 from dcabot.core.money import ZERO, text
-from dcabot.core.states import ORDER_STEPS, OVER, is_open, may_step
+from dcabot.core.states import OPEN, ORDER_STEPS, OVER, is_open, may_step
 from dcabot.core.strategy import cancel_is_due, refused_before, request_cancel
 
 FEE_RATIO_PLAUSIBLE = Decimal("0.01")  # four times Alpaca's highest fee: what is missing beyond it is no fee
@@ -50,6 +50,10 @@ def on_report(cycle: Cycle, report: OrderReport, now: datetime) -> Decision | No
     if order.status is OrderStatus.VOID and is_open(merged):
         # Nobody waits for it any more: the price that justified it has passed.
         return request_cancel(decision.cycle, (merged,), now, f"{decision.reason}, after it was void: cancel it")
+    if order.status is OrderStatus.REJECTED and order.order_id is None and report.status in OPEN:
+        # The refusal was not the exchange's last word, and another order may have been placed since.
+        sentence = f"{order.client_order_id} was refused and is open at Alpaca after all: cancel it"
+        return replace(request_cancel(decision.cycle, (merged,), now, sentence), odd=True)
     return decision
 
 
