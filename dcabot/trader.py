@@ -147,6 +147,10 @@ class Trader:
         """What the market-data stream must bring: every asset that has a current cycle."""
         return sorted(self.entries)
 
+    def knows_its_pairs(self) -> bool:
+        """False while Alpaca's list lacks a pair of ours: that asset is held."""
+        return all(symbol in self.instruments for symbol in list(self.entries))
+
     def has_open_orders(self) -> bool:
         return any(is_open(order) for entry in list(self.entries.values()) for order in entry.cycle.orders)
 

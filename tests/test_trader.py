@@ -13,7 +13,7 @@ from dcabot.adapters.database import DatabaseBusy, Limits, connect
 from dcabot.adapters.dburl import DatabaseSettings
 from dcabot.adapters.migrations import migrate
 from dcabot.core.model import Quote
-from dcabot.core.snapshot import ExchangeUnreachable
+from dcabot.core.snapshot import ExchangeUnreachable, Listing
 from dcabot.trader import CONTACT_MAX_AGE, SAID_AGAIN_AFTER
 from tests.builders import make_instrument, make_quote
 from tests.venue_broker import Desk, Fate, Request, SteppedClock, VenueBroker
@@ -253,6 +253,19 @@ def test_a_pair_that_the_exchange_no_longer_lists_is_held(trading: Desk) -> None
     trading.trader.learn_instruments()
     trading.trader.refresh()
     assert "does not let it be traded" in trading.trader.held["BTC/USD"]
+
+
+def test_a_pair_that_one_answer_lacked_is_asked_for_again(trading: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as odd:
+        odd.setattr(trading.broker, "instruments", lambda: Listing(()))
+        trading.trader.learn_instruments()
+    trading.trader.refresh()
+    assert "does not know this crypto pair" in trading.trader.held["BTC/USD"]
+    assert not trading.trader.knows_its_pairs()
+    trading.trader.learn_instruments()
+    trading.trader.refresh()
+    assert trading.trader.knows_its_pairs()
+    assert trading.quote("60000", "60010") is not None
 
 
 def test_a_cycle_that_a_caretaker_ended_is_left_at_the_next_decision(trading: Desk) -> None:

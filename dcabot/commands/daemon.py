@@ -41,6 +41,7 @@ SWEEP_ORDER_OPEN_SECONDS = 30.0
 SWEEP_IDLE_SECONDS = 60.0
 EVENT_PATIENCE_SECONDS = 5.0  # a request that brought no event by then is asked about
 INSTRUMENTS_SECONDS = 3600.0
+INSTRUMENTS_AGAIN_SECONDS = 60.0  # while Alpaca's list lacks a pair of ours: that may have been one odd answer
 RETRY_SECONDS = 2.0
 HEALTH_SECONDS = 5.0
 PULSE_SECONDS = 5.0
@@ -293,7 +294,8 @@ class Daemon:
                 await self.lanes.run(self.lanes.sweeps, self._sweep)
                 self._look_again()
                 await self._check_for_mute_data()
-                if time.monotonic() - instruments_at > INSTRUMENTS_SECONDS:
+                wait = INSTRUMENTS_SECONDS if self.trader.knows_its_pairs() else INSTRUMENTS_AGAIN_SECONDS
+                if time.monotonic() - instruments_at > wait:
                     await self.lanes.run(self.lanes.sweeps, self.trader.learn_instruments)
                     instruments_at = time.monotonic()
                 self.health.well()
