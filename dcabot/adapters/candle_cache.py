@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dcabot.adapters.bars import Bar, Bars
 from dcabot.core.model import EPOCH
+
+if TYPE_CHECKING:  # its SDK costs half a second, and who brings candles along does not need it
+    from dcabot.adapters.bars import Bar, Bars
 
 HEADINGS = "timestamp,open,high,low,close\n"
 TIMEFRAMES = {
@@ -43,7 +46,7 @@ def default_folder() -> Path:
 
 
 def fetch(
-    bars: Bars, wanted: Wanted, folder: Path, now: datetime, told: Callable[[datetime], None] = lambda at: None
+    bars: "Bars", wanted: Wanted, folder: Path, now: datetime, told: Callable[[datetime], None] = lambda at: None
 ) -> list[Path]:
     """The files that hold these candles, oldest first; `told` hears how far it is. Raises ExchangeUnreachable."""
     place = folder / wanted.symbol.replace("/", "-") / wanted.timeframe
@@ -65,7 +68,7 @@ def _months(begin: datetime, end: datetime) -> Iterator[tuple[datetime, datetime
 
 
 def _month(
-    bars: Bars,
+    bars: "Bars",
     wanted: Wanted,
     place: Path,
     month: tuple[datetime, datetime],
@@ -86,7 +89,7 @@ def _month(
 
 
 def _go_on(
-    bars: Bars, wanted: Wanted, part: Path, period: tuple[datetime, datetime], told: Callable[[datetime], None]
+    bars: "Bars", wanted: Wanted, part: Path, period: tuple[datetime, datetime], told: Callable[[datetime], None]
 ) -> None:
     """Add what is missing, page by page; each is on the disk before the next is asked for."""
     begin, end = period
@@ -118,5 +121,5 @@ def _last(part: Path) -> datetime | None:
     return datetime.strptime(line.partition(",")[0], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
 
 
-def _line(bar: Bar) -> str:
+def _line(bar: "Bar") -> str:
     return f"{bar.at:%Y-%m-%dT%H:%M:%SZ},{bar.open},{bar.high},{bar.low},{bar.close}\n"

@@ -85,13 +85,15 @@ def _backtest(args: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     made = parser("backtest", "What these settings would have done with past prices, by the code that trades.")
     made.add_argument("symbol", type=_symbol, nargs="?", default="BTC/USD", help="such as BTC/USD, the default")
-    rules = made.add_argument_group("settings", "Flags go before --settings and --database.")
+    rules = made.add_argument_group("settings", "A flag wins over --settings, and that over --database.")
     rules.add_argument("--settings", metavar="FILE", help="a file with a [BTC/USD] section of `column = value` lines")
     rules.add_argument("--database", action="store_true", help="as they stand in the database")
     for name in COLUMNS:
         default = DEFAULTS.get(name)
         told = f"{HELP[name]} (default: {default})" if default is not None else HELP[name]
-        rules.add_argument(f"--{name.replace('_', '-')}", type=_whole if name in INTEGERS else _number, help=told)
+        rules.add_argument(
+            f"--{name.replace('_', '-')}", type=_whole if name in INTEGERS else _number, metavar="N", help=told
+        )
     _add_prices(made.add_argument_group("prices"))
     _add_model(made.add_argument_group("what a candle does not tell", "The defaults are the pessimistic ones."))
     _add_output(made.add_argument_group("output"))
@@ -113,14 +115,24 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
     orders = [order.value for order in HighLow]
     group.add_argument("--high-low", choices=orders, default=orders[0], help=f"their order (default: {orders[0]})")
     group.add_argument("--four-prices", action="store_true", help="quote only open, high, low and close")
-    spread = SPREAD * 100
-    group.add_argument("--spread", type=_number, default=spread, help=f"percent, ask over bid (default: {spread})")
-    group.add_argument("--slippage", type=_number, default=Decimal(0), help="percent the price runs away (default: 0)")
+    spread = (SPREAD * 100).normalize()
+    group.add_argument(
+        "--spread", type=_number, metavar="N", default=spread, help=f"percent, ask over bid (default: {spread})"
+    )
+    group.add_argument(
+        "--slippage", type=_number, metavar="N", default=Decimal(0), help="percent the price runs away (default: 0)"
+    )
     tiers = [tier.number for tier in TIERS]
     group.add_argument("--fee-tier", type=int, choices=tiers, default=1, help="of Alpaca's table (default: 1)")
-    group.add_argument("--cash", type=_number, default=ENDLESS, help="USD in the account (default: always enough)")
-    group.add_argument("--price-step", type=_number, help="of the pair (default: about a millionth of the price)")
-    group.add_argument("--quantity-step", type=_number, default=FINEST, help=f"of the pair (default: {FINEST:f})")
+    group.add_argument(
+        "--cash", type=_number, metavar="N", default=ENDLESS, help="USD in the account (default: always enough)"
+    )
+    group.add_argument(
+        "--price-step", type=_number, metavar="N", help="of the pair (default: about a millionth of the price)"
+    )
+    group.add_argument(
+        "--quantity-step", type=_number, metavar="N", default=FINEST, help=f"of the pair (default: {FINEST:f})"
+    )
 
 
 def _add_output(group: argparse._ArgumentGroup) -> None:

@@ -43,10 +43,14 @@ def add_flags(group: argparse._ArgumentGroup) -> None:
         help="try these: take-profit-percent=1,1.5,2 or =1:3:0.5; several make a grid",
     )
     group.add_argument("--random", type=int, metavar="N", help="not the whole grid but N of it, drawn by chance")
-    group.add_argument("--seed", type=int, default=0, help="of --random")
-    group.add_argument("--held-out", type=_number, default=Decimal(30), help="percent at the end to judge by (30)")
-    group.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one for each core)")
-    group.add_argument("--top", type=int, default=20, help="how many are shown (default: 20)")
+    group.add_argument("--seed", metavar="N", type=int, default=0, help="of --random")
+    group.add_argument(
+        "--held-out", metavar="N", type=_number, default=Decimal(30), help="percent at the end to judge by (30)"
+    )
+    group.add_argument(
+        "--jobs", metavar="N", type=int, default=os.cpu_count() or 1, help="processes (default: one for each core)"
+    )
+    group.add_argument("--top", metavar="N", type=int, default=20, help="how many are shown (default: 20)")
 
 
 def _values(words: str) -> tuple[str, tuple[Decimal, ...]]:
