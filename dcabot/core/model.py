@@ -180,7 +180,11 @@ class Cycle:
     def next_id(self, purpose: Purpose) -> str:
         """The id of this purpose's next order: a function of the row, so two writers collide."""
         attempt = 1 + sum(1 for o in self.orders if o.purpose is purpose)
-        return f"{ID_PREFIX}{self.id}-{whole_seconds(self.opened_at - EPOCH)}-{purpose.value}-{attempt}"
+        stem = f"{ID_PREFIX}{self.id}-{whole_seconds(self.opened_at - EPOCH)}-{purpose.value}-"
+        # A row deleted by hand leaves a gap, and a taken id would overwrite the order that has it.
+        while self.order(f"{stem}{attempt}") is not None:
+            attempt += 1
+        return f"{stem}{attempt}"
 
     def __repr__(self) -> str:
         return f"<Cycle {self.id} {self.symbol} {self.status.value} {list(self.orders)}>"

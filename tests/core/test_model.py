@@ -25,6 +25,12 @@ def test_refused_and_void_orders_use_up_their_id() -> None:
     assert make_cycle(refused, void).next_id(Purpose.BASE).endswith("-base-3")
 
 
+def test_an_id_that_is_taken_is_passed_over() -> None:
+    """Somebody deleted the first safety order's row: the second one's must not be overwritten."""
+    second = make_order(Purpose.SAFETY, number=2, filled="0.2")
+    assert make_cycle(second).next_id(Purpose.SAFETY).endswith("-safety-3")
+
+
 def test_a_cycle_with_an_order_replaces_its_older_self_in_place_or_appends_it() -> None:
     base, safety = make_order(), make_order(Purpose.SAFETY)
     cycle = make_cycle(base).with_order(safety)
