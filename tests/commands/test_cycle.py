@@ -153,6 +153,28 @@ def test_ctrl_c_says_where_it_stands_and_the_same_command_goes_on(holding: Seat,
     assert holding.run("cycle", "close", "BTC/USD", "--yes").code == 0
 
 
+@pytest.mark.parametrize("has_answer", [True, False])
+def test_a_close_that_is_killed_is_gone_on_with_and_nothing_is_sold_twice(
+    holding: Seat, tmp_path: Path, has_answer: bool
+) -> None:
+    """Killed while the sell waits for its fill, or while its request waits for the answer."""
+    if has_answer:
+        holding.alpaca.faults.hold_fills()
+    else:
+        holding.alpaca.faults.delay_response(30, "POST", "/v2/orders")
+    variables = environment(tmp_path, holding.alpaca.env(), holding.books.environment)
+    words = [sys.executable, "-m", "dcabot", "cycle", "close", "BTC/USD", "--yes"]
+    with subprocess.Popen(words, cwd=tmp_path, env=variables, stderr=subprocess.DEVNULL) as process:
+        until(lambda: len(holding.alpaca.orders()) == 2, "the sell")
+        process.kill()
+    holding.alpaca.faults.clear()
+    said = holding.run("cycle", "close", "BTC/USD", "--yes")
+    assert said.code == 0, said.err
+    assert [side for _, side, _, _ in holding.books.orders()] == ["buy", "sell"]
+    assert len(holding.alpaca.orders()) == 2
+    assert not holding.alpaca.positions()
+
+
 def test_an_exchange_that_is_away_leaves_all_as_it_was(holding: Seat) -> None:
     holding.alpaca.faults.refuse_connections()
     try:
@@ -220,6 +242,7 @@ def test_close_and_release_work_beside_a_running_daemon(start: Start, seat: Seat
             daemon.until(lambda s=symbol: books.cycles(s)[-1:] and books.cycles(s)[-1][1] != "0", f"{symbol} held")
         assert run_program(tmp_path, variables, "cycle", "close", "BTC/USD", "--yes").returncode == 0
         assert run_program(tmp_path, variables, "cycle", "release", "ETH/USD", "--yes").returncode == 0
+        daemon.until_said("ETH/USD that no cycle owns")
         assert daemon.stop()[0] == 0
     assert books.cycles("BTC/USD")[0][0] == "complete"
     assert [status for status, _, _ in books.cycles("ETH/USD")] == ["complete", "watching"]
