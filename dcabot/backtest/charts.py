@@ -69,10 +69,11 @@ def stairs(place: Frame, seconds: Pixels, values: Pixels, look: str, ground: flo
     return f'<path class="{look}" d="{path}"/>'
 
 
-def mark(x: float, y: float, look: str, is_up: bool, words: str) -> str:
+def mark(point: tuple[float, float], size: float, look: str, is_up: bool, words: str) -> str:
     """A triangle under a buy or above a sell, and what it was for who points at it."""
-    tip, base = (y + 3, y + 12) if is_up else (y - 3, y - 12)
-    shape = f"M{x:.1f} {tip:.1f}L{x - 4.5:.1f} {base:.1f}H{x + 4.5:.1f}Z"
+    x, y = point
+    tip, base = (y + 3, y + 3 + 2 * size) if is_up else (y - 3, y - 3 - 2 * size)
+    shape = f"M{x:.1f} {tip:.1f}L{x - size:.1f} {base:.1f}H{x + size:.1f}Z"
     return f'<path class="{look}" d="{shape}"><title>{words}</title></path>'
 
 
@@ -122,7 +123,7 @@ def _round_times(begin: datetime, end: datetime) -> Iterator[tuple[datetime, str
     else:
         days = next((days for days in STEPS_DAYS if span / DAY / days <= TICKS_X), STEPS_DAYS[-1])
         at, step = datetime(begin.year, begin.month, begin.day, tzinfo=timezone.utc), DAY * days
-        form = "%d %b" if span < 300 * DAY else "%b %Y"
+        form = "%d %b" if span < 300 * DAY else "%d %b %Y"
     while at <= end:
         if at >= begin:
             yield at, f"{at:{form}}"

@@ -20,6 +20,7 @@ from dcabot.core.money import text
 
 POINTS = 1100  # on a line: about one for each pixel
 MARKS_MAX = 4000  # beyond, the page would be slow and the marks a wall
+MANY = 200  # marks; smaller ones then
 CYCLES_MAX = 500
 SECOND = timedelta(seconds=1)
 
@@ -148,7 +149,8 @@ def _mark(result: Result, place: charts.Frame, fill: Fill) -> str:
     is_buy = fill.side is Side.BUY
     name = "take profit" if not is_buy else f"{fill.purpose.value} order"
     words = f"{fill.at:%d %b %H:%M} {name}: {fill.side.value} {text(fill.quantity)} at {fill.price:,.10g}"
-    return charts.mark(x, y, fill.purpose.value, is_buy, words)
+    size = 4.5 if len(result.fills) < MANY else 2.6
+    return charts.mark((x, y), size, fill.purpose.value, is_buy, words)
 
 
 def _capital_chart(result: Result, series: Series) -> str:
