@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from dcabot.core import lifecycle
-from dcabot.core.ledger import Holding, current_status, fold
+from dcabot.core.ledger import DUST_NOTIONAL, Holding, current_status, fold
 from dcabot.core.model import ID_PREFIX, Asset, Cycle, Decision, Order, OrderReport, OrderStatus
 from dcabot.core.money import ZERO, text
 from dcabot.core.states import OVER, is_open
@@ -195,14 +195,17 @@ def discrepancies(
 def unowned(book: Iterable[Entry], snapshot: Snapshot) -> dict[str, Decimal]:
     """Coins at Alpaca that no cycle owns, for each symbol of the book; absent where the position was not read.
 
-    A cycle that holds something owns the whole position.
+    A cycle that holds more than dust owns the whole position; one that holds dust owns no more than that, for its base
+    order is still to come.
     """
     found = {}
     for entry in book:
         if entry.cycle.status not in OVER:
             held = snapshot.position(entry.cycle.symbol)
             if held is not None:
-                found[entry.cycle.symbol] = ZERO if fold(entry.cycle.orders).held else held
+                holding = fold(entry.cycle.orders)
+                is_dust = holding.notional < DUST_NOTIONAL
+                found[entry.cycle.symbol] = max(held - holding.held, ZERO) if is_dust else ZERO
     return found
 
 

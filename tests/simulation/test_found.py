@@ -5,7 +5,8 @@ from decimal import Decimal
 from dcabot.core.ledger import fold
 from dcabot.core.lifecycle import on_position_differs
 from dcabot.core.model import CycleStatus, OrderStatus
-from tests.builders import START, make_cycle, make_order
+from dcabot.core.reconcile import Entry, Snapshot, unowned
+from tests.builders import START, SYMBOL, make_asset, make_cycle, make_order
 
 
 def test_seed_3406_dust_that_lost_more_than_a_plausible_fee_to_rounding_was_not_sold_by_hand() -> None:
@@ -15,3 +16,12 @@ def test_seed_3406_dust_that_lost_more_than_a_plausible_fee_to_rounding_was_not_
     assert decision is not None
     assert (decision.cycle.status, decision.successor) == (CycleStatus.WATCHING, None)
     assert fold(decision.cycle.orders).held == Decimal("0.000000004")
+
+
+def test_seed_3596_a_cycle_that_holds_dust_does_not_own_the_coins_beside_it() -> None:
+    """A base order filled 0.016 of 15945 and was cancelled; then 398 were bought by hand, and a base order went out."""
+    base = make_order(filled="0.015945", price="0.012543", quantity="15945", status=OrderStatus.CANCELED)
+    entry = Entry(make_asset(), make_cycle(base))
+    held = Decimal("398.879907377")
+    found = unowned([entry], Snapshot(START, (), {}, {SYMBOL: held}))
+    assert found[SYMBOL] == held - fold(entry.cycle.orders).held
