@@ -70,6 +70,7 @@ MORE, LESS = Decimal("1.1"), Decimal("0.9")  # what the books are made to believ
 CENT = Decimal("0.01")
 PATIENCE = 60.0
 LOG_LINES = 25
+KEPT = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 class Failed(Exception):
@@ -472,8 +473,8 @@ SCENARIOS = (
 
 
 def clean() -> dict[str, str]:
-    """The environment of a program: nothing of ours but the way to Python."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "SSL_CERT_FILE") if name in os.environ}
+    """The environment of a program: nothing of ours but the ways to Python and to the network."""
+    kept = {name: value for name, value in os.environ.items() if name in KEPT or name.lower().endswith("_proxy")}
     return {**kept, "PYTHONPATH": str(ROOT)}
 
 
@@ -530,7 +531,9 @@ def open_store(config: Config, folder: Path, yes: bool) -> Store:
     with store.database.transaction():
         rows = sum(model.select().count() for model in schema.MODELS)
     if rows and not yes:
-        raise Refused(f"{config.database} holds {rows} rows; --yes deletes them all, or name another database")
+        raise Refused(
+            f"{config.database} holds {rows} rows; --yes deletes them all, DB_URL=sqlite:///new.db keeps them"
+        )
     return store
 
 
