@@ -512,16 +512,18 @@ def read_settings(args: argparse.Namespace, folder: Path, stack: ExitStack) -> t
     config = load({EXCHANGE}, environ, args.env_file)
     if config.database is None:
         config = replace(config, database=DatabaseSettings("sqlite", path=str(folder / "books.db")))
+    elif config.database.engine == "sqlite":  # the programs have another current directory
+        config = replace(config, database=replace(config.database, path=str(Path(config.database.path).resolve())))
     if config.venue is Venue.LIVE:
         raise Refused(f"{config.base_url} is not a paper account; this test never goes near real money", 78)
     return config, alpaca
 
 
-def open_store(config: Config, folder: Path, yes: bool) -> Store:
+def open_store(config: Config, yes: bool) -> Store:
     """The books, empty. Rows that were there before go only with --yes."""
     assert config.database is not None
-    is_ours = config.database.path == str(folder / "books.db")
-    if not is_ours and schema_version(config.database) and pending(config.database):
+    is_new = config.database.engine == "sqlite" and not Path(config.database.path).exists()
+    if not is_new and schema_version(config.database) and pending(config.database):
         raise Refused(f"{config.database}: its schema is older than this program; run `dcabot db init`", 78)
     migrate(config.database)
     store = Store(connect(config.database), utc_now)
@@ -605,7 +607,7 @@ def run(args: argparse.Namespace, chosen: list[Scenario]) -> int:
         config, alpaca = read_settings(args, folder, stack)
         say(f"Exchange: {config.venue.value.upper()}, {config.base_url}{'' if alpaca is None else ' (ours)'}")
         say(f"Database: {config.database}")
-        store = open_store(config, folder, args.yes)
+        store = open_store(config, args.yes)
         stack.callback(store.database.close_all)
         w = World(folder, config, store, Broker(config, utc_now), alpaca)
         stack.callback(w.broker.close)

@@ -132,6 +132,9 @@ def test_what_a_database_holds_is_only_deleted_with_yes(tmp_path: Path, books: B
     assert code == 1
     assert "holds 1 rows; --yes deletes them all" in told
     assert books.execute("SELECT COUNT(*) FROM dca_assets") == [(1,)]
+    beside = {**variables, "DB_URL": "sqlite:///new.db"}
+    assert run(tmp_path, beside, "rejection")[0] == 0
+    assert books.execute("SELECT COUNT(*) FROM dca_assets") == [(1,)]
     assert run(tmp_path, variables, "rejection", "--yes")[0] == 0
     assert books.execute("SELECT COUNT(*) FROM dca_assets") == [(0,)]
 
