@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import count
 
-from dcabot.core import lifecycle
+from dcabot.core import lifecycle, reconcile
 from dcabot.core.fees import TIERS, Tier
 from dcabot.core.ledger import fold
 from dcabot.core.matching import Venue
@@ -28,7 +28,7 @@ from dcabot.core.model import (
 )
 from dcabot.core.money import EXACT, ONE, ZERO, step_down, step_up, text
 from dcabot.core.quotes import Screen, screen
-from dcabot.core.reconcile import Limits
+from dcabot.core.reconcile import Entry, Limits, Snapshot
 from dcabot.core.states import is_open
 from dcabot.core.strategy import (
     Market,
@@ -183,10 +183,10 @@ class Bot:
     # --- decisions and their reports ---
 
     def _market(self, quote: Quote) -> Market:
-        account = self.venue.account
-        owned = any(order.filled_quantity for order in self.cycle.orders)
-        unowned = ZERO if owned and fold(self.cycle.orders).held else account.balance(self.coin)
-        return Market(self.instrument, quote, unowned, quote.at, account.available("USD"))
+        account, symbol = self.venue.account, self.asset.symbol
+        snapshot = Snapshot(quote.at, (), {}, {symbol: account.balance(self.coin)})
+        unowned = reconcile.unowned((Entry(self.asset, self.cycle),), snapshot)
+        return Market(self.instrument, quote, unowned.get(symbol), quote.at, account.available("USD"))
 
     def _carry_out(self, decision: Decision, now: datetime, quote: Quote | None) -> None:
         self._take(decision)

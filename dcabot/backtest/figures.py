@@ -169,7 +169,8 @@ def _fills(cycles: Iterable[Cycle], executions: dict[str, Execution]) -> Iterato
             notional = EXACT.multiply(execution.quantity, execution.price)
             is_buy = order.side is Side.BUY
             flow += -notional if is_buy else notional - execution.fee
-            invested = invested + notional if is_buy else ZERO
+            left = execution.position  # a large bag is sold in parts
+            invested = invested + notional if is_buy else invested * left / (left + execution.quantity)
             yield Fill(
                 at=execution.at,
                 cycle_id=cycle.id,

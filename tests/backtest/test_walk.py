@@ -17,7 +17,7 @@ def drawn(seed: int) -> tuple[dict[str, Any], dict[str, Any], Terms, Path]:
     """Settings, prices, terms and a path of that seed: usual ones, and all that the walks could differ about."""
     dice = random.Random(seed)
     rules = {
-        "base_notional": dice.choice([10, 20, 100]),
+        "base_notional": dice.choice([10, 20, 100, 150_000]),
         "safety_notional": dice.choice([10, 30]),
         "safety_count_max": dice.choice([0, 1, 3, 8]),
         "safety_drop_ratio": dice.choice(["0.002", "0.01", "0.03"]),
@@ -112,6 +112,15 @@ def test_a_leap_of_the_price_is_doubted_as_the_daemon_doubts_it() -> None:
     first = bot.finished[0]
     assert [order.purpose.value for order in first.orders] == ["base", "safety", "take_profit"]
     assert [order.created_at.second for order in first.orders] == [0, 15, 15]
+
+
+def test_a_bag_beyond_one_order_is_sold_in_parts_at_once() -> None:
+    rise = candles([(10_000, 10_000, 10_000, 10_000), (10_000, 10_300, 10_000, 10_300)], "0.01")
+
+    (cycle,) = led(make_bot(base_notional=150_000), rise, Path(spread=Decimal(0))).finished
+
+    assert [order.side.value for order in cycle.orders] == ["buy", "sell", "sell"]
+    assert len({order.created_at for order in cycle.orders[1:]}) == 1
 
 
 def test_dust_and_fees_are_the_ledgers() -> None:
