@@ -341,6 +341,32 @@ def test_a_cooldown_ends_by_the_sweep_and_an_idle_asset_gets_its_cycle(holding: 
     assert cycles(holding)[-1][0] == "watching"
 
 
+@pytest.mark.parametrize("fate", [Fate.REFUSED, Fate.LOST_REQUEST])
+def test_an_early_restart_that_came_to_nothing_does_not_end_the_cooldown(holding: Desk, fate: Fate) -> None:
+    holding.quote("61000", "61010")
+    holding.settle()
+    holding.broker.fates["submit"] = [fate]
+    holding.quote("59700", "59710")
+    holding.settle(130)
+    assert cycles(holding)[-1][0] == "watching"
+    assert holding.quote("60900", "60910") is None
+    holding.restart()
+    holding.trader.recover()
+    assert holding.quote("60900", "60910") is None
+    assert holding.quote("59700", "59710") is not None
+    holding.settle()
+    assert cycles(holding)[-1] == ("watching", holding.broker.position("BTC"))
+
+
+def test_a_cooldown_that_an_early_restart_broke_in_vain_ends_in_time(holding: Desk) -> None:
+    holding.quote("61000", "61010")
+    holding.settle()
+    holding.broker.fates["submit"] = [Fate.REFUSED]
+    holding.quote("59700", "59710")
+    holding.settle(300)
+    assert holding.quote("60900", "60910") is not None
+
+
 # Orders of others.
 
 

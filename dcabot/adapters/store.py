@@ -6,7 +6,7 @@ computed from the orders here, so an operator's SELECT and the bot never disagre
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -71,7 +71,7 @@ class Store:
             assets = list(schema.Asset.select().order_by(schema.Asset.id))
             cycles = list(_working_cycles(self.clock()))
             orders = self._orders_of([cycle.id for cycle in cycles])
-            since = self._cooldown_starts([c.asset_id for c in cycles if c.status == CycleStatus.COOLDOWN.value])
+            since = self._cooldown_starts([c.asset_id for c in cycles if _cools(c.status, orders[c.id])])
         return _book(assets, cycles, orders, since)
 
     def read_entry(self, cycle_id: int) -> Entry | None:
@@ -177,6 +177,10 @@ class Store:
             return None
         move = schema.Order.update(cycle=current.id).where(schema.Order.client_order_id == client_order_id)
         move.execute()
+        left = replace(
+            entry.cycle, orders=tuple(o for o in entry.cycle.orders if o.client_order_id != client_order_id)
+        )
+        schema.Cycle.change("id", left.id, **_cycle_columns(left), updated_at=self.clock())
         return self._read(current.id, lock=True)
 
     def _read(self, cycle_id: int, lock: bool = False, known: Entry | None = None) -> Entry | None:
@@ -194,7 +198,7 @@ class Store:
             orders = list(known.cycle.orders)
         else:
             orders = [_order(order) for order in schema.Order.read("cycle_id", cycle_id)]
-        cooling = [asset.id] if cycle.status == CycleStatus.COOLDOWN.value else []
+        cooling = [asset.id] if _cools(cycle.status, orders) else []
         entry = _entry(asset_of(asset), cycle, orders, self._cooldown_starts(cooling).get(asset.id))
         return replace(entry, version=version)
 
@@ -218,6 +222,12 @@ class Store:
     def _insert_cycle(self, asset_id: int, status: CycleStatus, now: datetime) -> None:
         cycle = schema.Cycle.insert(asset=asset_id, status=status.value, created_at=now, updated_at=now)
         cycle.execute()
+
+
+def _cools(status: str, orders: Sequence[Any]) -> bool:
+    """True in a cooldown, and when its early restart came to nothing: those seconds still count."""
+    untraded = bool(orders) and not any(order.filled_quantity for order in orders)
+    return status == CycleStatus.COOLDOWN.value or (status == CycleStatus.WATCHING.value and untraded)
 
 
 def _working_cycles(now: datetime) -> Any:
@@ -331,7 +341,7 @@ def _entry(asset: Asset, row: Row, orders: list[Order], since: datetime | None) 
         opened_at=row.created_at,
         orders=tuple(orders),
         completed_at=row.completed_at,
-        cooldown_since=since if status is CycleStatus.COOLDOWN else None,
+        cooldown_since=since if _cools(row.status, orders) else None,
     )
     return Entry(asset, cycle, _stored(row, fold(cycle.orders)))
 

@@ -91,7 +91,7 @@ def _base_order(asset: Asset, cycle: Cycle, market: Market) -> Decision | None:
     if not asset.enabled or _waits(cycle, Side.BUY, market.now):
         return None
     ask, why = market.quote.ask, "base order"
-    if cycle.status is CycleStatus.COOLDOWN:
+    if cycle.status is CycleStatus.COOLDOWN or _still_cools(asset, cycle, market.now):
         threshold = restart_price(asset)
         if threshold is None or ask > threshold:
             return None
@@ -104,6 +104,12 @@ def _base_order(asset: Asset, cycle: Cycle, market: Market) -> Decision | None:
             f"Alpaca shows {text(market.unowned)} {asset.symbol} that no cycle owns; no base order until it is gone",
         )
     return _buy(cycle, market, Purpose.BASE, asset.rules.base_notional, why)
+
+
+def _still_cools(asset: Asset, cycle: Cycle, now: datetime) -> bool:
+    """True when an early restart came to nothing: the cooldown that it broke goes on."""
+    since = cycle.cooldown_since
+    return since is not None and now - since < timedelta(seconds=asset.rules.cooldown_seconds)
 
 
 def is_dust(quantity: Decimal, market: Market) -> bool:
