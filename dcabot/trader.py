@@ -85,7 +85,9 @@ class Trader:
             self._say_if_it_came_so(quote, now)
             return None
         self.seen_at[symbol] = quote.at
-        after = screen(self.screens.get(symbol) or _first_screen(entry, now), quote)
+        before = self.screens.get(symbol)
+        # A first quote that was believed for want of another is judged by the price we then traded at.
+        after = screen(before if before and before.compared else _first_screen(entry, now, before), quote)
         self.screens[symbol] = after
         if after.fault:
             self.say(symbol, after.fault)
@@ -229,6 +231,6 @@ class Trader:
             log.warning("%s: %s", symbol, sentence)
 
 
-def _first_screen(entry: Entry, now: datetime) -> Screen:
+def _first_screen(entry: Entry, now: datetime, before: Screen | None) -> Screen:
     price = fold(entry.cycle.orders).last_buy_price or entry.asset.last_sell_price
-    return remembered(entry.cycle.symbol, price, now)
+    return before or Screen() if price is None else remembered(entry.cycle.symbol, price, now)

@@ -18,6 +18,7 @@ class Screen:
     believed: Quote | None = None
     doubted: Quote | None = None
     fault: str = ""
+    compared: bool = True  # False while the believed quote is the first of all, which nothing else has borne out
 
 
 def remembered(symbol: str, price: Decimal | None, at: datetime) -> Screen:
@@ -30,8 +31,10 @@ def screen(before: Screen, quote: Quote) -> Screen:
     fault = impossible(quote)
     if fault:
         return replace(before, fault=fault)
-    if before.believed is None or not _jumps(before.believed, quote):
-        return Screen(believed=quote)
+    if before.believed is None:
+        return Screen(believed=quote, compared=False)
+    if not _jumps(before.believed, quote):
+        return Screen(believed=quote, compared=before.compared or quote != before.believed)
     doubted = before.doubted
     if doubted is None or _jumps(doubted, quote):
         doubted = quote
@@ -41,7 +44,7 @@ def screen(before: Screen, quote: Quote) -> Screen:
         f"{quote.symbol}: the price jumped from {text(before.believed.ask)} to {text(quote.ask)} in one quote; "
         f"waiting {BELIEVED_AFTER.seconds} s for others to agree"
     )
-    return Screen(before.believed, doubted, fault)
+    return Screen(before.believed, doubted, fault, before.compared)
 
 
 def impossible(quote: Quote) -> str:

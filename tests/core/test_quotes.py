@@ -20,7 +20,7 @@ def after(*quotes: Quote) -> Screen:
 
 
 def test_the_first_quote_is_believed() -> None:
-    assert after(make_quote()) == Screen(believed=make_quote())
+    assert after(make_quote()) == Screen(believed=make_quote(), compared=False)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from decimal import Decimal
 from dcabot.core.ledger import fold
 from dcabot.core.lifecycle import on_position_differs
 from dcabot.core.model import CycleStatus, OrderStatus
+from dcabot.core.quotes import Screen, screen
 from dcabot.core.reconcile import Entry, Snapshot, unowned
-from tests.builders import START, SYMBOL, make_asset, make_cycle, make_order
+from tests.builders import START, SYMBOL, make_asset, make_cycle, make_order, make_quote
 
 
 def test_seed_3406_dust_that_lost_more_than_a_plausible_fee_to_rounding_was_not_sold_by_hand() -> None:
@@ -25,3 +26,11 @@ def test_seed_3596_a_cycle_that_holds_dust_does_not_own_the_coins_beside_it() ->
     held = Decimal("398.879907377")
     found = unowned([entry], Snapshot(START, (), {}, {SYMBOL: held}))
     assert found[SYMBOL] == held - fold(entry.cycle.orders).held
+
+
+def test_seed_4619_a_first_quote_is_not_borne_out_by_being_looked_at_again() -> None:
+    """The first quote of all was three times the price; what it bought was sold at once on that same quote."""
+    first = make_quote(bid="0.7197", ask="0.7203")
+    seen_twice = screen(screen(Screen(), first), first)
+    assert not seen_twice.compared
+    assert screen(seen_twice, make_quote(bid="0.7195", ask="0.7201", at=1)).compared
