@@ -139,7 +139,7 @@ def _layout(path: Path, source: IO[bytes]) -> tuple[Layout, bytes]:
     places = [next((cells.index(name) for name in names if name in cells), None) for names in NAMES]
     missing = [title for title, place in zip(TITLES, places, strict=True) if place is None]
     if missing:
-        raise BadPrices(f"{path}, line {line}: no column for {', '.join(missing)} among {words[:200]!r}")
+        raise BadPrices(f"{path}, line {line}: no column for {', '.join(missing)} among {words[:60]!r}")
     found = tuple(place for place in places if place is not None)
     return Layout(found, len(cells), delimiter, line + 1), b""
 

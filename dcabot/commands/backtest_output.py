@@ -131,21 +131,18 @@ def _print_assumptions(out: Console, run: Run) -> None:
     out.print(table(["<if instead", "profit", "differs by", "cycles"], rows))
 
 
-CYCLE_HEADINGS = [
-    "cycle", "<opened (UTC)", "<closed (UTC)", "took", "orders", "spent", "sold", "fees", "profit", "%"
-]  # fmt: skip
-FILL_HEADINGS = ["<at (UTC)", "cycle", "<", "quantity", "price", "USD", "fee", "<", "held", "average"]
+# As many columns as fit a terminal of 80; JSON and CSV have all.
+CYCLE_HEADINGS = ["cycle", "<opened (UTC)", "took", "orders", "spent", "fees", "profit", "%"]
+FILL_HEADINGS = ["<at (UTC)", "<", "quantity", "price", "USD", "fee"]
 
 
 def _cycle_cells(one: CycleReport) -> list[str]:
     return [
         f"{one.cycle_id}",
-        f"{one.opened_at:%Y-%m-%d %H:%M}",
-        f"{one.closed_at:%Y-%m-%d %H:%M}",
+        _day(one.opened_at),
         span(one.duration),
         f"{one.orders}",
         usd(one.spent),
-        usd(one.sold),
         usd(one.sale_fees + one.buy_fees),
         usd(one.profit),
         percent(one.profit / one.spent) if one.spent else "-",
@@ -154,16 +151,12 @@ def _cycle_cells(one: CycleReport) -> list[str]:
 
 def _fill_cells(fill: Fill) -> list[str]:
     return [
-        f"{fill.at:%Y-%m-%d %H:%M:%S}",
-        f"{fill.cycle_id}",
+        _day(fill.at),
         fill.purpose.value,
         coins(fill.quantity),
         price(fill.price),
         usd(fill.notional),
-        text(fill.fee),
-        fill.fee_currency,
-        coins(fill.held),
-        price(fill.average_price),
+        f"{text(fill.fee)} {fill.fee_currency}",
     ]
 
 

@@ -21,7 +21,7 @@ from dcabot.core.money import ratio, text
 from dcabot.core.rules import faults
 
 STEPS_MAX = 10_000
-TOP = 10  # of the trials, by training: what the verdict speaks of
+TOP = 10  # of the trials, by training, or a fifth of them: what the verdict speaks of
 
 SHORT = {
     "base_order_amount": "base",
@@ -170,36 +170,38 @@ def _print(args: argparse.Namespace, values: Values, periods: Periods, trials: S
         f"{args.symbol}: {len(trials):,} settings tried on {training.begins_at:%Y-%m-%d} to "
         f"{training.ends_at:%Y-%m-%d}, judged on {held_out.begins_at:%Y-%m-%d} to {held_out.ends_at:%Y-%m-%d}"
         + (f"; {left_out:,} cannot work and were left out" if left_out else "")
-        + ".\nPercentages are of the capital that must lie ready. Best in training first:\n"
+        + ".\nProfit, and deepest drawdown, in percent of the capital that must lie ready. Best in training first:\n"
     )
-    headings = [*(SHORT[name] for name in values), "capital", "training: profit", "%", "cycles", "drawdown"]
-    headings += ["held out: profit", "%", "cycles", "drawdown"]
+    headings = [*(SHORT[name] for name in values), "capital", "training", "cycles", "fall"]
+    headings += ["held out", "cycles", "fall"]
     out.print(table(headings, (_cells(one) for one in trials[: args.top])))
-    out.print("\n" + warning(judged(trials, TOP)))
+    out.print("\n" + warning(judged(trials, max(1, min(TOP, len(trials) // 5)))))
 
 
 def _cells(trial: Trial) -> list[str]:
     cells = [text(value) for value in trial.settings.values()]
     cells.append(usd(trial.training.capital))
     for one in (trial.training, trial.held_out):
-        cells += [usd(one.profit), percent(one.of_capital(one.profit)), f"{one.cycles}", usd(one.deepest_fall)]
+        cells += [percent(one.of_capital(one.profit)), f"{one.cycles}", percent(one.of_capital(one.deepest_fall))]
     return cells
 
 
 def warning(verdict: Verdict) -> str:
     """What to think of the best of many tries, in plain words."""
-    top = f"best {verdict.top}" if verdict.top > 1 else "best"
+    several = verdict.top > 1
+    top, middle = (f"best {verdict.top}", " (the middle one of them)") if several else ("best", "")
+    lost = f"{verdict.top_that_lost} of the {top}" if several else "It"
     sentences = [
-        f"The {top} of {verdict.trials:,} earned {percent(verdict.top_training)} in training (the middle one of them) "
-        f"and {percent(verdict.top_held_out)} in the period that the search had not seen, where the middle one of all "
+        f"The {top} of {verdict.trials:,} earned {percent(verdict.top_training)} in training{middle} and "
+        f"{percent(verdict.top_held_out)} in the period that the search had not seen, where the middle one of all "
         f"earned {percent(verdict.all_held_out)}.",
-        f"{verdict.top_that_lost} of the {top} lost money there." if verdict.top_that_lost else "",
+        f"{lost} lost money there." if verdict.top_that_lost else "",
         "Choosing the best of many tries on the same past finds what fitted that past: part of it is luck, and luck "
         "does not come again. The more settings are tried, the more of it there is. Judge by the held-out columns "
         "alone, and do not search again until they please: then they are training too.",
     ]
     if verdict.top_held_out <= verdict.all_held_out:
         sentences.insert(
-            2, "So the search found nothing that lasted: its winners did no better there than any other settings."
+            2, "So the search found nothing that lasted: what won did no better there than the other settings did."
         )
-    return "\n".join(sentence for sentence in sentences if sentence)
+    return "\n".join(filter(None, sentences))
