@@ -85,6 +85,14 @@ class Trigger:
     due: datetime | None = None
     always: bool = False
 
+    def is_reached(self, quote: Quote) -> bool:
+        return (
+            self.always
+            or (self.ask is not None and quote.ask <= self.ask)
+            or (self.bid is not None and quote.bid >= self.bid)
+            or (self.due is not None and quote.at >= self.due)
+        )
+
 
 @dataclass(slots=True)
 class Bot:
@@ -116,21 +124,37 @@ class Bot:
 
     def on_quote(self, quote: Quote) -> None:
         """Everything that this quote brings about, to its end."""
+        if not self._hear_quote(quote):
+            return
+        while (decision := self._decision(quote)) is not None:
+            self._carry_out(decision, quote.at, quote)
+
+    def look(self, quote: Quote) -> Trigger:
+        """As `on_quote`, but after an order it asks for the trigger before it looks at the quote again."""
+        if self._hear_quote(quote):
+            while (decision := self._decision(quote)) is not None:
+                self._carry_out(decision, quote.at, quote)
+                trigger = self.trigger()
+                if not trigger.is_reached(quote):
+                    return trigger
+        return self.trigger()
+
+    def _hear_quote(self, quote: Quote) -> bool:
+        """Time passes and the venue fills what the quote reaches; false when the quote must not decide."""
         now = quote.at
         self.pass_time(now)
         if events := self.venue.on_quote(quote, now):
             self._hear(events, now)
         self.screen = screen(self.screen, quote)
-        if self.screen.fault:
-            return
-        while True:
-            decision = on_quote(self.asset, self.cycle, self._market(quote))
-            if decision is None:
-                return
-            if not decision.submit and not decision.cancel:
-                self.note = decision.reason
-                return
-            self._carry_out(decision, now, quote)
+        return not self.screen.fault
+
+    def _decision(self, quote: Quote) -> Decision | None:
+        """What the strategy wants to be done; None when nothing."""
+        decision = on_quote(self.asset, self.cycle, self._market(quote))
+        if decision is None or decision.submit or decision.cancel:
+            return decision
+        self.note = decision.reason
+        return None
 
     def trigger(self) -> Trigger:
         """What the next event must be, by the strategy's own prices."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dcabot.backtest.bot import Bot
+from dcabot.backtest.bot import Bot, Trigger
 from dcabot.backtest.candles import SLICE, Candles, microseconds
 from dcabot.backtest.path import LEGS, Path, Prices, prices
 from dcabot.core.quotes import Screen
@@ -61,7 +61,7 @@ class Walk:
             self.slow()  # one step of the instrument may be a jump
             return
         self.jumps = self._find_jumps()
-        self._aim()
+        self._aim(self.bot.trigger())
         number = self._next_candle(0)
         while number < len(self.candles):
             self._pass(number)
@@ -122,13 +122,11 @@ class Walk:
         """Show the bot a quote; of the ones it has not seen it only needs the last, to know a jump from a way."""
         if before and self.bot.screen.doubted is None and abs(ticks - self.seen) * FAR >= self.seen:
             self.bot.screen = Screen(self.prices.quote(before, at))
-        self.bot.on_quote(self.prices.quote(ticks, at))
+        self._aim(self.bot.look(self.prices.quote(ticks, at)))
         self.seen = ticks
-        self._aim()
 
-    def _aim(self) -> None:
+    def _aim(self, trigger: Trigger) -> None:
         """Take the bot's thresholds over into ticks and microseconds."""
-        trigger = self.bot.trigger()
         self.always = trigger.always
         self.buy = -1 if trigger.ask is None else self.prices.highest_for_ask(trigger.ask)
         self.sell = NEVER if trigger.bid is None else self.prices.lowest_for_bid(trigger.bid)
