@@ -177,9 +177,7 @@ class Store:
             return None
         move = schema.Order.update(cycle=current.id).where(schema.Order.client_order_id == client_order_id)
         move.execute()
-        left = replace(
-            entry.cycle, orders=tuple(o for o in entry.cycle.orders if o.client_order_id != client_order_id)
-        )
+        left = replace(entry.cycle, orders=tuple(o for o in entry.cycle.orders if o.client_order_id != client_order_id))
         schema.Cycle.change("id", left.id, **_cycle_columns(left), updated_at=self.clock())
         return self._read(current.id, lock=True)
 
