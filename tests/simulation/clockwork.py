@@ -117,6 +117,7 @@ class World:
         self.story: list[str] = []
         self.hub = getcurrent()
         self.actor: Actor | None = None
+        self.last_program: Program | None = None  # whose step was the last
         self.after_step: Callable[[], None] = lambda: None
         self._queue: list[tuple[float, int, Any, int]] = []
         self._number = 0
@@ -187,6 +188,7 @@ class World:
             raise Failed("I10 liveness", f"{STEPS_MAX} steps and no end")
         if isinstance(what, Actor):
             self.actor = what
+            self.last_program = what.program
             what.greenlet.switch()
             self.actor = None
         else:

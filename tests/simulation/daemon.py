@@ -6,7 +6,7 @@ An error that the daemon does not expect ends the real one, and fails the seed.
 
 from collections import deque
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from dcabot.adapters.database import DatabaseBusy, DatabaseError, DatabaseUnreachable
 from dcabot.core.model import OrderReport, Quote
@@ -65,6 +65,7 @@ class Daemon:
         self._heard_at: dict[str, float] = {}
         self.busy: set[str] = set()
         self.acting: dict[str, Quote] = {}  # the quote that each asset's last decision was taken on
+        self.acting_after: dict[str, datetime | None] = {}  # and the last look at REST before it
         self.on_act: Callable[[Daemon, str], None] = lambda daemon, symbol: None
         self._look_is_due = False
         self.is_ready = False
@@ -149,7 +150,7 @@ class Daemon:
         for symbol in [symbol for symbol in self._latest if symbol not in self.busy]:
             market = self.trader.consider(self._latest.pop(symbol))
             if market is not None:
-                self.acting[symbol] = market.quote
+                self.acting[symbol], self.acting_after[symbol] = market.quote, self.trader.swept_at
                 self.on_act(self, symbol)
                 self.busy.add(symbol)
                 self.program.start(self._act, symbol, market)

@@ -156,15 +156,17 @@ def base_order_honours_the_cooldown(scene: Scene, before: OrderRow | None, after
 def base_order_waits_for_coins_of_others(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:
     """Rule 1. Harm: the owner's coins become part of a cycle and are sold with it.
 
-    The daemon must have had a look since they came; void orders, misread positions and odd clocks excuse it.
+    The daemon must have looked between their coming and its decision (a snapshot is dated when its last answer is in);
+    void orders, misread positions and odd clocks excuse it.
     """
     symbol = scene.symbol(after.cycle_id)
     daemon = scene.decided_by(symbol)
-    if before is not None or after.purpose != "base" or daemon is None or daemon.trader.swept_at is None:
+    swept_at = daemon.acting_after[symbol] if daemon else None
+    if before is not None or after.purpose != "base" or daemon is None or swept_at is None:
         return
-    looked_at = (daemon.trader.swept_at - START).total_seconds()
+    looked_at = (swept_at - START).total_seconds()
     is_excused = scene.machines.has_jumped or scene.ever_void or scene.world.chance.weather["lag"]
-    if is_excused or looked_at < scene.exchange.hand_moved.get(symbol, 0.0) + 1.0:
+    if is_excused or looked_at < scene.exchange.hand_moved.get(symbol, 0.0) + 20.0:
         return
     position, bid = scene.exchange.position(symbol), daemon.acting[symbol].bid
     if position >= STEPS[symbol] and position * bid >= 1:

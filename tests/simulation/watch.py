@@ -148,9 +148,9 @@ class Scene:
         return self.rows.assets[self.rows.cycles[cycle_id].asset_id].symbol
 
     def decided_by(self, symbol: str) -> Daemon | None:
-        """The daemon that decided on this symbol last; only one of them trades."""
-        deciders = [one for one in self.machines.daemons if symbol in one.acting and not one.program.is_dead]
-        return deciders[-1] if deciders else None
+        """The daemon whose step this was, if it decided on this symbol; for some seconds there may be two of them."""
+        mine = (one for one in self.machines.daemons if one.program is self.world.last_program)
+        return next((one for one in mine if symbol in one.acting), None)
 
     def fail(self, law: str, story: str, *given: object) -> None:
         raise Failed(law, story % given if given else story)
