@@ -92,8 +92,8 @@ def cycles(machine: Machine) -> list[list[str]]:
 
 
 def documented(heading: str, number: int = 0) -> str:
-    """A block of commands from docs/install.md, as written."""
-    section = (ROOT / "docs/install.md").read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    """A block of commands from the README, as written."""
+    section = (ROOT / "README.md").read_text().split(f"\n### {heading}\n")[1].split("\n##")[0]
     return "set -e\n" + re.findall(r"```sh\n(.*?)```", section, re.DOTALL)[number]
 
 
