@@ -136,7 +136,12 @@ class MariaDB:
 
     def freeze(self) -> None:
         """Connected, and silent: what a hung disk or a lost network looks like."""
-        self._running().send_signal(signal.SIGSTOP)
+        process = self._running()
+        process.send_signal(signal.SIGSTOP)
+        # The signal is sent, not yet obeyed: a thread on another processor may still answer a query.
+        tasks = Path(f"/proc/{process.pid}/task")
+        while any(") T " not in (task / "stat").read_text() for task in tasks.iterdir()):
+            time.sleep(0.001)
 
     def thaw(self) -> None:
         self._running().send_signal(signal.SIGCONT)

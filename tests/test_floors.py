@@ -57,6 +57,7 @@ LIBRARY_DOORS: dict[str, tuple[str, ...]] = {
     "sdnotify": ("dcabot.adapters.systemd",),
     "dotenv": SETTINGS,
     "aiohttp": ("dcabot.simulator",),
+    "pytest": ("dcabot.simulator.fixture",),
     "rich": ("dcabot.commands",),
     "numpy": ("dcabot.backtest",),
 }

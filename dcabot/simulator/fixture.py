@@ -1,4 +1,4 @@
-"""For other projects' tests: `pytest_plugins = ["dcabot.simulator.fixture"]` gives every test an `alpaca` of its own."""
+"""For other projects: `pytest_plugins = ["dcabot.simulator.fixture"]` lets a test ask for an `alpaca` of its own."""
 
 from collections.abc import Iterator
 

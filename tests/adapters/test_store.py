@@ -327,3 +327,26 @@ def test_the_book_and_a_single_entry_give_the_same_version(store: Store) -> None
     written = save(store, entry, Decision(entry.cycle.with_order(make_order(created_at=START)), "base"))
     if store.database.settings.engine == "mysql":
         assert store.read_book().entries[0].version == written.version is not None
+
+
+def test_who_waited_for_the_lock_sees_what_its_holder_wrote(store: Store) -> None:
+    entry = opened(store)
+    order = make_order(created_at=START)
+    known = save(store, entry, Decision(entry.cycle.with_order(order), "base"))
+    seen: list[OrderStatus] = []
+
+    def wait_for_it() -> None:
+        with store.locked(entry.cycle.id, known) as locked:
+            assert locked is not None
+            seen.append(locked.cycle.orders[0].status)
+        store.database.close()
+
+    waiter = threading.Thread(target=wait_for_it)
+    with store.locked(entry.cycle.id) as locked:
+        assert locked is not None
+        waiter.start()
+        waiter.join(0.3)  # long enough to be waiting for the row
+        filled = replace(order, status=OrderStatus.FILLED)
+        store.save(locked, Decision(locked.cycle.with_order(filled), "filled"))
+    waiter.join(10)
+    assert seen == [OrderStatus.FILLED]
