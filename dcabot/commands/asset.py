@@ -10,13 +10,13 @@ from dcabot.adapters import assets
 from dcabot.adapters.assets import COLUMNS, INTEGERS, AssetError, BadValue, Value
 from dcabot.adapters.config import DATABASE, Config, load
 from dcabot.adapters.database import Database
-from dcabot.commands import DONE, FAILED, USAGE, parser, utc_now
+from dcabot.commands import DONE, FAILED, USAGE, arguments, parser, utc_now
 from dcabot.commands.console import coins, console, percent, price, print_table, usd
 from dcabot.commands.market import Market, look, usual
 from dcabot.commands.wiring import open_books
 from dcabot.core.ladder import ladder, most_spent
 from dcabot.core.model import Asset
-from dcabot.core.money import parse, text
+from dcabot.core.money import text
 from dcabot.core.rules import ROUND_TRIP_FEE_RATIO, faults
 
 HELP = {
@@ -66,13 +66,13 @@ def _parser() -> argparse.ArgumentParser:
     made = parser("asset", "What is traded, and with which settings. The daemon reads changes within half a minute.")
     actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")
     adding = actions.add_parser("add", help="trade a new pair")
-    adding.add_argument("symbol", type=_symbol, metavar="SYMBOL", help="such as BTC/USD")
+    adding.add_argument("symbol", type=arguments.symbol, metavar="SYMBOL", help="such as BTC/USD")
     adding.add_argument("--disabled", action="store_true", help="write it down, and do not trade it yet")
     setting = actions.add_parser("set", help="change settings; they apply from the next decision")
-    setting.add_argument("symbol", type=_symbol, metavar="SYMBOL", help="such as BTC/USD")
+    setting.add_argument("symbol", type=arguments.symbol, metavar="SYMBOL", help="such as BTC/USD")
     for name in COLUMNS:
         unit = UNITS[name.rpartition("_")[2]]
-        kind = _whole if name in INTEGERS else _number
+        kind = arguments.whole if name in INTEGERS else arguments.number
         default = DEFAULTS.get(name)
         told = f"{HELP[name]} (default: {default})" if default is not None else HELP[name]
         flag = f"--{name.replace('_', '-')}"
@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         "remove": "delete it with its history; refused while it holds a position",
     }.items():
         action = actions.add_parser(name, help=told)
-        action.add_argument("symbol", type=_symbol, metavar="SYMBOL", help="such as BTC/USD")
+        action.add_argument("symbol", type=arguments.symbol, metavar="SYMBOL", help="such as BTC/USD")
         if name == "remove":
             action.add_argument("--yes", action="store_true", help="delete its history too, without asking")
     return made
@@ -236,25 +236,3 @@ def _tell(asset: Asset, market: Market) -> None:
 
 def _shown(value: Value) -> str:
     return text(value) if isinstance(value, Decimal) else str(value)
-
-
-def _symbol(word: str) -> str:
-    """A pair as Alpaca writes it, in capitals."""
-    symbol = word.strip().upper()
-    coin, slash, currency = symbol.partition("/")
-    if not slash or not coin.isalnum() or not currency.isalnum() or not symbol.isascii():
-        raise argparse.ArgumentTypeError(f"{word!r} is no pair; write it like BTC/USD")
-    return symbol
-
-
-def _number(word: str) -> Decimal:
-    try:
-        return parse(word)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{word!r} is no number; write it like 1.5") from None
-
-
-def _whole(word: str) -> int:
-    if not word.isascii() or not word.isdigit() or len(word) > 9:
-        raise argparse.ArgumentTypeError(f"{word!r} is no whole number of at least 0")
-    return int(word)

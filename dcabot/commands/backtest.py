@@ -29,12 +29,13 @@ from dcabot.commands import (
     MISCONFIGURED,
     UNREACHABLE,
     USAGE,
+    arguments,
     backtest_output,
     backtest_sweep,
     parser,
     utc_now,
 )
-from dcabot.commands.asset import DEFAULTS, HELP, _number, _symbol, _whole
+from dcabot.commands.asset import DEFAULTS, HELP
 from dcabot.commands.wiring import open_books
 from dcabot.core.fees import TIERS
 from dcabot.core.model import Instrument
@@ -84,7 +85,9 @@ def _backtest(args: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     made = parser("backtest", "What these settings would have done with past prices, by the code that trades.")
-    made.add_argument("symbol", type=_symbol, nargs="?", default="BTC/USD", help="such as BTC/USD, the default")
+    made.add_argument(
+        "symbol", type=arguments.symbol, nargs="?", default="BTC/USD", help="such as BTC/USD, the default"
+    )
     rules = made.add_argument_group("settings", "A flag wins over --settings, and that over --database.")
     rules.add_argument("--settings", metavar="FILE", help="a file with a [BTC/USD] section of `column = value` lines")
     rules.add_argument("--database", action="store_true", help="as they stand in the database")
@@ -92,7 +95,10 @@ def _parser() -> argparse.ArgumentParser:
         default = DEFAULTS.get(name)
         told = f"{HELP[name]} (default: {default})" if default is not None else HELP[name]
         rules.add_argument(
-            f"--{name.replace('_', '-')}", type=_whole if name in INTEGERS else _number, metavar="N", help=told
+            f"--{name.replace('_', '-')}",
+            type=arguments.whole if name in INTEGERS else arguments.number,
+            metavar="N",
+            help=told,
         )
     _add_prices(made.add_argument_group("prices"))
     _add_model(made.add_argument_group("what a candle does not tell", "The defaults are the pessimistic ones."))
@@ -117,21 +123,33 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--four-prices", action="store_true", help="quote only open, high, low and close")
     spread = (SPREAD * 100).normalize()
     group.add_argument(
-        "--spread", type=_number, metavar="N", default=spread, help=f"percent, ask over bid (default: {spread})"
+        "--spread",
+        type=arguments.number,
+        metavar="N",
+        default=spread,
+        help=f"percent, ask over bid (default: {spread})",
     )
     group.add_argument(
-        "--slippage", type=_number, metavar="N", default=Decimal(0), help="percent the price runs away (default: 0)"
+        "--slippage",
+        type=arguments.number,
+        metavar="N",
+        default=Decimal(0),
+        help="percent the price runs away (default: 0)",
     )
     tiers = [tier.number for tier in TIERS]
     group.add_argument("--fee-tier", type=int, choices=tiers, default=1, help="of Alpaca's table (default: 1)")
     group.add_argument(
-        "--cash", type=_number, metavar="N", default=ENDLESS, help="USD in the account (default: always enough)"
+        "--cash",
+        type=arguments.number,
+        metavar="N",
+        default=ENDLESS,
+        help="USD in the account (default: always enough)",
     )
     group.add_argument(
-        "--price-step", type=_number, metavar="N", help="of the pair (default: about a millionth of the price)"
+        "--price-step", type=arguments.number, metavar="N", help="of the pair (default: about a millionth of the price)"
     )
     group.add_argument(
-        "--quantity-step", type=_number, metavar="N", default=FINEST, help=f"of the pair (default: {FINEST:f})"
+        "--quantity-step", type=arguments.number, metavar="N", default=FINEST, help=f"of the pair (default: {FINEST:f})"
     )
 
 
@@ -181,7 +199,10 @@ def _from_file(path: Path, symbol: str) -> Columns:
     if strangers := [name for name in reader[symbol] if name not in COLUMNS]:
         raise WrongUse(f"{path}: [{symbol}] has no setting {', '.join(strangers)}; there are {', '.join(COLUMNS)}")
     try:
-        return {name: (_whole if name in INTEGERS else _number)(words) for name, words in reader[symbol].items()}
+        return {
+            name: (arguments.whole if name in INTEGERS else arguments.number)(words)
+            for name, words in reader[symbol].items()
+        }
     except argparse.ArgumentTypeError as error:
         raise WrongUse(f"{path}: [{symbol}]: {error}") from None
 

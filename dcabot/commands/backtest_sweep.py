@@ -13,8 +13,7 @@ from dcabot.adapters.assets import COLUMNS, INTEGERS, AssetError, Value
 from dcabot.backtest.checks import Source
 from dcabot.backtest.run import Setup
 from dcabot.backtest.sweep import TRIES_MAX, Periods, Trial, Values, Verdict, attempt, choices, count, judged, split
-from dcabot.commands import DONE, backtest_output
-from dcabot.commands.asset import _number
+from dcabot.commands import DONE, arguments, backtest_output
 from dcabot.commands.console import console, percent, table, usd
 from dcabot.core.model import Asset
 from dcabot.core.money import ratio, text
@@ -45,7 +44,11 @@ def add_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--random", type=int, metavar="N", help="not the whole grid but N of it, drawn by chance")
     group.add_argument("--seed", metavar="N", type=int, default=0, help="of --random")
     group.add_argument(
-        "--held-out", metavar="N", type=_number, default=Decimal(30), help="percent at the end to judge by (30)"
+        "--held-out",
+        metavar="N",
+        type=arguments.number,
+        default=Decimal(30),
+        help="percent at the end to judge by (30)",
     )
     group.add_argument(
         "--jobs", metavar="N", type=int, default=os.cpu_count() or 1, help="processes (default: one for each core)"
@@ -59,10 +62,14 @@ def _values(words: str) -> tuple[str, tuple[Decimal, ...]]:
         raise argparse.ArgumentTypeError(f"{words!r} is no COLUMN=VALUES; columns are {', '.join(COLUMNS)}")
     first, *more = values.split(":")
     if not more:
-        return name, tuple(_number(one) for one in values.split(","))
+        return name, tuple(arguments.number(one) for one in values.split(","))
     if len(more) > 2:
         raise argparse.ArgumentTypeError(f"{values!r} is not FROM:TO:STEP")
-    begin, end, step = _number(first), _number(more[0]), _number(more[1]) if len(more) == 2 else Decimal(1)
+    begin, end, step = (
+        arguments.number(first),
+        arguments.number(more[0]),
+        arguments.number(more[1]) if len(more) == 2 else Decimal(1),
+    )
     if step <= 0 or end < begin or (end - begin) / step > STEPS_MAX:
         raise argparse.ArgumentTypeError(f"{values!r} does not go up from FROM to TO by STEP")
     return name, tuple(begin + step * number for number in range(int((end - begin) / step) + 1))
