@@ -7,13 +7,14 @@ from importlib.metadata import version
 
 from rich.console import Console
 
-from benchmarks import crash_of_the_market, figures, flood, quote_to_order, size, stage
+from benchmarks import caretakers, crash_of_the_market, figures, flood, quote_to_order, size, stage
 
 BENCHMARKS = {
     "quote-to-order": quote_to_order.run,
     "flood": flood.run,
     "crash-of-the-market": crash_of_the_market.run,
     "size": size.run,
+    "caretakers": caretakers.run,
 }
 
 

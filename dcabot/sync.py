@@ -9,13 +9,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
-from dcabot.adapters.broker import Broker
 from dcabot.adapters.store import Book, RowFault, Store
 from dcabot.core import reconcile
 from dcabot.core.model import ID_PREFIX, CycleStatus, Decision, OrderReport
 from dcabot.core.reconcile import LAWS, Discrepancy, Entry, Limits, Snapshot
 from dcabot.executor import Executor
+
+if TYPE_CHECKING:  # as in the executor: the cooldown manager never speaks to the exchange
+    from dcabot.adapters.broker import Broker
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +70,7 @@ class Sync:
     """Reconciliation with one set of laws."""
 
     store: Store
-    broker: Broker
+    broker: "Broker"
     executor: Executor
     clock: Callable[[], datetime]
     limits: Limits = field(default_factory=Limits)
