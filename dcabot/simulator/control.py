@@ -13,6 +13,7 @@ POST /_sim/transfer               {"coin", "quantity", "price"}: coins or USD co
 POST /_sim/flood                  {"symbols", "quotes", "seconds", "per_second"}; GET its state, DELETE stops it
 """
 
+import asyncio
 import inspect
 import re
 from collections.abc import Iterator
@@ -88,9 +89,20 @@ class Control:
         return answer({})
 
     async def advance(self, request: web.Request) -> web.Response:
+        """Step the clock; a client that hangs up ends its step where it stands."""
         (seconds,) = _fields(await _body(request), "seconds")
-        self._exchange.clock.advance(requests.number(seconds, "seconds"))
-        return answer({"at_ns": self._exchange.clock.now_ns()})
+        clock = self._exchange.clock
+        step = asyncio.ensure_future(clock.advance(requests.number(seconds, "seconds")))
+        try:
+            while not step.done() and request.transport is not None:
+                await asyncio.wait({step}, timeout=0.1)
+            if step.done():
+                step.result()
+        except ValueError as error:
+            raise requests.invalid(str(error)) from None
+        finally:
+            step.cancel()
+        return answer({"at_ns": clock.now_ns()})
 
     async def fault(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]

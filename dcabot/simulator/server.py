@@ -192,7 +192,7 @@ class Simulator:
             self._loop.close()
 
     def _call(self, function: Callable[[], T]) -> T:
-        """The function's result, from the simulator's own loop."""
+        """The function's result, from the simulator's own loop. Who is interrupted while waiting ends the work."""
         if threading.current_thread() is self._thread:
             return function()
 
@@ -200,7 +200,11 @@ class Simulator:
             result = function()
             return await result if asyncio.iscoroutine(result) else result
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+        future = asyncio.run_coroutine_threadsafe(run(), self._loop)
+        try:
+            return future.result()
+        finally:
+            future.cancel()
 
     def _do(self, action: Callable[[], Any]) -> None:
         if threading.current_thread() is not self._thread:
@@ -250,8 +254,12 @@ class Simulator:
         self._call(lambda: self.server.exchange.set_quote(symbol, parse(bid), parse(ask), at))
 
     def advance(self, seconds: Number) -> None:
-        """Step the clock; orders expire and fees are posted on the way."""
-        self._call(lambda: self.clock.advance(parse(seconds)))
+        """Step the clock; prices play, orders expire and fees are posted on the way.
+
+        Raises ValueError for more than 366 days, and for a year before 1971 or after 2499.
+        """
+        step = parse(seconds)
+        self._do(lambda: self.clock.advance(step))
 
     def foreign_order(self, **body: Any) -> str:
         """Another program's or a person's order on the same account; its id. Raises ValueError if refused."""

@@ -1,5 +1,6 @@
 """Times, ids and numbers as the wire writes them."""
 
+import asyncio
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -46,10 +47,10 @@ def test_a_stepped_clock_stands_and_runs_its_timers_at_their_instants() -> None:
     for seconds in (30, 10, 20, 90):
         clock.call_at(ns_of(start) + seconds * 10**9, lambda: ran.append(clock.now()))
     assert clock.now() == start
-    clock.advance(60)
+    asyncio.run(clock.advance(60))
     assert ran == [start + timedelta(seconds=seconds) for seconds in (10, 20, 30)]
     assert clock.now() == start + timedelta(seconds=60)
-    clock.advance(-120)
+    asyncio.run(clock.advance(-120))
     assert clock.now() == start - timedelta(seconds=60)
     assert len(ran) == 3
 
