@@ -16,6 +16,7 @@ from dcabot.adapters.engines import (
     DatabaseBusy,
     DatabaseMisconfigured,
     Engine,
+    Limits,
     Session,
     engine_for,
     translated,
@@ -41,7 +42,7 @@ def migrate(settings: DatabaseSettings) -> list[str]:
     the program, or a table was there already and is not the brief's.
     """
     with (
-        _session(settings, create=True) as (engine, session),
+        _session(settings, CHANGE_SECONDS, create=True) as (engine, session),
         _alone(engine, session),
         closing(session.cursor()) as cursor,
     ):
@@ -146,11 +147,13 @@ def _alone(engine: Engine, session: Session) -> Iterator[None]:
 
 
 @contextmanager
-def _session(settings: DatabaseSettings, create: bool = False) -> Iterator[tuple[Engine, Session]]:
+def _session(
+    settings: DatabaseSettings, read_seconds: float = Limits().read, create: bool = False
+) -> Iterator[tuple[Engine, Session]]:
     """A session of our own, which ends with the block and takes what was not committed with it."""
     engine = engine_for(settings, create=create)
     try:
-        with closing(engine.open_session(CHANGE_SECONDS)) as session:
+        with closing(engine.open_session(read_seconds)) as session:
             yield engine, session
     except DRIVER_ERRORS as error:
         if (trouble := translated(engine, error)) is None:

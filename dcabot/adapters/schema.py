@@ -168,6 +168,7 @@ class Cycle(Table):
     completed_at = InstantColumn(null=True)
     created_at = InstantColumn(null=True, **default("CURRENT_TIMESTAMP"))
     updated_at = InstantColumn(null=True, **default("CURRENT_TIMESTAMP"))
+    symbol = CharField(max_length=25, null=True)  # whose orders these are, even when the asset is renamed
 
     class Meta:
         table_name = "dca_cycles"
@@ -235,4 +236,16 @@ class Daemon(Table):
         table_name = "dca_daemon"
 
 
-MODELS: tuple[type[Table], ...] = (Asset, Cycle, Order, Daemon)
+class Note(Table):
+    """`dca_notes`: what must be remembered beside the books, by name."""
+
+    id = AutoField()
+    name = CharField(max_length=64, unique=True)
+    text = CharField(max_length=255)
+    written_at = InstantColumn(micro=True)
+
+    class Meta:
+        table_name = "dca_notes"
+
+
+MODELS: tuple[type[Table], ...] = (Asset, Cycle, Order, Daemon, Note)

@@ -19,7 +19,7 @@ from dcabot.adapters.database import Database, DatabaseBusy, IntegrityError
 from dcabot.core.ledger import Holding, fold
 from dcabot.core.model import Asset, Cycle, CycleStatus, Decision, Order, OrderStatus, Purpose, Rules, Side
 from dcabot.core.money import ZERO, ratio
-from dcabot.core.reconcile import SURFACES_WITHIN, Entry
+from dcabot.core.reconcile import SURFACES_WITHIN, Entry, renamed
 from dcabot.core.states import OPEN, OVER
 
 Row = Any  # a peewee model instance, whose attributes no type checker sees
@@ -341,6 +341,8 @@ def _entry(asset: Asset, row: Row, orders: list[Order], since: datetime | None) 
         completed_at=row.completed_at,
         cooldown_since=since if _cools(row.status, orders) else None,
     )
+    if fault := renamed(cycle, row.symbol):
+        raise RowFault(fault)
     return Entry(asset, cycle, _stored(row, fold(cycle.orders)))
 
 
@@ -391,4 +393,5 @@ def _cycle_columns(cycle: Cycle) -> dict[str, object]:
         "last_order_fill_price": holding.last_buy_price,
         "latest_order_id": latest,
         "completed_at": cycle.completed_at,
+        "symbol": cycle.symbol,
     }

@@ -78,6 +78,26 @@ class Discrepancy:
         return self.law in SECOND_LOOK
 
 
+def renamed(cycle: Cycle, made_for: str | None) -> str:
+    """Why a cycle must not be traded under its asset's new name, as a sentence; empty when it may.
+
+    `made_for` is the pair of its orders; None in rows from before it was written down.
+    Harm prevented: a name edited by hand hands one pair's coins to another.
+    """
+    if not made_for or made_for == cycle.symbol:
+        return ""
+    if any(is_open(order) for order in cycle.orders):
+        what = "waits for an order of"
+    elif cycle.status not in OVER and fold(cycle.orders).held:
+        what = "holds coins of"
+    else:
+        return ""
+    return (
+        f"dca_assets: asset {cycle.asset_id} is called {cycle.symbol} now, and its cycle {cycle.id} {what} {made_for}: "
+        f"put the name back; `dcabot asset add {cycle.symbol}` trades another pair"
+    )
+
+
 def news(entry: Entry, snapshot: Snapshot) -> list[OrderReport]:
     """What the exchange says of this cycle's orders that the book does not have yet.
 

@@ -8,12 +8,14 @@ import pytest
 
 from dcabot.adapters.database import Database, DatabaseMisconfigured, DatabaseUnreachable, connect
 from dcabot.adapters.dburl import DatabaseSettings
-from dcabot.adapters.migrations import migrate, pending, schema_version, statements
+from dcabot.adapters.engines import Limits
+from dcabot.adapters.migrations import CHANGE_SECONDS, _session, migrate, pending, schema_version, statements
 from dcabot.adapters.schema import current
 from dcabot.commands.db import main
 from tests import servers
 
-ALL = ["0001_brief_tables", "0002_orders", "0003_daemon"]
+ALL = ["0001_brief_tables", "0002_orders", "0003_daemon", "0004_account"]
+TABLES = {"dca_assets", "dca_cycles", "dca_orders", "dca_daemon", "dca_notes", "dca_migrations"}
 SQL_FOLDER = Path(__file__).parents[2] / "sql"
 
 
@@ -39,7 +41,7 @@ def test_from_nothing_to_the_whole_schema_and_again(settings: DatabaseSettings) 
     assert migrate(settings) == ALL
     assert migrate(settings) == []
     database = connect(settings)
-    assert tables(database) == {"dca_assets", "dca_cycles", "dca_orders", "dca_daemon", "dca_migrations"}
+    assert tables(database) == TABLES
     database.close()
 
 
@@ -85,7 +87,7 @@ def test_a_run_that_was_killed_after_any_statement_is_finished_by_the_next(
     database = connect(mysql_settings)
     run(database, *scripts("mysql")[:done])
     assert migrate(mysql_settings) == ALL
-    assert tables(database) == {"dca_assets", "dca_cycles", "dca_orders", "dca_daemon", "dca_migrations"}
+    assert tables(database) == TABLES
     database.close()
 
 
@@ -149,7 +151,7 @@ def test_db_init_says_what_it_did(
     for name, value in environment(settings).items():
         monkeypatch.setenv(name, value)
     assert main(["init"]) == 0
-    assert "applied 0001_brief_tables, 0002_orders, 0003_daemon" in capsys.readouterr().out
+    assert "applied 0001_brief_tables, 0002_orders, 0003_daemon, 0004_account" in capsys.readouterr().out
     assert main(["init"]) == 0
     assert "up to date" in capsys.readouterr().out
 
@@ -179,3 +181,32 @@ def test_db_init_tells_a_server_that_is_not_there_from_a_wrong_name(
     monkeypatch.setenv("DB_URL", f"mysql://dcabot@/nothing_here?socket={database.socket}")
     with pytest.raises(DatabaseMisconfigured, match="nothing_here"):
         main(["init"])
+
+
+def test_cycles_from_before_the_pair_was_written_down_get_it(settings: DatabaseSettings) -> None:
+    database = connect(settings, create=True)
+    database.ping()
+    names = sorted(file for file in (SQL_FOLDER / settings.engine).glob("*.sql"))[:3]
+    run(database, *(one for file in names for one in statements(file.read_text(encoding="utf-8"))))
+    run(
+        database,
+        "CREATE TABLE dca_migrations (name VARCHAR(100) NOT NULL PRIMARY KEY,"
+        " applied_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)",
+        *(f"INSERT INTO dca_migrations (name) VALUES ('{file.stem}')" for file in names),
+        "INSERT INTO dca_assets (asset_symbol, base_order_amount, safety_order_amount, max_safety_orders,"
+        " safety_order_deviation, take_profit_percent, cooldown_period, buy_order_price_deviation_percent)"
+        " VALUES ('BTC/USD', '20', '20', 5, '1.5', '1', 300, '2')",
+        "INSERT INTO dca_cycles (asset_id, status, updated_at) VALUES (1, 'watching', '2026-01-02 03:04:05')",
+    )
+    assert migrate(settings) == ALL[3:]
+    with database.transaction():
+        ((symbol, written),) = current.engine.execute_sql("SELECT symbol, updated_at FROM dca_cycles").fetchall()
+    assert (symbol, str(written)) == ("BTC/USD", "2026-01-02 03:04:05")
+    database.close()
+
+
+def test_a_look_is_as_impatient_as_any_question_and_a_change_is_not(mysql_settings: DatabaseSettings) -> None:
+    """A server that freezes behind the login would hold up `check` and every start for ten minutes."""
+    for settings, seconds in (({}, Limits().read), ({"read_seconds": CHANGE_SECONDS}, CHANGE_SECONDS)):
+        with _session(mysql_settings, **settings) as (_, session):
+            assert session._read_timeout == seconds

@@ -350,3 +350,37 @@ def test_who_waited_for_the_lock_sees_what_its_holder_wrote(store: Store) -> Non
         store.save(locked, Decision(locked.cycle.with_order(filled), "filled"))
     waiter.join(10)
     assert seen == [OrderStatus.FILLED]
+
+
+def test_a_renamed_asset_is_held_while_its_cycle_owns_coins_of_the_old_pair(store: Store) -> None:
+    entry = opened(store)
+    other = opened(store, "ETH/USD")
+    bought = make_order(filled="0.2", price="100")
+    cycle = replace(entry.cycle, orders=(bought,), status=CycleStatus.WATCHING)
+    save(store, entry, Decision(cycle, "bought"))
+    edit(store, "UPDATE dca_assets SET asset_symbol = 'SOL/USD' WHERE asset_symbol = 'BTC/USD'")
+    book = store.read_book()
+    assert [one.asset.symbol for one in book.entries] == [other.asset.symbol]
+    assert "is called SOL/USD now, and its cycle 1 holds coins of BTC/USD: put the name back" in book.faults["SOL/USD"]
+    with pytest.raises(RowFault, match="holds coins of BTC/USD"), store.locked(entry.cycle.id, entry):
+        pass
+    edit(store, "UPDATE dca_assets SET asset_symbol = 'BTC/USD' WHERE asset_symbol = 'SOL/USD'")
+    assert not store.read_book().faults
+
+
+def test_a_renamed_asset_is_held_while_an_order_of_the_old_pair_is_open(store: Store) -> None:
+    entry = opened(store)
+    cycle = replace(entry.cycle, orders=(make_order(),), status=CycleStatus.BUYING)
+    save(store, entry, Decision(cycle, "buys"))
+    edit(store, "UPDATE dca_assets SET asset_symbol = 'SOL/USD'")
+    assert "waits for an order of BTC/USD" in store.read_book().faults["SOL/USD"]
+
+
+def test_an_asset_that_holds_nothing_may_be_renamed_and_its_orders_are_of_the_new_pair(store: Store) -> None:
+    entry = opened(store)
+    edit(store, "UPDATE dca_assets SET asset_symbol = 'SOL/USD'")
+    (fresh,) = store.read_book().entries
+    save(store, fresh, Decision(replace(fresh.cycle, orders=(make_order(),)), "buys"))
+    assert not store.read_book().faults
+    edit(store, "UPDATE dca_assets SET asset_symbol = 'BTC/USD'")
+    assert f"its cycle {entry.cycle.id} waits for an order of SOL/USD" in store.read_book().faults["BTC/USD"]

@@ -175,7 +175,7 @@ def test_the_rights_are_tried_without_a_trace(
     books = mariadb_books(database)
     use(database, monkeypatch)
     assert seat.run("check").code == 0
-    for table in ("dca_assets", "dca_cycles", "dca_orders", "dca_daemon"):
+    for table in ("dca_assets", "dca_cycles", "dca_orders", "dca_daemon", "dca_notes"):
         assert books.execute(f"SELECT COUNT(*) FROM {table}") == [(0,)]
     books.add_asset()
     assert books.execute("SELECT id FROM dca_assets") == [(1,)]
