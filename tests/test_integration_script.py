@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -130,7 +131,7 @@ def test_what_a_database_holds_is_only_deleted_with_yes(tmp_path: Path, books: B
     books.add_asset()
     code, told = run(tmp_path, variables, "rejection")
     assert code == 1
-    assert "holds 1 rows; --yes deletes them all" in told
+    assert "holds 1 rows; --yes deletes them" in told
     assert books.execute("SELECT COUNT(*) FROM dca_assets") == [(1,)]
     beside = {**variables, "DB_URL": "sqlite:///new.db"}
     assert run(tmp_path, beside, "rejection")[0] == 0
@@ -148,7 +149,7 @@ def test_a_failure_is_told_counted_and_cleaned_up(tmp_path: Path, account: Simul
     assert books.orders() == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interruption_leaves_nothing_behind(
     tmp_path: Path, account: Simulator, books: Books, number: signal.Signals
 ) -> None:
@@ -164,6 +165,56 @@ def test_an_interruption_leaves_nothing_behind(
     assert account.positions() == []
     assert account.orders(status="open") == []
     assert not daemons_in(tmp_path)
+
+
+def test_a_reader_who_goes_away_ends_it_and_all_is_clean(tmp_path: Path, account: Simulator, books: Books) -> None:
+    variables = environment(tmp_path, account.env(), books.environment)
+    with start(tmp_path, variables, "base-order") as process:
+        assert process.stdout is not None
+        until(account.positions, "the base order's coins")
+        process.stdout.close()
+        assert process.wait(120) == 130
+    assert books.orders() == []
+    assert account.positions() == []
+    assert not daemons_in(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "said", ["Database:", r"\[1/2\]", "the daemon starts", r"\$ dcabot order-manager", "Cleaning up"]
+)
+def test_ctrl_c_at_any_moment_and_twice_leaves_nothing_behind(
+    tmp_path: Path, account: Simulator, books: Books, said: str
+) -> None:
+    variables = environment(tmp_path, account.env(), books.environment)
+    with start(tmp_path, variables, "cancellation", "base-order") as process:
+        assert process.stdout is not None
+        heard = ""
+        while not re.search(said, heard):
+            line = process.stdout.readline()
+            assert line, heard
+            heard += line
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        heard += process.communicate(timeout=120)[0]
+    assert "Traceback" not in heard
+    assert process.returncode == (0 if said == "Cleaning up" else 130), heard
+    assert (books.orders(), account.positions(), account.orders(status="open")) == ([], [], [])
+    assert not daemons_in(tmp_path)
+
+
+def test_after_kill_9_no_daemon_lives_and_what_is_left_needs_a_yes(
+    tmp_path: Path, account: Simulator, books: Books
+) -> None:
+    variables = environment(tmp_path, account.env(), books.environment)
+    with start(tmp_path, variables, "base-order") as process:
+        until(account.positions, "the base order's coins")
+        process.kill()
+    until(lambda: not daemons_in(tmp_path), "the daemon's end")
+    assert "--yes deletes them" in run(tmp_path, variables, "rejection")[1]
+    assert account.positions()
+    assert run(tmp_path, variables, "rejection", "--yes")[0] == 0
+    assert (books.orders(), account.positions()) == ([], [])
 
 
 def daemons_in(folder: Path) -> list[str]:
