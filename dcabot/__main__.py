@@ -18,7 +18,7 @@ COMMANDS = {
     "cycle": ("cycle", "one cycle: show every order and fill, close it now, or release its position"),
     "backtest": ("backtest", "what settings would have done with past prices"),
     "asset": ("asset", "what is traded: add, list, show, set, enable, disable, remove"),
-    "db": ("db", "`db init` creates the schema or brings it up to date"),
+    "db": ("db", "`db init` creates the schema or brings it up to date; `db move-account`"),
     "simulator": ("simulator", "the local Alpaca, on loopback"),
     "demo": ("demo", "a whole cycle against the simulator, in about a minute"),
 }

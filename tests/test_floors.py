@@ -20,7 +20,7 @@ FUNCTION_LINES = 50
 SETTINGS = ("dcabot.adapters.config", "dcabot.adapters.dburl")
 DATABASE = tuple(
     f"dcabot.adapters.{name}"
-    for name in ("engines", "schema", "migrations", "database", "store", "assets", "privileges")
+    for name in ("engines", "schema", "migrations", "database", "store", "assets", "notes", "privileges")
 )
 EXCHANGE = tuple(
     f"dcabot.adapters.{name}"

@@ -147,6 +147,7 @@ def account(raw: object) -> Account:
         suspended_by_user=row.get("trade_suspended_by_user") is True,
         buying_power=_number(row, "non_marginable_buying_power"),
         crypto_tier=tier if isinstance(tier := row.get("crypto_tier"), int) else 1,
+        number=str(row.get("account_number") or ""),
     )
 
 

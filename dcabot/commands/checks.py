@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dcabot.adapters import journal, mail
+from dcabot.adapters import journal, mail, notes
 from dcabot.adapters.config import Config, Survey, Venue
 from dcabot.adapters.database import DatabaseError, DatabaseMisconfigured, connect
 from dcabot.adapters.migrations import pending
@@ -18,6 +18,7 @@ from dcabot.commands import utc_now
 from dcabot.commands.console import price, span, usd
 from dcabot.commands.finding import Finding, failed, misconfigured, ok, skipped, unreachable, warning
 from dcabot.commands.market import usual
+from dcabot.commands.wiring import another_account
 from dcabot.core.ladder import still_to_spend
 from dcabot.core.model import Asset, Cycle, Instrument
 from dcabot.core.money import ZERO
@@ -161,6 +162,8 @@ def books(world: World) -> Iterator[Finding]:
             yield skipped("rights", "the schema comes first")
             return
         yield ok("schema", "up to date")
+        if world.account and (fault := another_account(notes.account_number(database), world.account.number)):
+            yield misconfigured("account", fault)
         yield from _privileges(denied(database))
         world.book = Store(database, utc_now).read_book()
     except DatabaseMisconfigured as error:

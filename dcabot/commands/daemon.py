@@ -17,7 +17,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from dcabot.adapters import wire
+from dcabot.adapters import notes, wire
 from dcabot.adapters.config import ConfigError
 from dcabot.adapters.database import DatabaseBusy, DatabaseError, DatabaseUnreachable
 from dcabot.adapters.streams import Feed, Streams, mute_symbols
@@ -25,7 +25,7 @@ from dcabot.adapters.systemd import Systemd
 from dcabot.commands import DONE, FAILED, parser, start_logging, utc_now
 from dcabot.commands.health import Health
 from dcabot.commands.lanes import ORDER_THREADS, Lanes, leave_within
-from dcabot.commands.wiring import Parts, build, check_schema
+from dcabot.commands.wiring import Parts, build, check_account, check_schema
 from dcabot.core.snapshot import ExchangeError, ExchangeUnreachable
 from dcabot.trader import Trader
 
@@ -170,7 +170,10 @@ class Daemon:
         account = await self._patiently(self.parts.broker.account)
         if account.obstacle:
             raise ConfigError([f"Alpaca: {account.obstacle}"])
+        database = self.parts.store.database
+        await self._patiently(partial(check_account, database, account.number))
         await self._patiently(self.trader.recover)
+        await self._patiently(partial(notes.keep_account, database, account.number, utc_now()))
         # What happens between the recovery and the connection is only known to REST: `on_connected` asks for it.
         self.streaming = asyncio.create_task(self.streams.run(self.trader.symbols()))
         for _ in range(ORDER_THREADS):

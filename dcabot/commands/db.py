@@ -4,11 +4,18 @@ import os
 import sys
 from pathlib import Path
 
-from dcabot.adapters.config import DATABASE, load
+from dcabot.adapters import notes
+from dcabot.adapters.config import DATABASE, Config, load
+from dcabot.adapters.database import connect
 from dcabot.adapters.dburl import DatabaseSettings
 from dcabot.adapters.mariadb_tools import ServerAbsent, ToolError, back_up, create_local, is_peer_login
 from dcabot.adapters.migrations import migrate, pending, schema_version
+from dcabot.adapters.store import Store
 from dcabot.commands import DONE, FAILED, UNREACHABLE, parser, utc_now
+from dcabot.commands.console import refused
+from dcabot.commands.wiring import check_schema
+from dcabot.core.ledger import fold
+from dcabot.core.states import OVER, is_open
 
 
 def main(argv: list[str]) -> int:
@@ -16,19 +23,25 @@ def main(argv: list[str]) -> int:
     options = parser("db", "Make the database, or create its tables and bring them up to date. Safe to repeat.")
     options.add_argument(
         "action",
-        choices=["init", "create"],
+        choices=["init", "create", "move-account"],
         help="init: create the tables, or bring them up to date; create: as root, make a database on this host that "
-        "is reached over a unix socket (DB_SOCKET), and a user without a password for it",
+        "is reached over a unix socket (DB_SOCKET), and a user without a password for it; move-account: trade for the "
+        "account of other keys from the next start of the daemon on",
     )
     options.add_argument("--backup", metavar="FOLDER", type=Path, help="init: back up to FOLDER before a change")
     options.add_argument("--user", default="dcabot", help="create: the system user it is for (default: %(default)s)")
+    options.add_argument("--yes", action="store_true", help="move-account: do not ask")
+    options.add_argument("--anyway", action="store_true", help="move-account: even while something is held")
     arguments = options.parse_args(argv)
-    settings = load({DATABASE}, os.environ, arguments.env_file).database
+    config = load({DATABASE}, os.environ, arguments.env_file)
+    settings = config.database
     if settings is None:
         raise AssertionError("load() answers only with a database when one is needed")
     try:
         if arguments.action == "create":
             return _create(settings, arguments.user)
+        if arguments.action == "move-account":
+            return _move_account(config, settings, arguments.yes, arguments.anyway)
         return _init(settings, arguments.backup)
     except ToolError as error:
         print(f"dcabot: {error}", file=sys.stderr)
@@ -58,3 +71,45 @@ def _back_up_before_change(settings: DatabaseSettings, folder: Path) -> None:
     if version and missing:
         file = back_up(settings, folder, f"{utc_now():%Y%m%dT%H%M%SZ}-before-{missing[-1]}")
         print(f"{settings}: backed up to {file}")
+
+
+def _move_account(config: Config, settings: DatabaseSettings, yes: bool, anyway: bool) -> int:
+    """Let the next start of the daemon say whose the books are. Nobody may trade while that is open."""
+    check_schema(config)
+    database = connect(settings)
+    try:
+        if not database.hold_daemon_lock():
+            print("dcabot db: the daemon works on this database; stop it first", file=sys.stderr)
+            return UNREACHABLE
+        number = notes.account_number(database)
+        if not number:
+            print(f"{settings}: the books are of no account yet; the next start of the daemon says whose they are")
+            return DONE
+        held = _held(Store(database, utc_now))
+        if held and not anyway:
+            print(
+                f"dcabot db: {', '.join(held)}: a position is held, an order is open or a row cannot be read. With the "
+                f"keys of ...{number[-4:]}, `dcabot cycle close` or `release` comes first; --anyway goes ahead, and "
+                "cycles whose coins the other account does not have end in error",
+                file=sys.stderr,
+            )
+            return FAILED
+        if no := refused(f"Shall the books of account ...{number[-4:]} be another account's?", yes):
+            return no
+        notes.forget_account(database)
+    finally:
+        database.close_all()
+    print(f"{settings}: the books are of account ...{number[-4:]} no more; the next start of the daemon says whose")
+    return DONE
+
+
+def _held(store: Store) -> list[str]:
+    """Assets that another account cannot take over as they stand."""
+    book = store.read_book()
+    busy = {
+        entry.asset.symbol
+        for entry in book.entries
+        if any(is_open(order) for order in entry.cycle.orders)
+        or (entry.cycle.status not in OVER and fold(entry.cycle.orders).held)
+    }
+    return sorted(busy | set(book.faults))

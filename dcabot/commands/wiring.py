@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from dcabot.adapters import notes
 from dcabot.adapters.config import DATABASE, EXCHANGE, Config, ConfigError, load
-from dcabot.adapters.database import connect
+from dcabot.adapters.database import Database, connect
 from dcabot.adapters.dburl import DatabaseSettings
 from dcabot.adapters.migrations import pending
 from dcabot.adapters.store import Store
@@ -35,9 +36,14 @@ class Parts:
 
 
 def assemble(env_file: str | None) -> Parts:
-    """Read the settings and put the parts together. Raises ConfigError, also when the schema is out of date."""
+    """Read the settings and put the parts together.
+
+    Raises ConfigError, also when the schema is out of date or the books are of another account.
+    """
     parts = build(env_file)
     check_schema(parts.config)
+    if notes.account_number(parts.store.database):
+        check_account(parts.store.database, parts.broker.account().number)
     return parts
 
 
@@ -63,6 +69,23 @@ def check_schema(config: Config) -> None:
     if missing:
         names = ", ".join(missing)
         raise ConfigError([f"the database's schema is older than this program ({names}): run `dcabot db init`"])
+
+
+def check_account(database: Database, number: str) -> None:
+    """Raises ConfigError when the books are of another account: its keys would show none of their positions."""
+    if fault := another_account(notes.account_number(database), number):
+        raise ConfigError([fault])
+
+
+def another_account(noted: str, number: str) -> str:
+    """Why these keys must not touch these books, as a sentence; empty when they may, or when either is not known."""
+    if not noted or not number or noted == number:
+        return ""
+    return (
+        f"the books in this database are of the Alpaca account ...{noted[-4:]}, the API keys of ...{number[-4:]}: put "
+        f"the keys of ...{noted[-4:]} back; or, to trade for the other account from now on (a paper account that was "
+        "reset is another one), `dcabot db move-account`"
+    )
 
 
 def _place(config: Config) -> DatabaseSettings:

@@ -28,7 +28,10 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The account as far as trading crypto needs it; `buying_power` is what crypto buys may spend, in USD."""
+    """The account as far as trading crypto needs it; `buying_power` is what crypto buys may spend, in USD.
+
+    `number` is how Alpaca names it; empty when it does not say.
+    """
 
     status: str
     crypto_status: str
@@ -37,6 +40,7 @@ class Account:
     suspended_by_user: bool
     buying_power: Decimal
     crypto_tier: int = 1  # of the fee table; the first is the dearest
+    number: str = ""
 
     @property
     def obstacle(self) -> str:

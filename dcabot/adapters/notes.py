@@ -1,0 +1,47 @@
+"""`dca_notes`: whose account the books are, and what an operator began by hand and may have to go on with.
+
+What takes a `Database` has a transaction of its own; the rest is part of the caller's.
+"""
+
+from datetime import datetime
+
+from dcabot.adapters import schema
+from dcabot.adapters.database import Database
+
+ACCOUNT = "account"
+
+
+def account_number(database: Database) -> str:
+    """Of the account at Alpaca that these books are of; empty before the daemon's first start."""
+    with database.transaction():
+        return read(ACCOUNT)
+
+
+def keep_account(database: Database, number: str, now: datetime) -> None:
+    """From now on the books are of this account, unless they are of one already or Alpaca told no number."""
+    with database.transaction():
+        if number and not read(ACCOUNT):
+            write(ACCOUNT, number, now)
+
+
+def forget_account(database: Database) -> None:
+    """The next start of the daemon says whose the books are."""
+    with database.transaction():
+        erase(ACCOUNT)
+
+
+def read(name: str) -> str:
+    """What was noted; empty when nothing was."""
+    found = schema.Note.read("name", name)
+    return str(found[0].text) if found else ""
+
+
+def write(name: str, text: str, now: datetime) -> None:
+    """Note it, in place of what stood there."""
+    erase(name)
+    schema.Note.add(name=name, text=text[: schema.Note.text.max_length], written_at=now)
+
+
+def erase(name: str) -> bool:
+    """True when there was such a note."""
+    return bool(schema.Note.delete().where(schema.Note.name == name).execute())
