@@ -64,6 +64,13 @@ def save(store: Store, entry: Entry, decision: Decision) -> Entry:
     return fresh
 
 
+def columns(store: Store, cycle_id: int) -> tuple[str, str | None, Decimal, int]:
+    """What an operator reads of a cycle: status, latest order, quantity, safety orders."""
+    with store.database.transaction():
+        row = schema.Cycle.get_by_id(cycle_id)
+    return row.status, row.latest_order_id, row.quantity, row.safety_orders
+
+
 def full_order(entry: Entry, **changes: Any) -> Any:
     """An order with something in every column."""
     order = make_order(
@@ -236,6 +243,43 @@ def test_an_order_is_handed_to_the_current_cycle(store: Store) -> None:
     assert store.cycle_of(order.client_order_id) == moved.cycle.id
 
 
+def test_an_order_that_was_handed_on_is_the_latest_of_its_new_cycle_and_no_more_of_the_former(store: Store) -> None:
+    """Seed 4895: the former cycle went on naming it."""
+    entry = opened(store)
+    base = make_order(filled="0.2", client_order_id="dcabot-base")
+    sale = make_order(Purpose.TAKE_PROFIT, filled="0.2", client_order_id="dcabot-sale")
+    late = make_order(Purpose.SAFETY, status=OrderStatus.VOID, client_order_id="dcabot-late")
+    cycle = entry.cycle.with_order(base).with_order(sale).with_order(late)
+    over = replace(cycle, status=CycleStatus.COMPLETE, completed_at=START)
+    save(store, entry, Decision(over, "sold", successor=CycleStatus.COOLDOWN))
+    assert columns(store, entry.cycle.id) == ("complete", late.order_id, Decimal(0), 0)
+    with store.locked(entry.cycle.id) as locked:
+        assert locked is not None
+        moved = store.move_to_current(locked, late.client_order_id)
+        assert moved is not None
+        filled = {
+            "filled_quantity": Decimal("0.2"),
+            "filled_price": late.limit_price,
+            "fee_quantity": Decimal("0.0005"),
+        }
+        came = replace(late, status=OrderStatus.FILLED, **filled)
+        store.save(moved, Decision(moved.cycle.with_order(came), "it came after all"))
+    assert columns(store, entry.cycle.id) == ("complete", sale.order_id, Decimal(0), 0)
+    assert columns(store, moved.cycle.id) == ("cooldown", late.order_id, Decimal("0.1995"), 1)
+
+
+def test_without_a_current_cycle_no_order_is_handed_on(store: Store) -> None:
+    entry = opened(store)
+    order = full_order(entry)
+    over = replace(entry.cycle.with_order(order), status=CycleStatus.COMPLETE, completed_at=START)
+    save(store, entry, Decision(over, "sold"))
+    with store.locked(entry.cycle.id) as locked:
+        assert locked is not None
+        assert store.move_to_current(locked, order.client_order_id) is None
+    assert store.cycle_of(order.client_order_id) == entry.cycle.id
+    assert columns(store, entry.cycle.id)[1] == order.order_id
+
+
 def test_known_ids(store: Store) -> None:
     entry = opened(store)
     save(store, entry, Decision(entry.cycle.with_order(full_order(entry, client_order_id="dcabot-a")), "test"))
@@ -350,37 +394,3 @@ def test_who_waited_for_the_lock_sees_what_its_holder_wrote(store: Store) -> Non
         store.save(locked, Decision(locked.cycle.with_order(filled), "filled"))
     waiter.join(10)
     assert seen == [OrderStatus.FILLED]
-
-
-def test_a_renamed_asset_is_held_while_its_cycle_owns_coins_of_the_old_pair(store: Store) -> None:
-    entry = opened(store)
-    other = opened(store, "ETH/USD")
-    bought = make_order(filled="0.2", price="100")
-    cycle = replace(entry.cycle, orders=(bought,), status=CycleStatus.WATCHING)
-    save(store, entry, Decision(cycle, "bought"))
-    edit(store, "UPDATE dca_assets SET asset_symbol = 'SOL/USD' WHERE asset_symbol = 'BTC/USD'")
-    book = store.read_book()
-    assert [one.asset.symbol for one in book.entries] == [other.asset.symbol]
-    assert "is called SOL/USD now, and its cycle 1 holds coins of BTC/USD: put the name back" in book.faults["SOL/USD"]
-    with pytest.raises(RowFault, match="holds coins of BTC/USD"), store.locked(entry.cycle.id, entry):
-        pass
-    edit(store, "UPDATE dca_assets SET asset_symbol = 'BTC/USD' WHERE asset_symbol = 'SOL/USD'")
-    assert not store.read_book().faults
-
-
-def test_a_renamed_asset_is_held_while_an_order_of_the_old_pair_is_open(store: Store) -> None:
-    entry = opened(store)
-    cycle = replace(entry.cycle, orders=(make_order(),), status=CycleStatus.BUYING)
-    save(store, entry, Decision(cycle, "buys"))
-    edit(store, "UPDATE dca_assets SET asset_symbol = 'SOL/USD'")
-    assert "waits for an order of BTC/USD" in store.read_book().faults["SOL/USD"]
-
-
-def test_an_asset_that_holds_nothing_may_be_renamed_and_its_orders_are_of_the_new_pair(store: Store) -> None:
-    entry = opened(store)
-    edit(store, "UPDATE dca_assets SET asset_symbol = 'SOL/USD'")
-    (fresh,) = store.read_book().entries
-    save(store, fresh, Decision(replace(fresh.cycle, orders=(make_order(),)), "buys"))
-    assert not store.read_book().faults
-    edit(store, "UPDATE dca_assets SET asset_symbol = 'BTC/USD'")
-    assert f"its cycle {entry.cycle.id} waits for an order of SOL/USD" in store.read_book().faults["BTC/USD"]
