@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from dcabot.adapters import schema
+from dcabot.adapters import notes, schema
 from dcabot.adapters.database import Database, IntegrityError
 from dcabot.adapters.store import asset_of
 from dcabot.core.model import Asset
@@ -68,9 +68,39 @@ def add(database: Database, symbol: str, columns: Mapping[str, Value], enabled: 
 def change(database: Database, symbol: str, columns: Mapping[str, Value], now: datetime) -> None:
     """Set columns, `is_enabled` among them. Raises AssetError when there is no such asset."""
     with database.transaction():
+        if "is_enabled" in columns:
+            notes.erase(_pause(symbol))  # that was the last word
         query = schema.Asset.update(**columns, updated_at=now).where(schema.Asset.asset_symbol == symbol)
         if not query.execute():
             raise AssetError(f"there is no asset {symbol}; `dcabot asset list` shows what there is")
+
+
+def pause(database: Database, symbol: str, now: datetime) -> bool:
+    """Disable an enabled asset until `resume`: True when that was done. It is noted, for who is killed meanwhile."""
+    with database.transaction():
+        query = schema.Asset.update(is_enabled=False, updated_at=now).where(schema.Asset.asset_symbol == symbol)
+        if not query.where(schema.Asset.is_enabled == True).execute():  # noqa: E712 - a column
+            return False
+        notes.write(_pause(symbol), "disabled until its release is done", now)
+        return True
+
+
+def is_paused(database: Database, symbol: str) -> bool:
+    with database.transaction():
+        return bool(notes.read(_pause(symbol)))
+
+
+def resume(database: Database, symbol: str, now: datetime) -> bool:
+    """Enable a paused asset again: True when it was paused."""
+    with database.transaction():
+        if not notes.erase(_pause(symbol)):
+            return False
+        schema.Asset.update(is_enabled=True, updated_at=now).where(schema.Asset.asset_symbol == symbol).execute()
+        return True
+
+
+def _pause(symbol: str) -> str:
+    return f"release {symbol}"
 
 
 def history(database: Database, symbol: str) -> int:
@@ -101,4 +131,5 @@ def remove(database: Database, symbol: str) -> None:
         if ids:
             schema.Order.delete().where(schema.Order.cycle.in_(ids)).execute()
             schema.Cycle.delete().where(schema.Cycle.id.in_(ids)).execute()
+        notes.erase(_pause(symbol))
         asset.delete_instance()

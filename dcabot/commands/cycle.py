@@ -126,6 +126,9 @@ def _close_question(parts: Parts, entry: Entry) -> str:
 
 def _release(args: argparse.Namespace, parts: Parts) -> int:
     """While orders are cancelled the asset is disabled, or the daemon would place them again."""
+    database = parts.store.database
+    if assets.is_paused(database, args.symbol):
+        log.info("a release of %s was interrupted and left it disabled; this one goes on", args.symbol)
     sync = parts.sync(LAWS)
     instrument = _instrument(parts, args.symbol)
     sync.sweep()
@@ -133,6 +136,11 @@ def _release(args: argparse.Namespace, parts: Parts) -> int:
     held = fold(entry.cycle.orders).held
     waits = any(is_open(order) for order in entry.cycle.orders)
     if not held and not waits:
+        if assets.resume(database, args.symbol, utc_now()):
+            print(
+                f"{args.symbol} holds nothing any more. It is enabled again, which the interrupted release left undone."
+            )
+            return DONE
         raise AssetError(f"{args.symbol} holds nothing; there is nothing to release")
     question = f"End cycle {entry.cycle.id} of {args.symbol} and keep its {coins(held)} coins unsold?"
     if no := refused(question, args.yes):
@@ -141,15 +149,12 @@ def _release(args: argparse.Namespace, parts: Parts) -> int:
     def release(_: Asset, cycle: Cycle) -> Decision | None:
         return on_release(cycle, utc_now())
 
-    was_enabled = waits and entry.asset.enabled
-    if was_enabled:
-        _enable(parts.store, args.symbol, False)
+    if waits and assets.pause(database, args.symbol, utc_now()):
         log.info("%s is disabled while its orders are cancelled", args.symbol)
     try:
         ended = _until_done(parts, sync, entry.cycle.id, release, instrument, args.wait)
     finally:
-        if was_enabled:
-            _enable(parts.store, args.symbol, True)
+        if assets.resume(database, args.symbol, utc_now()):
             log.info("%s is enabled again", args.symbol)
     _tell_release(ended)
     return DONE

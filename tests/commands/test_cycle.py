@@ -98,6 +98,42 @@ def test_release_cancels_open_orders_first_and_enables_the_asset_again(holding: 
     assert is_enabled(holding.books)
 
 
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_release_that_is_killed_is_finished_by_the_next_which_enables_the_asset_again(
+    holding: Seat, tmp_path: Path, is_over: bool
+) -> None:
+    """Killed while it waits for the cancel; then the second finds it as it was, or with the buy cancelled long ago."""
+    holding.alpaca.faults.hold_fills()
+    holding.trade("59000", "59010", is_filled=False)
+    rule = holding.alpaca.faults.hold("DELETE", "/v2/orders")
+    variables = environment(tmp_path, holding.alpaca.env(), holding.books.environment)
+    words = [sys.executable, "-m", "dcabot", "cycle", "release", "BTC/USD", "--yes"]
+    with subprocess.Popen(words, cwd=tmp_path, env=variables, stderr=subprocess.DEVNULL) as process:
+        until(lambda: not is_enabled(holding.books), "the asset to be disabled")
+        process.kill()
+    rule.release()
+    if is_over:
+        holding.alpaca.faults.clear()
+        holding.books.execute("UPDATE dca_cycles SET status = 'complete', completed_at = '2026-01-01 00:00:00'")
+        holding.books.execute("UPDATE dca_orders SET status = 'canceled' WHERE status = 'accepted'")
+        holding.books.execute("INSERT INTO dca_cycles (asset_id, status) VALUES (1, 'watching')")
+    said = holding.run("cycle", "release", "BTC/USD", "--yes")
+    assert said.code == 0, said.err
+    assert "a release of BTC/USD was interrupted and left it disabled" in said.err
+    assert holding.books.cycles()[0][0] == "complete"
+    assert is_enabled(holding.books)
+    assert holding.run("cycle", "release", "BTC/USD", "--yes").code == 1
+
+
+def test_who_disables_the_asset_after_an_interrupted_release_has_the_last_word(holding: Seat) -> None:
+    database = holding.trader.store.database
+    assert assets.pause(database, "BTC/USD", utc_now())
+    assert not assets.pause(database, "BTC/USD", utc_now())
+    assert holding.run("asset", "disable", "BTC/USD").code == 0
+    assert holding.run("cycle", "release", "BTC/USD", "--yes").code == 0
+    assert not is_enabled(holding.books)
+
+
 def test_nothing_held_is_nothing_to_release(seat: Seat) -> None:
     seat.books.add_asset()
     seat.trader.recover()
