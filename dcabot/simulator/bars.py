@@ -171,8 +171,8 @@ def bucket_of(timeframe: str) -> Callable[[int], int]:
     """Where the bar begins that a minute belongs to: 15Min, 1Hour, 1Day, 1Week, 3Month. Raises ValueError."""
     count = timeframe.rstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
     unit = timeframe[len(count) :]
-    if not count.isdigit() or not 0 < int(count) < 60:
-        raise ValueError(f"invalid timeframe: {timeframe}")
+    if not count.isascii() or not count.isdigit() or len(count) > 2 or not 0 < int(count) < 60:
+        raise ValueError(f"invalid timeframe: {timeframe[:40]}")
     minutes = {"Min": 1, "T": 1, "Hour": 60, "H": 60, "Day": 1440, "D": 1440}.get(unit)
     if minutes is not None:
         size = int(count) * minutes * MINUTE
@@ -183,7 +183,7 @@ def bucket_of(timeframe: str) -> Callable[[int], int]:
     if unit in ("Month", "M"):
         months = int(count)
         return lambda at_ns: _month(at_of(at_ns), months)
-    raise ValueError(f"invalid timeframe: {timeframe}")
+    raise ValueError(f"invalid timeframe: {timeframe[:40]}")
 
 
 def _month(at: datetime, months: int) -> int:

@@ -27,8 +27,8 @@ from dcabot.simulator import requests
 from dcabot.simulator.exchange import Exchange
 from dcabot.simulator.faults import DATA, TRADING, Faults, RequestFault, UpdateFault
 from dcabot.simulator.flood import Flood
-from dcabot.simulator.gate import answer, refuse
 from dcabot.simulator.listings import BUSIEST
+from dcabot.simulator.protocol import answer, refuse
 from dcabot.simulator.requests import unreadable
 
 FAULTS = frozenset(
@@ -68,7 +68,7 @@ class Control:
         return answer({"orders": len(venue.orders), "open": len(venue.open), "faults": sorted(FAULTS)})
 
     async def journal(self, request: web.Request) -> web.Response:
-        after = int(request.query.get("after", "0")) if request.query.get("after", "0").isdigit() else 0
+        after = requests.count(request.query, "after", 0, 10**12, least=0)
         limit = requests.count(request.query, "limit", 10_000, 1_000_000)
         return answer(self._exchange.journal.entries(request.query.get("kind"), after, limit))
 

@@ -9,26 +9,18 @@ from typing import Any
 
 from aiohttp import web
 
-from dcabot.core.venue import Refusal
 from dcabot.simulator.exchange import Exchange
 from dcabot.simulator.faults import MAINTENANCE_BODY, RequestFault, until_released
+from dcabot.simulator.protocol import MALFORMED, UNKNOWN_METHOD, Protocol, answer, refuse
 from dcabot.simulator.requests import BadRequest
-from dcabot.simulator.wire import refusal_json
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CONTROL = "/_sim"
 TRADING_HOST = "/v2"
-STREAM_PATHS = frozenset({"/stream", "/v1beta3/crypto/us"})
+LOCATIONS = ("us", "us-1", "us-2", "eu-1", "bs-1")
+STREAM_PATHS = frozenset({"/stream", *(f"/v1beta3/crypto/{place}" for place in LOCATIONS)})
 BODY_MAX = 1_000_000
 TOO_LARGE = {"code": 41310000, "message": "request body is too large"}
-
-
-def answer(body: Any, status: int = 200) -> web.Response:
-    return web.Response(body=json.dumps(body).encode(), status=status, content_type="application/json")
-
-
-def refuse(refusal: Refusal) -> web.Response:
-    return answer(refusal_json(refusal), refusal.status)
 
 
 class Bucket:
@@ -72,13 +64,26 @@ class Gate:
     def middleware(self) -> Any:
         @web.middleware
         async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if request.path.startswith(CONTROL):
-                return await _translated(request, handler)
-            if request.path in STREAM_PATHS and "upgrade" in request.headers.get("Connection", "").lower():
-                return await handler(request)
-            return await self._pass(request, handler)
+            connection = request.protocol
+            assert isinstance(connection, Protocol)
+            try:
+                await request.read()
+                connection.work()
+                return await self._let(request, handler)
+            except web.HTTPRequestEntityTooLarge:
+                return answer(TOO_LARGE, 413)
+            except web.RequestPayloadError:
+                return refuse(MALFORMED)
+            finally:
+                connection.rest()
 
         return gate
+
+    async def _let(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        is_upgrade = request.path in STREAM_PATHS and "upgrade" in request.headers.get("Connection", "").lower()
+        if is_upgrade or request.path.startswith(CONTROL):
+            return await _translated(request, handler)
+        return await self._pass(request, handler)
 
     async def _pass(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         entry = self._exchange.journal.add(
@@ -86,14 +91,9 @@ class Gate:
             method=request.method,
             path=request.path,
             query=request.rel_url.raw_query_string[:2000],
-            body="",
+            body=(await request.read())[:10_000].decode("utf-8", "replace"),
             status=None,
         )
-        if request.can_read_body:
-            try:
-                entry["body"] = (await request.read())[:10_000].decode("utf-8", "replace")
-            except web.HTTPRequestEntityTooLarge:
-                return answer(TOO_LARGE, 413)
         rule = self._exchange.faults.request_fault(request.method, request.path)
         response = await self._suffer(rule, request, handler)
         self._exchange.journal.add(
@@ -157,9 +157,9 @@ async def _translated(request: web.Request, handler: Handler) -> web.StreamRespo
     except web.HTTPNotFound:
         return answer({"code": 40410000, "message": "endpoint not found."}, 404)
     except web.HTTPMethodNotAllowed:
-        return answer({"code": 40510000, "message": "method not allowed"}, 405)
-    except web.HTTPRequestEntityTooLarge:
-        return answer(TOO_LARGE, 413)
+        return refuse(UNKNOWN_METHOD)
+    except web.HTTPBadRequest as error:  # an upgrade that is none
+        return answer({"code": 40010000, "message": error.text}, 400)
 
 
 def _prescribed(rule: RequestFault) -> web.Response:

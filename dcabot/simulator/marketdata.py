@@ -10,7 +10,7 @@ from dcabot.simulator import requests
 from dcabot.simulator.bars import Bar, Tape, Trade, bucket_of
 from dcabot.simulator.clock import ns_of
 from dcabot.simulator.exchange import Exchange
-from dcabot.simulator.gate import answer
+from dcabot.simulator.protocol import answer
 from dcabot.simulator.requests import BadRequest
 from dcabot.simulator.wire import Json, quote_numbers, stamp_ns
 
@@ -158,9 +158,10 @@ def _symbols(query: Mapping[str, str]) -> list[str]:
 
 
 def _count(text: str, largest: int) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:12]) <= largest:
+    found = requests.whole(text)
+    if found is None or not 1 <= found <= largest:
         raise data_error(f"invalid limit or page_token: {text[:40]}")
-    return int(text)
+    return found
 
 
 def data_error(message: str) -> BadRequest:

@@ -124,14 +124,20 @@ def flag(query: Mapping[str, str], name: str) -> bool:
     return query.get(name, "") in TRUE
 
 
-def count(query: Mapping[str, str], name: str, default: int, largest: int) -> int:
-    """A whole number between 1 and `largest`. Raises BadRequest."""
+def count(query: Mapping[str, str], name: str, default: int, largest: int, least: int = 1) -> int:
+    """A whole number between `least` and `largest`. Raises BadRequest."""
     text = query.get(name)
     if text is None:
         return default
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= largest:
+    found = whole(text)
+    if found is None or not least <= found <= largest:
         raise invalid(f"invalid {name}")
-    return int(text)
+    return found
+
+
+def whole(text: str) -> int | None:
+    """The number that up to twelve digits make."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 else None
 
 
 def instant(query: Mapping[str, str], name: str) -> datetime | None:
@@ -147,6 +153,8 @@ def instant(query: Mapping[str, str], name: str) -> datetime | None:
         at = datetime.fromisoformat(head)
     except ValueError:
         raise invalid(f"invalid {name}: {words[:40]}") from None
+    if not 1 < at.year < 9999:  # a day more or less must still be a date
+        raise invalid(f"invalid {name}: {words[:40]}")
     return at if at.tzinfo else at.replace(tzinfo=timezone.utc)
 
 

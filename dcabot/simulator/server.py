@@ -19,9 +19,10 @@ from dcabot.simulator.control import Control
 from dcabot.simulator.exchange import Exchange
 from dcabot.simulator.faults import DATA, TRADING, Faults
 from dcabot.simulator.flood import Flood
-from dcabot.simulator.gate import BODY_MAX, Gate
+from dcabot.simulator.gate import BODY_MAX, LOCATIONS, Gate
 from dcabot.simulator.journal import Journal
 from dcabot.simulator.marketdata import DataHost
+from dcabot.simulator.protocol import Protocols
 from dcabot.simulator.quotes import QuoteDoor
 from dcabot.simulator.settings import Settings
 from dcabot.simulator.sockets import Door
@@ -51,7 +52,7 @@ class Server:
         self._socket = bound(settings.host, settings.port)
         self.host, self.port = self._socket.getsockname()[:2]
         self._runner: web.AppRunner | None = None
-        self._site: web.SockSite | None = None
+        self._listener: asyncio.Server | None = None
 
     def _application(self) -> web.Application:
         app = web.Application(middlewares=[Gate(self.exchange).middleware()], client_max_size=BODY_MAX)
@@ -59,11 +60,11 @@ class Server:
         app.add_routes(DataHost(self.exchange, self.tape).routes())
         app.add_routes(Control(self.exchange, self.flood).routes())
         app.add_routes([web.get("/stream", self.doors[TRADING].upgrade)])
-        app.add_routes([web.get("/v1beta3/crypto/{location:us|us-1|us-2|eu-1|bs-1}", self.doors[DATA].upgrade)])
+        app.add_routes([web.get(f"/v1beta3/crypto/{{location:{'|'.join(LOCATIONS)}}}", self.doors[DATA].upgrade)])
         return app
 
     async def start(self) -> None:
-        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=0.1, keepalive_timeout=3600)
+        self._runner = web.AppRunner(self._application(), shutdown_timeout=0.1)
         await self._runner.setup()
         await self._open()
         self.clock.attach(asyncio.get_running_loop())
@@ -71,13 +72,16 @@ class Server:
 
     async def _open(self) -> None:
         assert self._runner is not None
-        self._site = web.SockSite(self._runner, self._socket)
-        await self._site.start()
+        assert self._runner.server is not None
+        protocols = Protocols(self._runner.server)
+        self._listener = await asyncio.get_running_loop().create_server(protocols, sock=self._socket)
 
     async def stop(self) -> None:
         self.flood.stop()
         for door in self.doors.values():
             door.cut(None)
+        if self._listener is not None:
+            self._listener.close()
         if self._runner is not None:
             await self._runner.cleanup()
         self._socket.close()
@@ -102,14 +106,14 @@ class Server:
 
     async def listen(self, is_open: bool, seconds: float | None) -> None:
         """Stop listening (for so long, or until told) and end every connection, or listen again on the same port."""
-        if is_open and self._site is None:
+        if is_open and self._listener is None:
             self._socket = bound(self.host, self.port)
             await self._open()
-        elif not is_open and self._site is not None and self._runner is not None:
-            site, self._site = self._site, None
+        elif not is_open and self._listener is not None and self._runner is not None:
+            self._listener.close()
+            self._listener = None
             for door in self.doors.values():
                 door.cut(None)
-            await site.stop()
             server = self._runner.server
             for protocol in [] if server is None else server.connections:
                 if protocol.transport is not None:

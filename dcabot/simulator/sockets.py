@@ -11,7 +11,7 @@ from aiohttp import WSCloseCode, web
 
 from dcabot.simulator.exchange import Exchange
 from dcabot.simulator.faults import StreamFault
-from dcabot.simulator.gate import answer
+from dcabot.simulator.protocol import answer
 from dcabot.simulator.wire import packed, unpacked
 
 TEXT, BINARY = 0x81, 0x82

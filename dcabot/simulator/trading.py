@@ -14,7 +14,7 @@ from dcabot.core.money import HUNDRED, step_down
 from dcabot.core.venue import QUANTITY_STEP, USD, FeeRow, OrderRequest, Refusal, VenueOrder, coins_of
 from dcabot.simulator import requests
 from dcabot.simulator.exchange import Exchange
-from dcabot.simulator.gate import answer, refuse
+from dcabot.simulator.protocol import answer, refuse
 from dcabot.simulator.wire import (
     Json,
     account_json,

@@ -138,6 +138,6 @@ def altered(data: Json, rule: UpdateFault) -> Json:
 def keys_match(exchange: Exchange, sent: list[Any]) -> bool:
     wanted = (exchange.settings.key, exchange.settings.secret)
     return all(
-        isinstance(given, str) and hmac.compare_digest(given.encode(), right.encode())
+        isinstance(given, str) and hmac.compare_digest(given.encode("utf-8", "surrogatepass"), right.encode())
         for given, right in zip(sent, wanted, strict=True)
     )
