@@ -74,7 +74,7 @@ class Server:
         assert self._runner is not None
         assert self._runner.server is not None
         protocols = Protocols(self._runner.server)
-        self._listener = await asyncio.get_running_loop().create_server(protocols, sock=self._socket)
+        self._listener = await asyncio.get_running_loop().create_server(protocols, sock=self._socket, backlog=1024)
 
     async def stop(self) -> None:
         self.flood.stop()
@@ -131,7 +131,7 @@ def bound(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(128)
+        listener.listen(1024)
     except OSError:
         listener.close()
         raise
