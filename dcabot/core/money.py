@@ -16,6 +16,9 @@ def parse(value: str | int | Decimal) -> Decimal:
     """A finite Decimal from its text. Raises ValueError for floats, NaN, infinities and non-numbers."""
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         raise ValueError(f"not a decimal: {value!r}")
+    # Decimal() itself also takes spaces around a number, `_` within it, and the digits of every script.
+    if isinstance(value, str) and (not value.isascii() or "_" in value or value != value.strip()):
+        raise ValueError(f"not a decimal: {value!r}")
     try:
         number = Decimal(value)
     except InvalidOperation:

@@ -183,7 +183,7 @@ def check_argument(name: str, value: Any) -> None:
         "delay_seconds": is_count or (isinstance(value, float) and value >= 0),
         "times": is_count or value is None,
         "code": is_count or value is None,
-        "status": is_count and 100 <= value <= 599,
+        "status": is_count,
         "method": isinstance(value, str) or value is None,
         "path": isinstance(value, str) and is_pattern(value),
         "event": isinstance(value, str) or value is None,

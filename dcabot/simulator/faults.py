@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from dcabot.core.money import parse
 from dcabot.core.venue import VenueOrder
+from dcabot.simulator.wire import DATA_ERRORS
 
 TRADING, DATA = "trading", "data"
 MAINTENANCE_BODY = "<html><head><title>503 Service Temporarily Unavailable</title></head></html>"
@@ -188,12 +189,14 @@ class Faults:
         self, status: int, body: Any = None, method: str | None = None, path: str = "", times: int | None = 1
     ) -> RequestFault:
         """Any answer, without asking the venue. A str body goes out as it is, everything else as JSON."""
+        check_status(status)
         return self._add(RequestFault("respond", method, path, times, status=status, body=body))
 
     def respond_after(
         self, status: int, body: Any = None, method: str | None = None, path: str = "", times: int | None = 1
     ) -> RequestFault:
         """The venue acts, and this answer goes out instead of its own (a 504 after acceptance)."""
+        check_status(status)
         return self._add(RequestFault("respond_after", method, path, times, status=status, body=body))
 
     def rate_limit(self, times: int | None = None) -> RequestFault:
@@ -215,9 +218,12 @@ class Faults:
 
     def cut(self, stream: str, code: int | None = None) -> None:
         """End the stream's connections: without a code by a reset (1006), else by a close frame with it."""
+        if code is not None:
+            check_close(code)
         self._do(lambda doors: doors.cut(stream, code))
 
     def refuse_upgrade(self, stream: str, status: int = 429, times: int | None = None) -> None:
+        check_status(status)
         self.streams[stream].refuse_status, self.streams[stream].refuse_times = status, times
 
     def accept_upgrade(self, stream: str) -> None:
@@ -233,14 +239,17 @@ class Faults:
 
     def answer_login(self, stream: str, code: int | None) -> None:
         """Refuse every login, right keys or not: with this error on `data`, as unauthorized on `trading`."""
+        check_error(code)
         self.streams[stream].login_error = code
 
     def answer_subscribe(self, code: int | None) -> None:
         """Answer every subscription to market data with this error."""
+        check_error(code)
         self.streams[DATA].subscribe_error = code
 
     def data_error(self, code: int) -> None:
         """Send this error to the data stream's clients now; 404, 406 and 407 end the connection."""
+        check_error(code)
         self._do(lambda doors: doors.send_error(code))
 
     def mute(self, stream: str, is_on: bool = True) -> None:
@@ -342,3 +351,21 @@ class Faults:
 async def until_released(rule: RequestFault) -> None:
     while not rule.released.is_set():
         await asyncio.sleep(0.005)
+
+
+def check_status(status: int) -> None:
+    """An HTTP answer's status. Raises ValueError."""
+    if not 200 <= status <= 599:
+        raise ValueError(f"status is 200 to 599, not {status}")
+
+
+def check_close(code: int) -> None:
+    """What a websocket's close frame can carry. Raises ValueError."""
+    if not 1000 <= code <= 4999 or code in (1004, 1005, 1006, 1015):
+        raise ValueError(f"a close code is 1000 to 4999 and none of 1004, 1005, 1006, 1015, not {code}")
+
+
+def check_error(code: int | None) -> None:
+    """One of the errors that the data stream is documented to send. Raises ValueError."""
+    if code is not None and code not in DATA_ERRORS:
+        raise ValueError(f"code is one of {', '.join(map(str, DATA_ERRORS))}, not {code}")

@@ -15,32 +15,17 @@ from dcabot.simulator.exchange import Exchange
 from dcabot.simulator.faults import DATA
 from dcabot.simulator.sockets import BACKLOG_MAX, Connection, Door
 from dcabot.simulator.updates import keys_match
-from dcabot.simulator.wire import Json, quote_numbers, stamp_ns, timestamp
+from dcabot.simulator.wire import DATA_ERRORS, Json, quote_numbers, stamp_ns, timestamp
 
 CHANNELS = ("trades", "quotes", "orderbooks", "bars", "updatedBars", "dailyBars")
 SYMBOL = re.compile(r"[A-Z0-9]{1,12}/[A-Z0-9]{1,12}|\*")
 CONNECTED = [{"T": "success", "msg": "connected"}]
 AUTHENTICATED = [{"T": "success", "msg": "authenticated"}]
-ERRORS = {
-    400: "invalid syntax",
-    401: "not authenticated",
-    402: "auth failed",
-    403: "already authenticated",
-    404: "auth timeout",
-    405: "symbol limit exceeded",
-    406: "connection limit exceeded",
-    407: "slow client",
-    408: "v2 not enabled",
-    409: "insufficient subscription",
-    410: "invalid subscribe action for this feed",
-    411: "insufficient scope",
-    500: "internal error",
-}
 CLOSING = frozenset({404, 406, 407})
 
 
 def error(code: int) -> list[Json]:
-    return [{"T": "error", "code": code, "msg": ERRORS.get(code, "error")}]
+    return [{"T": "error", "code": code, "msg": DATA_ERRORS[code]}]
 
 
 class QuoteDoor(Door):

@@ -1,6 +1,7 @@
 """What a client sent, read as Alpaca reads it: numbers or strings, flags in any case, refusals in Alpaca's words."""
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -11,6 +12,7 @@ from dcabot.core.money import parse
 from dcabot.core.venue import OrderRequest, Refusal, VenueOrder
 
 MAGNITUDE_MAX = 18  # digits before the point, or zeros after it: beyond, a number is absurd
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, halves of a surrogate pair
 TRUE = frozenset({"true", "True", "TRUE", "1", "t"})
 
 
@@ -76,7 +78,7 @@ def read_order(body: Mapping[str, Any]) -> OrderRequest:
         notional=_number(body, "notional"),
         limit_price=_number(body, "limit_price"),
         stop_price=_number(body, "stop_price"),
-        client_order_id=_text(body, "client_order_id") or None,
+        client_order_id=_client_id(body),
         order_class=_text(body, "order_class") or "",
     )
 
@@ -91,7 +93,7 @@ def read_amendment(body: Mapping[str, Any], order: VenueOrder) -> OrderRequest:
         quantity=_number(body, "qty") or order.quantity,
         limit_price=_number(body, "limit_price") or order.limit_price,
         stop_price=_number(body, "stop_price") or order.stop_price,
-        client_order_id=_text(body, "client_order_id") or None,
+        client_order_id=_client_id(body),
     )
 
 
@@ -100,6 +102,13 @@ def _text(body: Mapping[str, Any], name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise unreadable()
     return value
+
+
+def _client_id(body: Mapping[str, Any]) -> str | None:
+    name = _text(body, "client_order_id")
+    if name and UNPRINTABLE.search(name):
+        raise invalid("invalid client_order_id")
+    return name or None
 
 
 def _number(body: Mapping[str, Any], name: str) -> Decimal | None:

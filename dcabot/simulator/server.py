@@ -17,7 +17,7 @@ from dcabot.simulator.bars import Tape
 from dcabot.simulator.clock import Clock
 from dcabot.simulator.control import Control
 from dcabot.simulator.exchange import Exchange
-from dcabot.simulator.faults import DATA, TRADING, Faults
+from dcabot.simulator.faults import DATA, TRADING, Faults, check_close
 from dcabot.simulator.flood import Flood
 from dcabot.simulator.gate import BODY_MAX, LOCATIONS, Gate
 from dcabot.simulator.journal import Journal
@@ -37,6 +37,7 @@ class Server:
     """The listening socket and everything behind it. All methods run in the loop that `start` ran in."""
 
     def __init__(self, settings: Settings) -> None:
+        check_close(settings.data_error_close)
         self.clock = Clock(settings.speed, settings.start)
         self.journal = Journal(self.clock)
         self.faults = Faults()

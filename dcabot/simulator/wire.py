@@ -33,6 +33,23 @@ CLOSED_FIELDS = {
 }
 
 
+DATA_ERRORS = {
+    400: "invalid syntax",
+    401: "not authenticated",
+    402: "auth failed",
+    403: "already authenticated",
+    404: "auth timeout",
+    405: "symbol limit exceeded",
+    406: "connection limit exceeded",
+    407: "slow client",
+    408: "v2 not enabled",
+    409: "insufficient subscription",
+    410: "invalid subscribe action for this feed",
+    411: "insufficient scope",
+    500: "internal error",
+}
+
+
 def number(value: Decimal) -> float:
     """A price or size as the data host writes it."""
     return float(value)

@@ -11,9 +11,30 @@ D = Decimal
 
 def test_text_whole_numbers_and_decimals_enter() -> None:
     assert [parse("0.10"), parse(7), parse(D("1.5")), parse("-2")] == [D("0.10"), D(7), D("1.5"), D(-2)]
+    assert [parse("1e-8"), parse("1E+3"), parse("+1"), parse(".5")] == [D("0.00000001"), D(1000), D(1), D("0.5")]
 
 
-@pytest.mark.parametrize("wrong", [0.1, True, None, "", "ten", "NaN", "Infinity", "-inf", "1,5"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        0.1,
+        True,
+        None,
+        "",
+        "ten",
+        "NaN",
+        "Infinity",
+        "-inf",
+        "1,5",
+        " 1",
+        "1 ",
+        "1\n",
+        "1_0",
+        "\u0661",
+        "1\u00a0",
+        "\uff11",
+    ],
+)
 def test_floats_and_what_is_no_finite_number_are_refused(wrong: object) -> None:
     with pytest.raises(ValueError, match="not a"):
         parse(wrong)  # type: ignore[arg-type]

@@ -60,6 +60,9 @@ def test_a_body_that_is_no_order_is_refused(shared: Simulator, body: bytes) -> N
     [
         ("qty", "many"), ("qty", "NaN"), ("qty", "-1"), ("qty", True), ("qty", {}), ("qty", "1e400"), ("qty", "1e-400"),
         ("qty", "1,5"), ("qty", "9" * 60), ("qty", "0"), ("limit_price", "-5"), ("limit_price", "1e99999999"),
+        ("qty", " 1 "), ("qty", "1_0"), ("qty", "\u0661"), ("limit_price", "5\n"), ("limit_price", "5e-1_0"),
+        ("client_order_id", "\ud800"), ("client_order_id", "a\0b"), ("client_order_id", "line\n"),
+        ("client_order_id", "\x7f"), ("client_order_id", "\x9b1m"),
         ("side", "long"), ("side", 1), ("type", "peg"), ("type", None), ("time_in_force", "forever"),
         ("time_in_force", None), ("symbol", ""), ("symbol", "BTC/USD'; DROP TABLE"), ("symbol", "../../etc"),
         ("symbol", "\u202eDSU/CTB"), ("symbol", "x" * 100_000), ("client_order_id", 5), ("client_order_id", "i" * 200),
@@ -204,6 +207,11 @@ def test_prices_and_transfers_that_cannot_be_are_named(alpaca: Simulator) -> Non
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
+        ("data_error", {"code": 501}), ("data_error", {"code": 399}), ("data_error", {"code": 10**30}),
+        ("answer_login", {"stream": "data", "code": 412}), ("answer_subscribe", {"code": 1}),
+        ("cut", {"stream": "data", "code": 70000}), ("cut", {"stream": "data", "code": 1006}),
+        ("cut", {"stream": "data", "code": 7}), ("respond", {"status": 101}), ("respond_after", {"status": 600}),
+        ("refuse_upgrade", {"stream": "data", "status": 99}),
         ("cut", {"stream": "nowhere"}), ("cut", {"stream": []}), ("cut", {"stream": "data", "code": "x"}),
         ("delay", {"seconds": "long"}), ("delay", {"seconds": -1}), ("respond", {"status": 7}),
         ("respond", {"status": "OK"}), ("hold", {"path": "("}), ("hold", {"times": "many"}), ("hold", {"method": 5}),
@@ -216,6 +224,18 @@ def test_the_control_api_refuses_what_is_no_fault(shared: Simulator, name: str, 
     status, _ = ask(shared, "POST", f"/_sim/faults/{name}", json.dumps(arguments).encode())
     assert status == (404 if name in ("attach", "__init__", "_reset") else 400)
     assert ask(shared, "GET", "/v2/account")[0] == 200
+
+
+def test_python_refuses_codes_that_do_not_exist(alpaca: Simulator) -> None:
+    for wrong in (
+        lambda: alpaca.faults.data_error(501),
+        lambda: alpaca.faults.answer_login("data", 200),
+        lambda: alpaca.faults.cut("trading", 1006),
+        lambda: alpaca.faults.respond(1000),
+        lambda: make_alpaca(data_error_close=99),
+    ):
+        with pytest.raises(ValueError, match=r"not \d+$"):
+            wrong()
 
 
 def test_nonsense_on_one_stream_leaves_the_other_alone(alpaca: Simulator) -> None:

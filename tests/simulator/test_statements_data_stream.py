@@ -135,15 +135,21 @@ def test_39_errors_of_syntax_login_and_limits(alpaca: Simulator) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "message"), [(407, "slow client"), (409, "insufficient subscription"), (500, "internal error")]
-)
+    ("code", "message"),
+    [
+        (400, "invalid syntax"), (401, "not authenticated"), (402, "auth failed"), (403, "already authenticated"),
+        (404, "auth timeout"), (405, "symbol limit exceeded"), (406, "connection limit exceeded"),
+        (407, "slow client"), (408, "v2 not enabled"), (409, "insufficient subscription"),
+        (410, "invalid subscribe action for this feed"), (500, "internal error"),
+    ],
+)  # fmt: skip
 def test_39_errors_that_come_by_themselves(alpaca: Simulator, code: int, message: str) -> None:
     with raw.data(alpaca) as stream:
         raw.hear(stream)
         raw.log_in(alpaca, stream)
         alpaca.faults.data_error(code)
         assert raw.hear(stream) == error(code, message)
-        if code == 407:
+        if code in (404, 406, 407):
             with pytest.raises(ConnectionClosed):
                 stream.recv(5)
 
