@@ -15,7 +15,7 @@ COMMANDS = {
     "check": ("check", "preflight: settings, keys, account, database, assets, units; one line each"),
     "status": ("status", "is all well, what does each asset do, and what comes next"),
     "report": ("report", "finished cycles and what they brought"),
-    "cycle": ("cycle", "one cycle: show every order and fill, close it now, or release its position"),
+    "cycle": ("cycle", "one cycle: show every order and fill, close it now, release its position or adopt it again"),
     "backtest": ("backtest", "what settings would have done with past prices"),
     "asset": ("asset", "what is traded: add, list, show, set, enable, disable, remove"),
     "db": ("db", "`db init` creates the schema or brings it up to date; `db move-account`"),

@@ -1,4 +1,4 @@
-"""`dcabot cycle`: one cycle looked at, sold now, or handed over to its owner.
+"""`dcabot cycle`: one cycle looked at, sold now, handed over to its owner, or taken back.
 
 A sale and a handover take the same way as the daemon's decisions, row lock first, so they work beside a running daemon
 and without one. Whatever interrupts them, the rows say how far it came, and the same command goes on.
@@ -21,6 +21,7 @@ from dcabot.adapters.database import DatabaseBusy, DatabaseUnreachable
 from dcabot.adapters.store import Store
 from dcabot.commands import DONE, FAILED, parser, start_logging, utc_now
 from dcabot.commands.console import coins, console, price, print_table, refused, usd
+from dcabot.commands.cycle_adopt import adopt
 from dcabot.commands.wiring import Parts, assemble, open_books
 from dcabot.core.byhand import awaited, on_close, on_release
 from dcabot.core.ledger import fold
@@ -53,6 +54,8 @@ def main(argv: list[str]) -> int:
             return _show(args, config, open_books(config))
         start_logging(args.verbose)
         parts = assemble(args.env_file)
+        if args.action == "adopt":
+            return adopt(parts, args.symbol, args.yes)
         with _told_when_interrupted(args, parts.store):
             return _close(args, parts) if args.action == "close" else _release(args, parts)
     except (AssetError, NotDone) as error:
@@ -61,7 +64,8 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = parser("cycle", "Look at one cycle, sell it now, or take its position over. A cycle is one round trip.")
+    what = "Look at one cycle, sell it now, take its position over or give it back. A cycle is one round trip."
+    made = parser("cycle", what)
     actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")
     showing = actions.add_parser("show", help="every order and fill of a cycle, in order")
     showing.add_argument("which", metavar="ID|SYMBOL", help="a cycle's number, or a pair for its newest cycle")
@@ -69,10 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     for name, told in {
         "close": "sell the position now, at the market, and disable the asset",
         "release": "end the cycle and sell nothing: the position is yours, and blocks base orders until it is gone",
+        "adopt": "give the position of the last cycle that ended in error to the current one, when Alpaca shows it",
     }.items():
         action = actions.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
         action.add_argument("symbol", metavar="SYMBOL", type=str.upper, help="such as BTC/USD")
         action.add_argument("--yes", action="store_true", help="do not ask")
+        if name == "adopt":
+            continue
         action.add_argument(
             "--wait", type=_seconds, default=WAIT_SECONDS, metavar="SECONDS", help="at most (default: %(default)s)"
         )

@@ -1,13 +1,16 @@
-"""What an operator asks for by hand: sell a cycle now, or take its position over. Pure, like the trading rules.
+"""What an operator asks for by hand: sell a cycle now, take its position over, or give one back. Pure, like the rules.
 
-Both are asked again and again, on the locked row, until nothing is left to wait for: an interrupted one is begun
-again by asking again.
+The first two are asked again and again, on the locked row, until nothing is left to wait for: an interrupted one is
+begun again by asking again.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 
-from dcabot.core.ledger import fold
+from dcabot.core.ledger import DUST_NOTIONAL, fold
+from dcabot.core.lifecycle import settle_status
 from dcabot.core.model import Cycle, CycleStatus, Decision, Instrument, Side
 from dcabot.core.money import step_down, text
 from dcabot.core.states import OVER, is_open
@@ -37,6 +40,31 @@ def on_release(cycle: Cycle, now: datetime) -> Decision | None:
         f"released by hand: {text(held)} {cycle.symbol} unsold, cycle complete",
         successor=CycleStatus.WATCHING,
     )
+
+
+def adoption_obstacle(lost: Cycle, later: Iterable[Cycle], position: Decimal) -> str:
+    """Why a cycle that ended in error cannot have its coins back, as a sentence; empty when it can.
+
+    `later` are the asset's cycles that came after it; `position` is what Alpaca shows.
+    """
+    holding = fold(lost.orders)
+    if lost.status is not CycleStatus.ERROR or not holding.held:
+        return f"cycle {lost.id} did not end in error with coins; there is nothing to take back"
+    if position * holding.average_price < DUST_NOTIONAL:
+        return f"Alpaca shows {text(position)} {lost.symbol}; there is nothing to take back"
+    for cycle in later:
+        if any(is_open(order) for order in cycle.orders):
+            return f"cycle {cycle.id} of {lost.symbol} waits for an order; ask again when that is over"
+        if fold(cycle.orders).notional >= DUST_NOTIONAL:
+            return f"cycle {cycle.id} of {lost.symbol} came later and bought what Alpaca shows, or a part of it"
+    return ""
+
+
+def on_adopt(current: Cycle, lost: Cycle, now: datetime) -> Decision:
+    """The current cycle, to which the orders of the lost one have moved, goes on with their coins."""
+    held = text(fold(current.orders).held)
+    sentence = f"took back {held} {current.symbol} of cycle {lost.id}, which had ended in error"
+    return settle_status(current, sentence, now)
 
 
 def awaited(cycle: Cycle, instrument: Instrument, now: datetime) -> str:

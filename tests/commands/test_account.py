@@ -54,7 +54,7 @@ def test_the_daemon_with_the_keys_of_another_account_ends_with_one_line_and_touc
 @pytest.mark.parametrize(
     "words",
     [("order-manager",), ("consistency-checker",), ("consistency-checker", "--dry-run")]
-    + [("cycle", action, "BTC/USD", "--yes") for action in ("close", "release")],
+    + [("cycle", action, "BTC/USD", "--yes") for action in ("close", "release", "adopt")],
 )
 def test_who_repairs_or_trades_by_hand_refuses_too(foreign: Seat, words: tuple[str, ...]) -> None:
     before = foreign.books.cycles(), foreign.books.orders()

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
-from dcabot.core.byhand import awaited, on_close, on_release
+from dcabot.core.byhand import adoption_obstacle, awaited, on_adopt, on_close, on_release
 from dcabot.core.model import Cycle, CycleStatus, OrderStatus, Purpose, Side
 from tests.builders import make_cycle, make_instrument, make_order, make_time
 
@@ -97,3 +97,32 @@ def test_a_handover_cancels_open_orders_first() -> None:
     assert len(decision.cancel) == 1
     assert decision.cycle.status is not CycleStatus.COMPLETE
     assert on_release(decision.cycle, NOW) is None
+
+
+def lost() -> Cycle:
+    return replace(held(), status=CycleStatus.ERROR, completed_at=NOW)
+
+
+def test_a_lost_position_that_alpaca_shows_can_be_taken_back() -> None:
+    assert adoption_obstacle(lost(), [make_cycle(id=2)], Decimal("0.1995")) == ""
+    assert adoption_obstacle(lost(), [make_cycle(id=2)], Decimal("0.1")) == ""
+
+
+def test_what_stands_in_the_way_of_taking_a_position_back() -> None:
+    there, watching = Decimal("0.1995"), make_cycle(id=2)
+    assert "Alpaca shows 0 BTC/USD" in adoption_obstacle(lost(), [watching], Decimal(0))
+    assert "Alpaca shows 0.000001" in adoption_obstacle(lost(), [watching], Decimal("0.000001"))
+    assert "did not end in error" in adoption_obstacle(held(), [watching], there)
+    assert "did not end in error with coins" in adoption_obstacle(replace(lost(), orders=()), [watching], there)
+    waiting, holding = replace(watching, orders=(make_order(),)), replace(watching, orders=held().orders)
+    assert "cycle 2 of BTC/USD waits for an order" in adoption_obstacle(lost(), [waiting], there)
+    assert "cycle 2 of BTC/USD came later and bought" in adoption_obstacle(lost(), [holding, watching], there)
+
+
+def test_a_position_taken_back_goes_on_where_it_was() -> None:
+    current = make_cycle(*held().orders, id=2, status=CycleStatus.COOLDOWN)
+    decision = on_adopt(current, lost(), NOW)
+    assert decision.cycle.status is CycleStatus.WATCHING
+    assert decision.reason == "took back 0.1995 BTC/USD of cycle 1, which had ended in error"
+    assert not decision.submit
+    assert decision.successor is None
