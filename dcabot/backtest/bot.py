@@ -52,6 +52,7 @@ from dcabot.core.venue import (
 )
 
 STALE = Limits().stale
+SLIPPAGE = Decimal("0.0005")  # of the price: what it may move in the quarter of a second that an order is on its way
 ENDLESS = Decimal(10) ** 12  # USD: an account that is never short of money
 
 STATUSES = {
@@ -65,7 +66,11 @@ STATUSES = {
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What trading costs: the account's cash, its fee tier, and how far the price runs away before an order arrives."""
+    """What trading costs: the account's cash, its fee tier, and how far the price runs away before an order arrives.
+
+    A sell gets so much less. A buy never pays more than the price it saw, its limit: it waits there. Every fill pays
+    the taker rate, so slippage makes no fill better than it would have been.
+    """
 
     cash: Decimal = ENDLESS
     tier: Tier = TIERS[0]
@@ -112,7 +117,8 @@ class Bot:
 
     def __post_init__(self) -> None:
         new_id: Callable[[], str] = map(str, count(1)).__next__
-        policy = Policy(tiers=(replace(self.terms.tier, volume=ZERO),))
+        tier = self.terms.tier
+        policy = Policy(tiers=(replace(tier, volume=ZERO, maker=tier.taker),))  # to come late must not be cheaper
         self.venue = Venue([self.instrument], self.terms.cash, new_id, policy)
         self.cycle = Cycle(1, self.asset.id, self.asset.symbol, CycleStatus.WATCHING, self.opened_at)
         self.coin = coins_of(self.asset.symbol)[0]
@@ -143,7 +149,7 @@ class Bot:
         """Time passes and the venue fills what the quote reaches; false when the quote must not decide."""
         now = quote.at
         self.pass_time(now)
-        if events := self.venue.on_quote(quote, now):
+        if events := self.venue.on_quote(self._at_limit(quote), now):
             self._hear(events, now)
         self.screen = screen(self.screen, quote)
         return not self.screen.fault
@@ -235,6 +241,13 @@ class Bot:
         step, slippage = self.instrument.price_step, self.terms.slippage
         bid = max(step, step_down(EXACT.multiply(quote.bid, ONE - slippage), step))
         return replace(quote, bid=bid, ask=step_up(EXACT.multiply(quote.ask, ONE + slippage), step))
+
+    def _at_limit(self, quote: Quote) -> Quote:
+        """As a buy meets the price that it waits for: at its limit, however far the price falls through it."""
+        if not self.terms.slippage:
+            return quote  # nothing waits
+        limits = [one.limit_price for one in self.cycle.orders if is_open(one) and one.side is Side.BUY]
+        return replace(quote, ask=max([quote.ask, *(limit for limit in limits if limit is not None)]))
 
     def _hear(self, events: list[Event], now: datetime) -> None:
         """Book what the venue told. Its figures are cumulative: of each order the last word is all of them."""

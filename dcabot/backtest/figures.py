@@ -5,7 +5,7 @@ Profits are in USD after all fees. What is still held at the end counts at the l
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -92,9 +92,12 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Result:
+    """The figures and what they are made of. The cycle that is still open at the end would bring its `unrealised`."""
+
     figures: Figures
     fills: tuple[Fill, ...]
     cycles: tuple[CycleReport, ...]
+    open_cycle: CycleReport | None = None
 
 
 def result(walk: Walk) -> Result:
@@ -105,7 +108,9 @@ def result(walk: Walk) -> Result:
     fills = tuple(_fills(cycles, executions))
     fees = Fees(bot.terms.tier.taker, _by_order(bot.executions))
     reports = tuple(made for cycle in bot.finished if (made := report(cycle, fees)))
-    return Result(_figures(walk, fills, reports), fills, reports)
+    figures = _figures(walk, fills, reports)
+    still = report(bot.cycle, fees)
+    return Result(figures, fills, reports, still and replace(still, closed_at=figures.ends_at))
 
 
 def fingerprint(fills: Iterable[Fill]) -> str:

@@ -1,7 +1,7 @@
 """The result as one HTML page with charts, which needs nothing but itself."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,9 +14,11 @@ from dcabot.backtest import charts
 from dcabot.backtest.candles import Candles, Column
 from dcabot.backtest.charts import Pixels
 from dcabot.backtest.figures import Figures, Fill, Result, settings
+from dcabot.backtest.run import Influence
 from dcabot.backtest.walk import Walk
 from dcabot.core.model import Side
 from dcabot.core.money import text
+from dcabot.core.report import CycleReport
 
 POINTS = 1100  # on a line: about one for each pixel
 MARKS_MAX = 4000  # beyond, the page would be slow and the marks a wall
@@ -37,7 +39,16 @@ class Series:
     hold: Pixels
 
 
-def page(walk: Walk, result: Result, assumptions: Mapping[str, str]) -> str:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What has to be known of a result besides its figures."""
+
+    assumptions: Mapping[str, str]
+    notes: Sequence[str] = ()  # about the prices
+    influences: Sequence[Influence] = ()
+
+
+def page(walk: Walk, result: Result, told: Told) -> str:
     """The whole page."""
     figures = result.figures
     series = _series(walk.candles, result)
@@ -46,13 +57,15 @@ def page(walk: Walk, result: Result, assumptions: Mapping[str, str]) -> str:
         "title": f"{figures.symbol} backtest",
         "symbol": escape(figures.symbol),
         "period": f"{figures.begins_at:%d %B %Y} to {figures.ends_at:%d %B %Y}, {figures.candles:,} candles",
+        "notes": _notes([*told.notes, *([f"Kept from trading, last: {figures.note}"] if figures.note else [])]),
         "tiles": _tiles(figures),
         "price": _price_chart(result, series),
         "capital": _capital_chart(result, series),
         "profit": _profit_chart(result, series),
         "settings": _pairs(settings(walk.bot.asset)),
-        "assumptions": _pairs(assumptions),
+        "assumptions": _pairs(told.assumptions),
         "figures": _pairs(_more(figures)),
+        "influences": _influences(figures, told.influences),
         "cycles": _cycles(result),
         "data": json.dumps(_data(result, series), separators=(",", ":")).replace("<", "\\u003c"),
     }
@@ -252,12 +265,32 @@ def _pairs(pairs: Mapping[str, str]) -> str:
     return "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in pairs.items())
 
 
-def _cycles(result: Result) -> str:
-    rows = "".join(
-        f"<tr><td>{one.cycle_id}</td><td>{one.opened_at:%Y-%m-%d %H:%M}</td><td>{one.closed_at:%Y-%m-%d %H:%M}</td>"
-        f"<td>{_span(one.duration)}</td><td>{one.orders}</td><td>{one.spent:,.2f}</td><td>{one.sold:,.2f}</td>"
-        f'<td class="{_sign(one.profit)}">{_usd(one.profit)}</td></tr>'
-        for one in result.cycles[:CYCLES_MAX]
+def _notes(notes: Sequence[str]) -> str:
+    return "".join(f'<p class="note">{escape(note)}.</p>' for note in notes)
+
+
+def _influences(figures: Figures, influences: Sequence[Influence]) -> str:
+    return "".join(
+        f"<tr><td>{escape(one.choice)}</td><td>{_usd(one.figures.profit)}</td>"
+        f'<td class="{_sign(by := one.figures.profit - figures.profit)}">{_usd(by)}</td>'
+        f"<td>{one.figures.cycles:,}</td></tr>"
+        for one in influences
     )
+
+
+def _cycles(result: Result) -> str:
+    shown = [_cycle(one, f"{one.closed_at:%Y-%m-%d %H:%M}", one.profit) for one in result.cycles[:CYCLES_MAX]]
     more = len(result.cycles) - CYCLES_MAX
-    return rows + (f'<tr><td colspan="8">and {more:,} more: --cycles lists them all</td></tr>' if more > 0 else "")
+    if more > 0:
+        shown.append(f'<tr><td colspan="8">and {more:,} more: --cycles lists them all</td></tr>')
+    if result.open_cycle:
+        shown.append(_cycle(result.open_cycle, "still open, as if sold now", result.figures.unrealised))
+    return "".join(shown)
+
+
+def _cycle(one: CycleReport, closed: str, profit: Decimal) -> str:
+    return (
+        f"<tr><td>{one.cycle_id}</td><td>{one.opened_at:%Y-%m-%d %H:%M}</td><td>{closed}</td>"
+        f"<td>{_span(one.duration)}</td><td>{one.orders}</td><td>{one.spent:,.2f}</td><td>{one.sold:,.2f}</td>"
+        f'<td class="{_sign(profit)}">{_usd(profit)}</td></tr>'
+    )

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
-from dcabot.backtest.bot import Bot, Terms
+from dcabot.backtest.bot import SLIPPAGE, Bot, Terms
 from dcabot.backtest.candles import Candles
 from dcabot.backtest.figures import Figures, Result, result
-from dcabot.backtest.path import HighLow, Path
+from dcabot.backtest.path import SPREAD, HighLow, Path
 from dcabot.backtest.walk import Walk
+from dcabot.core.fees import TIERS
 from dcabot.core.model import Asset, Instrument
+from dcabot.core.money import ZERO, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,26 @@ def _others(setup: Setup) -> Iterator[tuple[str, Setup]]:
             yield f"{order.value} instead of {path.order.value}", replace(setup, path=replace(path, order=order))
     told = "only four prices of each candle" if path.walks else "every price in between"
     yield told, replace(setup, path=replace(path, walks=not path.walks))
-    yield "no spread", replace(setup, path=replace(path, spread=path.spread * 0))
-    yield "twice the spread", replace(setup, path=replace(path, spread=path.spread * 2))
-    if setup.terms.slippage:
-        yield "no slippage", replace(setup, terms=replace(setup.terms, slippage=setup.terms.slippage * 0))
+    for words, spread in _spreads(path.spread):
+        yield words, replace(setup, path=replace(path, spread=spread))
+    terms = setup.terms
+    for words, slippage in _slippages(terms.slippage):
+        yield words, replace(setup, terms=replace(terms, slippage=slippage))
+    for tier in (TIERS[0], TIERS[-1]):
+        if tier != terms.tier:
+            yield (
+                f"fee tier {tier.number} instead of {terms.tier.number}",
+                replace(setup, terms=replace(terms, tier=tier)),
+            )
+
+
+def _spreads(spread: Decimal) -> list[tuple[str, Decimal]]:
+    if spread:
+        return [("no spread", ZERO), ("twice the spread", spread * 2)]
+    return [(f"spread of {text(SPREAD * 100)} %", SPREAD)]
+
+
+def _slippages(slippage: Decimal) -> list[tuple[str, Decimal]]:
+    if slippage:
+        return [("no slippage", ZERO), ("twice the slippage", slippage * 2)]
+    return [(f"slippage of {text(SLIPPAGE * 100)} %", SLIPPAGE)]

@@ -14,7 +14,7 @@ from dcabot.adapters.assets import COLUMNS, INTEGERS, AssetError, Value
 from dcabot.adapters.candle_cache import TIMEFRAMES, Wanted, default_folder, fetch
 from dcabot.adapters.config import DATABASE, load
 from dcabot.backtest import page
-from dcabot.backtest.bot import ENDLESS, Terms
+from dcabot.backtest.bot import ENDLESS, SLIPPAGE, Terms
 from dcabot.backtest.checks import Source
 from dcabot.backtest.checks import load as load_prices
 from dcabot.backtest.figures import result
@@ -22,7 +22,7 @@ from dcabot.backtest.path import SPREAD, HighLow
 from dcabot.backtest.path import Path as PricePath
 from dcabot.backtest.reading import BadPrices
 from dcabot.backtest.run import Setup, influences, walked
-from dcabot.backtest.walk import COARSE
+from dcabot.backtest.walk import COARSE, Walk
 from dcabot.commands import (
     DONE,
     FAILED,
@@ -67,6 +67,7 @@ def main(argv: list[str]) -> int:
 def _backtest(args: argparse.Namespace) -> int:
     if not args.prices and not args.fetch:
         raise WrongUse("where are the prices? --prices FILE reads candles from CSV, --fetch asks Alpaca for them")
+    _check_output(args)
     columns = _columns(args)
     source = _prices(args)
     instrument = _instrument(args, source)
@@ -78,9 +79,24 @@ def _backtest(args: argparse.Namespace) -> int:
     walk = walked(setup, source.candles)
     run = backtest_output.Run(setup, source, result(walk), influences(setup, source.candles))
     if args.html:
-        Path(args.html).write_text(page.page(walk, run.result, backtest_output.assumptions(run)), encoding="utf-8")
+        _write_page(args, walk, run)
     backtest_output.show(run, args)
     return DONE
+
+
+def _check_output(args: argparse.Namespace) -> None:
+    if args.csv and args.cycles and args.fills:
+        raise WrongUse("--csv is one table: with --cycles or with --fills, not with both; --json has all in one")
+    if args.html and args.prices and args.html.resolve() in [file.resolve() for file in args.prices]:
+        raise WrongUse(f"--html {args.html} would overwrite the prices")
+
+
+def _write_page(args: argparse.Namespace, walk: Walk, run: backtest_output.Run) -> None:
+    told = page.Told(backtest_output.assumptions(run.setup), run.source.notes, run.influences)
+    try:
+        args.html.write_text(page.page(walk, run.result, told), encoding="utf-8")
+    except OSError as error:
+        raise WrongUse(f"--html {args.html}: {error.strerror}") from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -129,13 +145,9 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         default=spread,
         help=f"percent, ask over bid (default: {spread})",
     )
-    group.add_argument(
-        "--slippage",
-        type=arguments.number,
-        metavar="N",
-        default=Decimal(0),
-        help="percent the price runs away (default: 0)",
-    )
+    slippage = (SLIPPAGE * 100).normalize()
+    told = f"percent the price runs away before an order is there (default: {slippage})"
+    group.add_argument("--slippage", type=arguments.number, metavar="N", default=slippage, help=told)
     tiers = [tier.number for tier in TIERS]
     group.add_argument("--fee-tier", type=int, choices=tiers, default=1, help="of Alpaca's table (default: 1)")
     group.add_argument(
@@ -154,14 +166,14 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_output(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--cycles", action="store_true", help="every cycle too")
+    group.add_argument("--cycles", action="store_true", help="every cycle too, the open one with what it would bring")
     group.add_argument("--fills", action="store_true", help="every buy and sell too")
     form = group.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="for programs; the names are stable")
     form.add_argument(
-        "--csv", action="store_true", help="for spreadsheets: one line, or with --cycles or --fills those"
+        "--csv", action="store_true", help="for spreadsheets: one line, or with --cycles or --fills one for each"
     )
-    group.add_argument("--html", metavar="FILE", help="write a page with charts")
+    group.add_argument("--html", metavar="FILE", type=Path, help="write a page with charts")
 
 
 # --- the settings ---

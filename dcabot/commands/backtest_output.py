@@ -42,23 +42,28 @@ def show(run: Run, args: argparse.Namespace) -> None:
     if args.json:
         print(json.dumps(_document(run, args), indent=2))
     elif args.csv:
+        print_notes(run.source.notes)
         _print_csv(run, args)
     else:
         _print_tables(run, args)
 
 
-def assumptions(run: Run) -> dict[str, str]:
+def assumptions(setup: Setup) -> dict[str, str]:
     """Every choice that is behind the figures, in words."""
-    setup, terms, path = run.setup, run.setup.terms, run.setup.path
+    terms, path = setup.terms, setup.path
     between = "the price passes through everything in between" if path.walks else "only these four prices are quoted"
     return {
         "a candle": f"open, {_order(path.order.value)}, close; {between}",
         "spread": percent(path.spread),
         "slippage": percent(terms.slippage),
-        "fees": f"tier {terms.tier.number}: taker {percent(terms.tier.taker)}, maker {percent(terms.tier.maker)}",
+        "fees": f"tier {terms.tier.number}, {percent(terms.tier.taker)} of every fill",
         "cash": "always enough" if terms.cash == ENDLESS else f"{usd(terms.cash)} USD",
         "steps": f"price {text(setup.instrument.price_step)}, quantity {text(setup.instrument.quantity_step)}",
     }
+
+
+def assumed(setup: Setup) -> str:
+    return "Assumed: " + "; ".join(f"{name}: {value}" for name, value in assumptions(setup).items()) + "."
 
 
 def _order(value: str) -> str:
@@ -82,7 +87,7 @@ def _print_tables(run: Run, args: argparse.Namespace) -> None:
     _print_assumptions(out, run)
     if args.cycles:
         out.print("")
-        out.print(table(CYCLE_HEADINGS, map(_cycle_cells, run.result.cycles)))
+        out.print(table(CYCLE_HEADINGS, _cycle_cells(run.result)))
     if args.fills:
         out.print("")
         out.print(table(FILL_HEADINGS, map(_fill_cells, run.result.fills)))
@@ -121,7 +126,7 @@ def _held(figures: Figures) -> str:
 
 
 def _print_assumptions(out: Console, run: Run) -> None:
-    out.print("\nAssumed: " + "; ".join(f"{name}: {value}" for name, value in assumptions(run).items()) + ".")
+    out.print("\n" + assumed(run.setup))
     out.print("\nWhat the assumptions do to the profit:")
     base = run.result.figures.profit
     rows = [
@@ -136,16 +141,23 @@ CYCLE_HEADINGS = ["cycle", "<opened (UTC)", "took", "orders", "spent", "fees", "
 FILL_HEADINGS = ["<at (UTC)", "<", "quantity", "price", "USD", "fee"]
 
 
-def _cycle_cells(one: CycleReport) -> list[str]:
+def _cycle_cells(result: Result) -> Iterator[list[str]]:
+    for one in result.cycles:
+        yield _cells_of(one, f"{one.cycle_id}", one.profit)
+    if result.open_cycle:  # at the end of them, and counted as if it were sold there
+        yield _cells_of(result.open_cycle, "open", result.figures.unrealised)
+
+
+def _cells_of(one: CycleReport, name: str, profit: Decimal) -> list[str]:
     return [
-        f"{one.cycle_id}",
+        name,
         _day(one.opened_at),
         span(one.duration),
         f"{one.orders}",
         usd(one.spent),
         usd(one.sale_fees + one.buy_fees),
-        usd(one.profit),
-        percent(one.profit / one.spent) if one.spent else "-",
+        usd(profit),
+        percent(profit / one.spent) if one.spent else "-",
     ]
 
 
@@ -170,13 +182,13 @@ def _day(at: datetime) -> str:
 def _document(run: Run, args: argparse.Namespace) -> dict[str, Any]:
     made: dict[str, Any] = {
         "settings": settings(run.setup.asset),
-        "assumptions": assumptions(run),
+        "assumptions": assumptions(run.setup),
         "notes": list(run.source.notes),
         "result": row(run.result.figures),
         "influence": [{"choice": one.choice, **row(one.figures)} for one in run.influences],
     }
     if args.cycles:
-        made["cycles"] = [_cycle_row(one) for one in run.result.cycles]
+        made["cycles"] = _cycle_rows(run.result)
     if args.fills:
         made["fills"] = [row(fill) for fill in run.result.fills]
     return made
@@ -186,13 +198,29 @@ def _print_csv(run: Run, args: argparse.Namespace) -> None:
     if args.fills:
         print_rows([row(fill) for fill in run.result.fills])
     elif args.cycles:
-        print_rows([_cycle_row(one) for one in run.result.cycles])
+        print_rows(_cycle_rows(run.result))
     else:
-        print_rows([{**settings(run.setup.asset), **row(run.result.figures)}])
+        chosen = {f"assumed_{name.replace(' ', '_')}": words for name, words in assumptions(run.setup).items()}
+        notes = {"notes": "; ".join(run.source.notes)}
+        print_rows([{**settings(run.setup.asset), **row(run.result.figures), **chosen, **notes}])
 
 
-def _cycle_row(one: CycleReport) -> dict[str, Any]:
-    return {**row(one), "profit": text(one.profit), "seconds": one.duration // SECOND}
+def _cycle_rows(result: Result) -> list[dict[str, Any]]:
+    """Every cycle; the one that is still open has no end and no profit, but what it would bring."""
+    rows = [
+        {**row(one), "profit": text(one.profit), "unrealised": None, "seconds": one.duration // SECOND}
+        for one in result.cycles
+    ]
+    if one := result.open_cycle:
+        unrealised = {"profit": None, "unrealised": text(result.figures.unrealised), "seconds": one.duration // SECOND}
+        rows.append({**row(one), "status": "open", "closed_at": None, **unrealised})
+    return rows
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """On stderr, where they reach whoever sends the output into a file."""
+    for note in notes:
+        print(f"dcabot backtest: note: {note}", file=sys.stderr)
 
 
 def row(values: Any) -> dict[str, Any]:

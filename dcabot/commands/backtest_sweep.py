@@ -3,7 +3,10 @@
 import argparse
 import json
 import multiprocessing
+import multiprocessing.pool
 import os
+import signal
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -41,8 +44,10 @@ def add_flags(group: argparse._ArgumentGroup) -> None:
         metavar="COLUMN=VALUES",
         help="try these: take-profit-percent=1,1.5,2 or =1:3:0.5; several make a grid",
     )
-    group.add_argument("--random", type=int, metavar="N", help="not the whole grid but N of it, drawn by chance")
-    group.add_argument("--seed", metavar="N", type=int, default=0, help="of --random")
+    group.add_argument(
+        "--random", type=arguments.count, metavar="N", help="not the whole grid but N of it, drawn by chance"
+    )
+    group.add_argument("--seed", metavar="N", type=arguments.whole, default=0, help="of --random")
     group.add_argument(
         "--held-out",
         metavar="N",
@@ -51,9 +56,13 @@ def add_flags(group: argparse._ArgumentGroup) -> None:
         help="percent at the end to judge by (30)",
     )
     group.add_argument(
-        "--jobs", metavar="N", type=int, default=os.cpu_count() or 1, help="processes (default: one for each core)"
+        "--jobs",
+        metavar="N",
+        type=arguments.count,
+        default=os.cpu_count() or 1,
+        help="processes (default: one for each core)",
     )
-    group.add_argument("--top", metavar="N", type=int, default=20, help="how many are shown (default: 20)")
+    group.add_argument("--top", metavar="N", type=arguments.count, default=20, help="how many are shown (default: 20)")
 
 
 def _values(words: str) -> tuple[str, tuple[Decimal, ...]]:
@@ -89,12 +98,7 @@ def sweep(args: argparse.Namespace, columns: dict[str, Value], setup: Setup, sou
     left_out = len(trials) - len(found)
     if not found:
         raise AssetError("none of these settings can work; `dcabot asset add` would say why of each")
-    if args.json:
-        print(json.dumps([_row(one) for one in found], indent=2))
-    elif args.csv:
-        backtest_output.print_rows([_row(one) for one in found])
-    else:
-        _print(args, values, periods, found, left_out)
+    _show(args, Search(setup, source.notes, periods, values, found, left_out))
     return DONE
 
 
@@ -103,8 +107,6 @@ def _check(args: argparse.Namespace, values: Values) -> None:
         raise AssetError("--html, --cycles and --fills are of one backtest, not of a --sweep")
     if args.random is None and count(values) > TRIES_MAX:
         raise AssetError(f"that grid has {count(values):,} settings; --random N tries N of them")
-    if args.jobs < 1 or args.top < 1 or (args.random is not None and args.random < 1):
-        raise AssetError("--jobs, --top and --random must be at least 1")
     for name in INTEGERS & values.keys():
         if any(one != int(one) or one < 0 for one in values[name]):
             raise AssetError(f"{name} takes whole numbers")
@@ -131,6 +133,15 @@ _work: list[Work] = []
 
 def _begin(work: Work) -> None:
     _work[:] = [work]
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A search that was killed leaves no process behind that waits for work."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _try(settings: dict[str, Decimal]) -> Trial | None:
@@ -152,11 +163,20 @@ def _tried(
             yield _try(settings)
             told(number, len(wanted))
         return
-    with multiprocessing.get_context("spawn").Pool(min(jobs, len(wanted)), _begin, (work,)) as pool:
+    with _pool(min(jobs, len(wanted)), work) as pool:
         size = max(1, min(64, len(wanted) // (jobs * 8)))
         for number, trial in enumerate(pool.imap(_try, wanted, size), start=1):
             yield trial
             told(number, len(wanted))
+
+
+def _pool(jobs: int, work: Work) -> multiprocessing.pool.Pool:
+    """Processes that leave Ctrl-C to this one, which ends them."""
+    ours = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # they inherit it
+    try:
+        return multiprocessing.get_context("spawn").Pool(jobs, _begin, (work,))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, ours)
 
 
 # --- what is shown ---
@@ -170,19 +190,52 @@ def _row(trial: Trial) -> dict[str, object]:
     return {**{name: text(value) for name, value in trial.settings.items()}, **rows}
 
 
-def _print(args: argparse.Namespace, values: Values, periods: Periods, trials: Sequence[Trial], left_out: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What was tried, and what came of it: trials best first."""
+
+    setup: Setup
+    notes: Sequence[str]
+    periods: Periods
+    values: Values
+    trials: Sequence[Trial]
+    left_out: int
+
+    @property
+    def judgement(self) -> str:
+        return warning(judged(self.trials, max(1, min(TOP, len(self.trials) // 5))))
+
+
+def _show(args: argparse.Namespace, search: Search) -> None:
+    """In the form that was asked for; what has to be known of the prices and of searching comes with each."""
+    rows = (_row(one) for one in search.trials)
+    if args.json:
+        assumptions = backtest_output.assumptions(search.setup)
+        told = {"assumptions": assumptions, "notes": list(search.notes), "warning": search.judgement}
+        print(json.dumps({**told, "left_out": search.left_out, "trials": list(rows)}, indent=2))
+    elif args.csv:
+        backtest_output.print_notes([*search.notes, *search.judgement.splitlines()])
+        backtest_output.print_rows(rows)
+    else:
+        _print(args, search)
+
+
+def _print(args: argparse.Namespace, search: Search) -> None:
     out = console()
-    training, held_out = periods.training, periods.held_out
+    for note in search.notes:
+        out.print(f"Note: {note}.")
+    training, held_out = search.periods.training, search.periods.held_out
     out.print(
-        f"{args.symbol}: {len(trials):,} settings tried on {training.begins_at:%Y-%m-%d} to "
+        f"{args.symbol}: {len(search.trials):,} settings tried on {training.begins_at:%Y-%m-%d} to "
         f"{training.ends_at:%Y-%m-%d}, judged on {held_out.begins_at:%Y-%m-%d} to {held_out.ends_at:%Y-%m-%d}"
-        + (f"; {left_out:,} cannot work and were left out" if left_out else "")
+        + (f"; {search.left_out:,} cannot work and were left out" if search.left_out else "")
         + ".\nProfit, and deepest drawdown, in percent of the capital that must lie ready. Best in training first:\n"
     )
-    headings = [*(SHORT[name] for name in values), "capital", "training", "cycles", "fall"]
+    headings = [*(SHORT[name] for name in search.values), "capital", "training", "cycles", "fall"]
     headings += ["held out", "cycles", "fall"]
-    out.print(table(headings, (_cells(one) for one in trials[: args.top])))
-    out.print("\n" + warning(judged(trials, max(1, min(TOP, len(trials) // 5)))))
+    out.print(table(headings, (_cells(one) for one in search.trials[: args.top])))
+    out.print("\n" + search.judgement)
+    out.print("\n" + backtest_output.assumed(search.setup))
 
 
 def _cells(trial: Trial) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dcabot.backtest.figures import Result, result
-from dcabot.backtest.page import page
+from dcabot.backtest.page import Told, page
 from dcabot.backtest.walk import Walk
 from dcabot.core.model import Side
 from tests.backtest.prices import candles, led, make_bot, random_candles
@@ -39,7 +39,7 @@ def browser() -> str:
 def made() -> tuple[str, Result]:
     walk = Walk(led(make_bot(**RULES), prices := random_candles(7, 1_500, swing=10)), prices, walk_path())
     found = result(walk)
-    return page(walk, found, {"spread": "0.1 %", "<b>": "a & b"}), found
+    return page(walk, found, Told({"spread": "0.1 %", "<b>": "a & b"}, ["3 candles are missing in <1> gaps"])), found
 
 
 def walk_path():  # type: ignore[no-untyped-def]
@@ -61,6 +61,7 @@ def test_the_page_is_whole_in_itself(made: tuple[str, Result]) -> None:
     assert not re.search(r"""(src|href)\s*=\s*["'](?!data:)|url\(|@import|https?://""", words)
     assert "{{" not in words
     assert "&lt;b&gt;" in words
+    assert "3 candles are missing in &lt;1&gt; gaps." in words
     assert words.count("<title>") == 1 + len(found.fills)
 
 
@@ -100,7 +101,7 @@ def test_a_page_of_nothing_traded_is_a_page(browser: str, tmp_path: Path) -> Non
     prices = candles([(1_000, 1_000, 1_000, 1_000)] * 30)
     walk = Walk(led(make_bot(base_notional=10), prices), prices, walk_path())
     file = tmp_path / "page.html"
-    file.write_text(page(walk, result(walk), {}), encoding="utf-8")
+    file.write_text(page(walk, result(walk), Told({})), encoding="utf-8")
 
     dom = run(browser, tmp_path, "--dump-dom", file.as_uri())
 

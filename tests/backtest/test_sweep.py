@@ -55,9 +55,10 @@ def test_all_cores_find_what_one_finds(capsys: pytest.CaptureFixture[str], price
         found.append(json.loads(capsys.readouterr().out))
 
     assert found[0] == found[1]
-    scores = [Decimal(one["training_profit"]) / Decimal(one["training_capital"]) for one in found[0]]
+    trials = found[0]["trials"]
+    scores = [Decimal(one["training_profit"]) / Decimal(one["training_capital"]) for one in trials]
     assert scores == sorted(scores, reverse=True)
-    assert {one["safety_order_deviation"] for one in found[0]} == {"0.5", "1"}
+    assert {one["safety_order_deviation"] for one in trials} == {"0.5", "1"}
 
 
 def test_a_trial_is_the_backtest_of_its_settings(capsys: pytest.CaptureFixture[str], prices: Path) -> None:

@@ -3,13 +3,14 @@
 import random
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from dcabot.backtest.bot import Terms
 from dcabot.backtest.path import HighLow, Path
-from dcabot.core.fees import TIERS
+from dcabot.core.fees import TIERS, coin_fee
 from tests.backtest.prices import candles, led, make_bot, outcome, random_candles
 
 
@@ -101,6 +102,46 @@ def test_a_price_that_runs_away_leaves_the_buy_behind_until_it_is_cancelled() ->
     assert (first.status.value, str(first.filled_quantity)) == ("canceled", "0")
     assert first.closed_at == first.created_at + timedelta(seconds=10)
     assert second.created_at == first.created_at + timedelta(seconds=15)
+
+
+def first_cycles(seed: int, path: Path) -> list[tuple[list[tuple[Any, ...]], list[Any]]]:
+    """Of the first cycle at no, little and more slippage: its buys with their fees, and what was got for each coin."""
+    found = []
+    for slippage in ("0", "0.0001", "0.001", "0.004", "0.02"):
+        bot = led(make_bot(Terms(slippage=Decimal(slippage)), safety_notional=20), random_candles(seed, 150), path)
+        ids = {order.order_id for cycle in bot.finished[:1] for order in cycle.orders}
+        mine = [one for one in bot.executions if one.order_id in ids]
+        buys = [(one.quantity, one.price, one.fee) for one in mine if one.side.value == "buy"]
+        found.append((buys, [one.price for one in mine if one.side.value == "sell"]))
+    return found
+
+
+def test_more_slippage_makes_no_fill_better() -> None:
+    """As long as the same is bought; what a missed buy leads to may be luck."""
+    compared = without = 0
+    for seed in range(60):
+        for walks in (True, False):
+            none, *some = first_cycles(seed, Path(walks=walks))
+            for less, more in pairwise(some):
+                if less[1] and more[1]:
+                    assert less[0] == more[0]
+                    assert less[1] > more[1] or less[1] == [Decimal("0.01")]
+                    compared += 1
+            for one in some:
+                if none[1] and one[1] and one[0] == none[0]:
+                    assert one[1] < none[1]
+                    without += 1
+
+    assert (compared > 100, without > 100) == (True, True), (compared, without)
+
+
+def test_a_buy_that_the_price_ran_away_from_comes_at_its_limit_and_at_the_taker_rate() -> None:
+    falling = candles([(10_000, 10_000, 10_000, 10_000), (9_000, 9_000, 9_000, 9_000)], "0.01")
+    terms = Terms(slippage=Decimal("0.001"))
+
+    first = led(make_bot(terms), falling, Path(spread=Decimal(0))).executions[0]
+
+    assert (str(first.price), first.fee) == ("100.00", coin_fee(first.quantity, TIERS[0].taker))
 
 
 def test_a_leap_of_the_price_is_doubted_as_the_daemon_doubts_it() -> None:
