@@ -19,6 +19,7 @@ from dcabot.adapters.dburl import parse_url
 from dcabot.adapters.engines import Limits, SQLite, SQLiteSession
 from dcabot.adapters.store import Book, Store
 from tests.simulation.clockwork import Program, World
+from tests.simulation.queries import compiled
 
 TROUBLES = (
     ("db: lost before", 0.004),
@@ -58,10 +59,16 @@ class Engine(SQLite):
         session.execute("PRAGMA foreign_keys = ON")
         return session
 
+    def execute(self, query: Any, **options: Any) -> Any:
+        assert not options
+        return self.execute_sql(*compiled(self, query))
+
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         self.books.before_statement(sql)
         # What is asked of MariaDB alone has its marks.
-        return peewee.SqliteDatabase.execute_sql(self, sql.removesuffix(LOCK).replace("%s", "?"), params)
+        text = sql.removesuffix(LOCK).replace("%s", "?")
+        with peewee.__exception_wrapper__:
+            return self.books.session.execute(text, params or ())
 
 
 class Books:

@@ -1,5 +1,6 @@
 """The three caretakers as they are: their `main(argv)`, with the simulation's parts where they look for their own."""
 
+import argparse
 import importlib
 import logging
 import types
@@ -7,11 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from dcabot.adapters.config import ConfigError
 from dcabot.adapters.database import DatabaseError
 from dcabot.adapters.store import Store
+from dcabot.commands import parser
 from dcabot.core.reconcile import LAWS, Limits
 from dcabot.core.snapshot import ExchangeError
 from dcabot.executor import Executor
@@ -79,6 +82,25 @@ class Caretakers:
             self._parts.pop(id(program), None)
 
 
+class Arguments:
+    """The product's parser, made once: it asks the disk for translations, a twentieth of a run's time."""
+
+    def __init__(self, name: str, what: str) -> None:
+        self._parser = parser(name, what)
+        self._known: set[tuple[str, ...]] = set()
+
+    def add_argument(self, *names: str, **options: Any) -> None:
+        if names not in self._known:
+            self._known.add(names)
+            self._parser.add_argument(*names, **options)
+
+    def parse_args(self, argv: list[str]) -> argparse.Namespace:
+        return self._parser.parse_args(argv)
+
+
+arguments = cache(Arguments)
+
+
 @contextmanager
 def stage(caretakers: Caretakers) -> Iterator[None]:
     """Their modules find the simulation's clock, parts and pause."""
@@ -99,7 +121,7 @@ def stage(caretakers: Caretakers) -> Iterator[None]:
     saved = []
     for name, values in given.items():
         module = importlib.import_module(f"dcabot.commands.{name}")
-        for attribute, value in {**values, "start_logging": quiet}.items():
+        for attribute, value in {**values, "start_logging": quiet, "parser": arguments}.items():
             saved.append((module, attribute, getattr(module, attribute)))
             setattr(module, attribute, value)
     try:

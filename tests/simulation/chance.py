@@ -34,7 +34,7 @@ class Chance:
         self.seen: Counter[str] = Counter()
         self.is_calm = False
         self._asked: dict[str, int] = defaultdict(int)
-        self._prefix = f"{seed}/".encode()
+        self._prefix = f"{seed}/"
         self.weather = {kind: self._strength(kind) for kind in WEATHER} | {ALWAYS: 1.0}
 
     def roll(self, label: str) -> float:
@@ -71,8 +71,8 @@ class Chance:
     def _roll(self, label: str) -> tuple[int, float]:
         number = self._asked[label]
         self._asked[label] = number + 1
-        digest = blake2b(self._prefix + label.encode() + b"#%d" % number, digest_size=7).digest()
-        return number, int.from_bytes(digest, "big") / 2**56
+        digest = blake2b(f"{self._prefix}{label}#{number}".encode(), digest_size=7).digest()
+        return number, int.from_bytes(digest, "big") / 72057594037927936  # 2**56
 
     def _strength(self, kind: str) -> float:
         rolled = self.roll(f"weather {kind}")

@@ -19,6 +19,7 @@ from tests.simulation.daemon import Daemon
 from tests.simulation.exchange import Exchange, SimBroker
 from tests.simulation.machines import Machines
 from tests.simulation.people import LISTED, Market, People, is_ours
+from tests.simulation.queries import rows_are_remembered
 from tests.simulation.rest import REST_SECONDS, Rest
 from tests.simulation.watch import Rows, Scene, Watch
 
@@ -51,7 +52,7 @@ def play(seed: int, dropped: Collection[Key] = (), tells: bool = False, planted:
     run = Run(seed, dropped, tells)
     result = Result(seed)
     listener = _listening(run.world) if tells else _silence()
-    with listener, stage(run.caretakers), planted(run) if planted else nullcontext():
+    with listener, rows_are_remembered(), stage(run.caretakers), planted(run) if planted else nullcontext():
         try:
             run.live()
         except Failed as failure:

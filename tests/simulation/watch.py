@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from decimal import Decimal
+from typing import Any
 
 from dcabot.core.model import Order
 from dcabot.core.venue import VenueOrder
@@ -25,6 +26,9 @@ CYCLE_COLUMNS = "id, asset_id, status, quantity, average_purchase_price, safety_
 CYCLE_COLUMNS += "latest_order_id, completed_at"
 ASSET_COLUMNS = "id, asset_symbol, is_enabled, base_order_amount, safety_order_amount, max_safety_orders, "
 ASSET_COLUMNS += "take_profit_percent, cooldown_period, buy_order_price_deviation_percent, last_sell_price"
+ORDERS = f"SELECT {ORDER_COLUMNS} FROM dca_orders"
+CYCLES = f"SELECT {CYCLE_COLUMNS} FROM dca_cycles"
+ASSETS = f"SELECT {ASSET_COLUMNS} FROM dca_assets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,47 +87,44 @@ class Rows:
         self.orders: dict[str, OrderRow] = {}
         self.cycles: dict[int, CycleRow] = {}
         self.assets: dict[int, AssetRow] = {}
-        self._raw: dict[object, tuple[object, ...]] = {}
+        self._raw: dict[str, dict[int, tuple[Any, ...]]] = defaultdict(dict)
 
-    def read(self, session: sqlite3.Connection) -> tuple[list[tuple[OrderRow | None, OrderRow]], set[int]]:
-        """Read what changed: each order with its former self, and the ids of cycles touched."""
-        changed: list[tuple[OrderRow | None, OrderRow]] = []
+    def read(self, session: sqlite3.Connection) -> tuple[list[tuple[OrderRow | None, OrderRow]], set[int], bool]:
+        """Read what changed: each order with its former self, the ids of cycles touched, and whether an asset was."""
+        assets = self._news("dca_assets", session.execute(ASSETS))
+        for raw in assets:
+            self.assets[raw[0]] = AssetRow(
+                raw[0], raw[1], bool(raw[2]), Decimal(raw[3]), Decimal(raw[4]), raw[5], Decimal(raw[6]), raw[7],
+                Decimal(raw[8]), _decimal(raw[9]),
+            )  # fmt: skip
         touched: set[int] = set()
-        for raw in session.execute(f"SELECT {ASSET_COLUMNS} FROM dca_assets"):
-            if self._is_new("asset", raw):
-                self.assets[raw[0]] = AssetRow(
-                    raw[0], raw[1], bool(raw[2]), Decimal(raw[3]), Decimal(raw[4]), raw[5], Decimal(raw[6]), raw[7],
-                    Decimal(raw[8]), _decimal(raw[9]),
-                )  # fmt: skip
-        for raw in session.execute(f"SELECT {CYCLE_COLUMNS} FROM dca_cycles"):
-            if self._is_new("cycle", raw):
-                touched.add(raw[0])
-                self.cycles[raw[0]] = CycleRow(
-                    raw[0], raw[1], raw[2], Decimal(raw[3]), Decimal(raw[4]), raw[5], _decimal(raw[6]), raw[7],
-                    _instant(raw[8]),
-                )  # fmt: skip
-        for raw in session.execute(f"SELECT {ORDER_COLUMNS} FROM dca_orders"):
-            if self._is_new("order", raw):
-                before = self.orders.get(raw[1])
-                after = OrderRow(
-                    raw[0], raw[1], raw[2], raw[3], raw[4], Decimal(raw[5]), _decimal(raw[6]), raw[7], raw[8],
-                    Decimal(raw[9]), _decimal(raw[10]), _decimal(raw[11]), _instant(raw[12]), _instant(raw[13]),
-                )  # fmt: skip
-                self.orders[raw[1]] = after
-                changed.append((before, after))
-                touched |= {after.cycle_id} | ({before.cycle_id} if before else set())
-        return changed, touched
+        for raw in self._news("dca_cycles", session.execute(CYCLES)):
+            touched.add(raw[0])
+            self.cycles[raw[0]] = CycleRow(
+                raw[0], raw[1], raw[2], Decimal(raw[3]), Decimal(raw[4]), raw[5], _decimal(raw[6]), raw[7],
+                _instant(raw[8]),
+            )  # fmt: skip
+        changed: list[tuple[OrderRow | None, OrderRow]] = []
+        for raw in self._news("dca_orders", session.execute(ORDERS)):
+            before = self.orders.get(raw[1])
+            after = OrderRow(
+                raw[0], raw[1], raw[2], raw[3], raw[4], Decimal(raw[5]), _decimal(raw[6]), raw[7], raw[8],
+                Decimal(raw[9]), _decimal(raw[10]), _decimal(raw[11]), _instant(raw[12]), _instant(raw[13]),
+            )  # fmt: skip
+            self.orders[raw[1]] = after
+            changed.append((before, after))
+            touched |= {after.cycle_id} | ({before.cycle_id} if before else set())
+        return changed, touched, bool(assets)
 
     def orders_of(self, cycle_id: int) -> list[OrderRow]:
         """Oldest first."""
         return sorted((one for one in self.orders.values() if one.cycle_id == cycle_id), key=lambda one: one.id)
 
-    def _is_new(self, table: str, raw: tuple[object, ...]) -> bool:
-        key = (table, raw[0])
-        if self._raw.get(key) == raw:
-            return False
-        self._raw[key] = raw
-        return True
+    def _news(self, table: str, found: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        known = self._raw[table]
+        news = [raw for raw in found if known.get(raw[0]) != raw]
+        known.update((raw[0], raw) for raw in news)
+        return news
 
 
 @dataclass
@@ -188,7 +189,7 @@ class Watch:
         self.scene = scene
         self._row_laws, self._cycle_laws = tuple(row_laws), tuple(cycle_laws)
         self._send_laws, self._admission_laws = tuple(send_laws), tuple(admission_laws)
-        self._commits = -1
+        self._commits = self._written = -1
         self._before: dict[int, CycleRow] = {}
         scene.world.after_step = self.after_step
         scene.exchange.on_admission = self._admitted
@@ -199,8 +200,12 @@ class Watch:
         if scene.books.commits == self._commits:
             return
         self._commits = scene.books.commits
-        changed, touched = scene.rows.read(scene.books.session)
-        scene.learn_settings()
+        if scene.books.session.total_changes == self._written:
+            return  # a lock that was taken and given back
+        self._written = scene.books.session.total_changes
+        changed, touched, is_set = scene.rows.read(scene.books.session)
+        if is_set:
+            scene.learn_settings()
         for before, after in changed:
             if before is not None and before.status == "void" != after.status:
                 scene.world.saw("void order surfaced")
