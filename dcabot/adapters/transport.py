@@ -4,11 +4,15 @@ alpaca-py's REST client has no timeout and sends even a POST again on 429 and 50
 here, on its session, without touching its code. Source: alpaca.md 1.4.
 """
 
+import http.client
+import io
 import json
 import os
 import random
+import socket
 import time
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -23,7 +27,8 @@ from dcabot.adapters.config import is_loopback
 from dcabot.core.snapshot import ExchangeDenied, ExchangeUnreachable
 
 CONNECT_SECONDS = 3.0
-READ_SECONDS = 15.0
+READ_SECONDS = 15.0  # for the next byte
+ANSWER_SECONDS = 30.0  # for all of them: each byte that drips in begins the other limit anew
 POOL_SIZE = 32  # requests keeps 10 connections unless told otherwise; 20 assets may trigger at once
 
 QUERY_ATTEMPTS = 3
@@ -38,8 +43,69 @@ SHOWN_MAX = 160  # characters of a foreign text that a message repeats
 QUOTES = "\"')"
 
 
+class _Line(io.RawIOBase):
+    """What a socket brings within ANSWER_SECONDS. Raises TimeoutError."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        self._bytes = line.makefile("rb", buffering=0)
+        self._ends_at = time.monotonic() + ANSWER_SECONDS
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._ends_at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f"no whole answer within {ANSWER_SECONDS:.0f} s")
+        if left < READ_SECONDS:
+            self._line.settimeout(left)
+        return self._bytes.readinto(buffer)
+
+    def close(self) -> None:
+        self._bytes.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """Headers and body, all of it in time."""
+
+    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        self.fp.close()
+        self.fp = io.BufferedReader(_Line(sock))
+
+
+class _PlainConnection(urllib3.connection.HTTPConnection):
+    response_class = _Answer
+
+
+class _TLSConnection(urllib3.connection.HTTPSConnection):
+    response_class = _Answer
+
+
+class _PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _TLSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TLSConnection
+
+
+POOLS = {"http": _PlainPool, "https": _TLSPool}
+
+
 class _Adapter(HTTPAdapter):
     """Fills in the timeouts that alpaca-py leaves out."""
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = POOLS
+
+    def proxy_manager_for(self, proxy: Any, **options: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **options)
+        manager.pool_classes_by_scheme = POOLS
+        return manager
 
     def send(
         self,

@@ -304,6 +304,7 @@ class Daemon:
                 self.health.well()
             except (ExchangeError, DatabaseError) as error:
                 self.health.trouble(str(error))
+            self.health.sweep_ended()
             await asyncio.sleep(SWEEP_SPACING_SECONDS)
 
     def _sweep_pause(self) -> float:

@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 CONSUMER_SECONDS = 10.0  # the consumer is woken every second
 DATABASE_SECONDS = 60.0
+SWEEP_SECONDS = 600.0  # a sweep of many orders on a slow line ends within minutes, well or with a complaint
 STREAM_SECONDS = 60.0  # a reconnect takes a few seconds, half a minute after a refusal
 
 
@@ -25,7 +26,7 @@ class Health:
         self.trader = trader
         self.streams = streams
         now = time.monotonic()
-        self._consumer_at = self._database_at = now
+        self._consumer_at = self._database_at = self._sweep_at = now
         self._up_at = dict.fromkeys(Feed, now)
         self._quoted_at: dict[str, datetime] = {}
         self._heard_at: dict[str, float] = {}
@@ -37,6 +38,10 @@ class Health:
 
     def database_answered(self) -> None:
         self._database_at = time.monotonic()
+
+    def sweep_ended(self) -> None:
+        """Well or not: an exchange that cannot be reached is no reason to be restarted, a lane that hangs is."""
+        self._sweep_at = time.monotonic()
 
     def quoted(self, quote: Quote) -> None:
         """The stream brought a quote; one that is only looked at again is no sign of life."""
@@ -95,6 +100,8 @@ class Health:
             return f"quotes were not looked at for {now - self._consumer_at:.0f} s"
         if now - self._database_at > DATABASE_SECONDS:
             return f"the database did not answer for {now - self._database_at:.0f} s"
+        if now - self._sweep_at > SWEEP_SECONDS:
+            return f"no look at REST has ended for {now - self._sweep_at:.0f} s"
         for feed in Feed:
             if self.is_up(feed) or (feed is Feed.QUOTES and not self.trader.symbols()):
                 self._up_at[feed] = now

@@ -1,0 +1,31 @@
+"""What starves the watchdog, where the daemon itself would go on as if nothing were."""
+
+from dcabot.simulator import Simulator
+from tests.commands.conftest import Start
+from tests.commands.test_daemon_faults import is_fed
+from tests.programs import Books
+
+HURRY = {"health.SWEEP_SECONDS": 3, "daemon.SWEEP_IDLE_SECONDS": 0.5}
+
+
+def test_a_look_at_rest_that_does_not_end_starves_the_watchdog(
+    alpaca: Simulator, small_books: Books, start: Start
+) -> None:
+    with start(small_books, hurry=HURRY) as daemon:
+        daemon.until_ready()
+        assert is_fed(daemon, 2)
+        rule = alpaca.faults.hold("GET", "/v2/positions")
+        daemon.until_said(r"the watchdog is not fed: no look at REST has ended for \d+ s")
+        rule.release()
+        daemon.until(lambda: is_fed(daemon, 2), "the watchdog to be fed again")
+
+
+def test_an_exchange_that_fails_is_no_reason_to_be_restarted(
+    alpaca: Simulator, small_books: Books, start: Start
+) -> None:
+    with start(small_books, hurry=HURRY) as daemon:
+        daemon.until_ready()
+        alpaca.faults.respond(503, {"message": "maintenance"}, method="GET", path="/v2/positions", times=None)
+        daemon.until_said("maintenance")
+        assert is_fed(daemon, 4)
+        assert not daemon.said("no look at REST has ended")
