@@ -15,6 +15,7 @@ POST /_sim/flood                  {"symbols", "quotes", "seconds", "per_second"}
 
 import asyncio
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,12 +25,14 @@ from aiohttp import web
 
 from dcabot.core.venue import Refusal
 from dcabot.simulator import requests
+from dcabot.simulator.clock import STEP_MAX, TURN
 from dcabot.simulator.exchange import Exchange
 from dcabot.simulator.faults import DATA, TRADING, Faults, RequestFault, UpdateFault
 from dcabot.simulator.flood import Flood
 from dcabot.simulator.listings import BUSIEST
 from dcabot.simulator.protocol import answer, refuse
 from dcabot.simulator.requests import unreadable
+from dcabot.simulator.wire import packed
 
 FAULTS = frozenset(
     name
@@ -38,6 +41,8 @@ FAULTS = frozenset(
     and callable(method)
     and name not in {"attach", "request_fault", "update_faults", "is_hidden"}
 )
+
+PAGE = 500  # journal entries
 
 
 class Control:
@@ -70,14 +75,28 @@ class Control:
     async def journal(self, request: web.Request) -> web.Response:
         after = requests.count(request.query, "after", 0, 10**12, least=0)
         limit = requests.count(request.query, "limit", 10_000, 1_000_000)
-        return answer(self._exchange.journal.entries(request.query.get("kind"), after, limit))
+        parts: list[str] = []
+        while limit > 0:
+            # A page at a time: a whole journal at once would keep the other clients waiting.
+            page = self._exchange.journal.entries(request.query.get("kind"), after, min(limit, PAGE))
+            parts += [json.dumps(entry) for entry in page]
+            if len(page) < PAGE:
+                break
+            limit, after = limit - len(page), page[-1]["number"]
+            await asyncio.sleep(TURN)
+        return web.Response(text=f"[{','.join(parts)}]", content_type="application/json")
 
     async def forget(self, request: web.Request) -> web.Response:
         self._exchange.journal.clear()
         return answer({})
 
     async def quotes(self, request: web.Request) -> web.Response:
-        return answer(self._exchange.journal.quotes())
+        quotes = self._exchange.journal.quotes()
+        parts: list[str] = []
+        for begin in range(0, len(quotes), 10 * PAGE):
+            parts += [json.dumps(quote) for quote in quotes[begin : begin + 10 * PAGE]]
+            await asyncio.sleep(TURN)
+        return web.Response(text=f"[{','.join(parts)}]", content_type="application/json")
 
     async def quote(self, request: web.Request) -> web.Response:
         body = await _body(request)
@@ -150,7 +169,8 @@ class Control:
         body = await _body(request, is_exact=False)
         if not isinstance(body, dict):
             raise unreadable()
-        symbols = body.get("symbols") or list(BUSIEST)
+        listed = self._exchange.listings
+        symbols = body.get("symbols") or [symbol for symbol in BUSIEST if symbol in listed] or list(listed)
         limits = [body.get(name) for name in ("quotes", "seconds", "per_second")]
         if not all(limit is None or (isinstance(limit, int | float) and limit > 0) for limit in limits):
             raise unreadable("quotes, seconds and per_second are numbers above 0")
@@ -177,10 +197,17 @@ def _as_refusal() -> Iterator[None]:
 def check_argument(name: str, value: Any) -> None:
     """A fault's argument as it came over HTTP. Raises ValueError: a rule of nonsense would break requests later."""
     is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    is_span = (is_count or isinstance(value, float)) and 0 <= value <= STEP_MAX
     fits = {
         "stream": value in (TRADING, DATA) if isinstance(value, str) else False,
-        "seconds": is_count or (isinstance(value, float) and value >= 0) or value is None,
-        "delay_seconds": is_count or (isinstance(value, float) and value >= 0),
+        "seconds": is_span or value is None,
+        "delay_seconds": is_span,
+        "is_on": isinstance(value, bool),
+        "duplicates": isinstance(value, bool),
+        "reorders": isinstance(value, bool),
+        "rest_waits": isinstance(value, bool),
+        "is_binary": isinstance(value, bool) or value is None,
+        "body": not isinstance(value, str) or can_be_sent(value),
         "times": is_count or value is None,
         "code": is_count or value is None,
         "status": is_count,
@@ -189,7 +216,7 @@ def check_argument(name: str, value: Any) -> None:
         "event": isinstance(value, str) or value is None,
         "symbol": isinstance(value, str) or value is None,
         "client_order_id": isinstance(value, str) or value is None,
-        "changes": isinstance(value, dict),
+        "changes": isinstance(value, dict) and can_be_sent(value),
         "sizes": isinstance(value, list),
         "payload": isinstance(value, str),
         "drop_ratio": isinstance(value, str | int),
@@ -201,7 +228,16 @@ def check_argument(name: str, value: Any) -> None:
 def is_pattern(text: str) -> bool:
     try:
         re.compile(text)
-    except re.error:
+    except (re.error, RecursionError, OverflowError):
+        return False
+    return True
+
+
+def can_be_sent(value: Any) -> bool:
+    """False for half a surrogate pair, and for numbers that msgpack does not have."""
+    try:
+        packed(value)
+    except (ValueError, OverflowError):
         return False
     return True
 

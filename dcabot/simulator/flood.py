@@ -45,7 +45,13 @@ class Flood:
     def start(
         self, symbols: list[str], quotes: int | None = None, seconds: float | None = None, per_second: int | None = None
     ) -> None:
-        """Send `quotes` quotes, or for so many seconds, or until `stop`; at most `per_second`."""
+        """Send `quotes` quotes, or for so many seconds, or until `stop`; at most `per_second`.
+
+        Raises ValueError for a pair that is not listed.
+        """
+        for symbol in symbols:
+            if symbol not in self._exchange.listings:
+                raise ValueError(f"{symbol[:40]} is not listed")
         self.stop()
         self._rounds = [{symbol: self._template(symbol, variant) for symbol in symbols} for variant in range(VARIANTS)]
         self.sent, self.ended_ns = 0, 0

@@ -1,5 +1,6 @@
 """What happened, in order: every request, order, fill, event, frame and fault, readable back."""
 
+import itertools
 import json
 import threading
 import time
@@ -47,8 +48,10 @@ class Journal:
     def entries(self, kind: str | None = None, after: int = 0, limit: int | None = None) -> list[dict[str, Any]]:
         """Entries of one kind (or all) with a number above `after`, oldest first."""
         with self._lock:
-            found = [dict(e) for e in self._entries if e["number"] > after and kind in (None, e["kind"])]
-        found = found if limit is None else found[:limit]
+            # Numbers have no gaps: where to begin is known.
+            begin = max(0, after + 1 - self._entries[0]["number"]) if self._entries else 0
+            rows = (e for e in itertools.islice(self._entries, begin, None) if kind in (None, e["kind"]))
+            found = [dict(e) for e in itertools.islice(rows, limit)]
         for entry in found:
             if entry["kind"] == "frame":
                 entry["message"] = json.loads(entry["message"])

@@ -211,7 +211,12 @@ def test_prices_and_transfers_that_cannot_be_are_named(alpaca: Simulator) -> Non
         ("answer_login", {"stream": "data", "code": 412}), ("answer_subscribe", {"code": 1}),
         ("cut", {"stream": "data", "code": 70000}), ("cut", {"stream": "data", "code": 1006}),
         ("cut", {"stream": "data", "code": 7}), ("respond", {"status": 101}), ("respond_after", {"status": 600}),
-        ("refuse_upgrade", {"stream": "data", "status": 99}),
+        ("refuse_upgrade", {"stream": "data", "status": 99}), ("delay_fees", {"seconds": 10**17}),
+        ("delay", {"seconds": 10**40}), ("delay", {"seconds": 1e300}), ("hold", {"path": "(" * 5_000}),
+        ("hold", {"path": "a{999999999999999999999}"}), ("hold_fills", {"is_on": "no"}),
+        ("mute", {"stream": "data", "is_on": 1}),
+        ("respond", {"status": 200, "body": "\ud800"}), ("alter_updates", {"changes": {"event": "\ud800"}}),
+        ("alter_updates", {"changes": {"price": 10**40}}), ("spoil_quotes", {"duplicates": "no"}),
         ("cut", {"stream": "nowhere"}), ("cut", {"stream": []}), ("cut", {"stream": "data", "code": "x"}),
         ("delay", {"seconds": "long"}), ("delay", {"seconds": -1}), ("respond", {"status": 7}),
         ("respond", {"status": "OK"}), ("hold", {"path": "("}), ("hold", {"times": "many"}), ("hold", {"method": 5}),
@@ -224,6 +229,14 @@ def test_the_control_api_refuses_what_is_no_fault(shared: Simulator, name: str, 
     status, _ = ask(shared, "POST", f"/_sim/faults/{name}", json.dumps(arguments).encode())
     assert status == (404 if name in ("attach", "__init__", "_reset") else 400)
     assert ask(shared, "GET", "/v2/account")[0] == 200
+
+
+def test_a_flood_has_no_pair_that_is_not_listed(alpaca: Simulator) -> None:
+    assert ask(alpaca, "POST", "/_sim/flood", b'{"symbols": ["SOL/USD"]}')[0] == 400
+    assert ask(alpaca, "POST", "/_sim/flood", b'{"quotes": 100}')[0] == 200
+    until(lambda: not ask(alpaca, "GET", "/_sim/flood")[1]["running"])
+    assert set(alpaca.server.exchange.venue.quotes) == {"BTC/USD", "ETH/USD"}
+    alpaca.faults.clear()
 
 
 def test_python_refuses_codes_that_do_not_exist(alpaca: Simulator) -> None:

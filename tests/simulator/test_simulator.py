@@ -121,6 +121,40 @@ def test_the_journal_tells_the_story_of_an_order() -> None:
         assert alpaca.journal.entries() == []
 
 
+def test_a_long_journal_is_read_without_keeping_others_waiting() -> None:
+    with make_alpaca(rate_limit=None) as alpaca:
+        for number in range(60_000):
+            alpaca.journal.add("frame", stream="data", direction="out", message=f'{{"n": {number}, "of": "many"}}')
+        read: list[int] = []
+
+        def ask() -> None:
+            rows = requests.get(f"{alpaca.url}/_sim/journal?limit=1000000&after=10", timeout=30).json()
+            read.extend(row["message"]["n"] for row in rows if row["kind"] == "frame")
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        waits = []
+        while asking.is_alive():
+            began = time.monotonic()
+            client(alpaca).get_clock()
+            waits.append(time.monotonic() - began)
+        assert read == list(range(10, 60_000))
+        assert sorted(waits)[len(waits) // 2] < 0.1
+
+
+def test_the_journal_is_read_by_kind_from_a_number_on() -> None:
+    with make_alpaca() as alpaca:
+        for number in range(6):
+            alpaca.journal.add("even" if number % 2 == 0 else "odd")
+        first = alpaca.journal.entries("odd")[0]["number"]
+        assert [e["number"] for e in alpaca.journal.entries("odd", after=first, limit=1)] == [first + 2]
+        assert [e["number"] for e in alpaca.journal.entries(after=first + 3)] == [first + 4]
+        assert alpaca.journal.entries(after=first + 99) == []
+        alpaca.journal.clear()
+        alpaca.journal.add("odd")
+        assert len(alpaca.journal.entries(after=first)) == 1
+
+
 def test_the_switches_for_what_is_unproven_change_what_is_seen() -> None:
     policy = Policy(duplicate_id_code=42210000, accepts_fok=True, tells_pending_cancel=True, stop_limit_tells_new=True)
     with make_alpaca(policy=policy, allows_replace=True, position_after_fee=True) as alpaca:
