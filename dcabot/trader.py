@@ -17,7 +17,7 @@ from dcabot.core.ledger import fold
 from dcabot.core.model import Asset, Cycle, Decision, Instrument, OrderReport, Quote
 from dcabot.core.quotes import Screen, remembered, screen, stale
 from dcabot.core.reconcile import Entry
-from dcabot.core.rules import faults
+from dcabot.core.rules import faults, may_sell
 from dcabot.core.states import OVER, is_open
 from dcabot.core.strategy import Market, on_quote
 from dcabot.executor import Executor
@@ -206,7 +206,13 @@ class Trader:
 
     def _judged(self, asset: Asset) -> Asset:
         """The asset with what is wrong in its settings: one that cannot work is held, the others trade."""
-        return replace(asset, held_back="; ".join(faults(asset, self.instruments.get(asset.symbol))))
+        instrument = self.instruments.get(asset.symbol)
+        found = faults(asset, instrument)
+        if not found:
+            return asset
+        sells_on = may_sell(asset, instrument)
+        found += ["no buys; what is held is still sold at its take profit"] if sells_on else []
+        return replace(asset, held_back="; ".join(found), sells_on=sells_on)
 
     def _reload(self, symbol: str, cycle_id: int) -> None:
         """After a commit of ours: the entry as it stands, or the whole book when the cycle is over."""

@@ -56,9 +56,9 @@ def make_asset(
     symbol: str = SYMBOL, *, id: int = 1, enabled: bool = True, last_sell_price: Amount | None = None, **changes: Any
 ) -> Asset:
     """An enabled asset. `changes` are fields of Rules, or `rules` and `held_back` themselves."""
-    held_back = changes.pop("held_back", "")
+    held_back, sells_on = changes.pop("held_back", ""), changes.pop("sells_on", False)
     rules = changes.pop("rules", None) or make_rules(**changes)
-    return Asset(id, symbol, enabled, rules, _decimal_or_none(last_sell_price), held_back)
+    return Asset(id, symbol, enabled, rules, _decimal_or_none(last_sell_price), held_back, sells_on)
 
 
 def make_quote(

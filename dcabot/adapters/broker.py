@@ -20,6 +20,7 @@ from dcabot.adapters.transport import TROUBLE, message, sentence
 from dcabot.adapters.wire import WireError
 from dcabot.core.model import Instrument, Order, OrderReport, Quote
 from dcabot.core.snapshot import (
+    OWN_LIMIT,
     Accepted,
     Account,
     AlreadyOver,
@@ -117,7 +118,7 @@ class Broker:
     def submit(self, symbol: str, order: Order) -> SubmitOutcome:
         """Send an order once. `Refused` only where it is certain that Alpaca does not have it."""
         if not self._budget.take():
-            return Refused("our own limit of requests a minute is used up", Refusal.RATE_LIMITED)
+            return Refused(OWN_LIMIT, Refusal.RATE_LIMITED)
         try:
             report = wire.order_report(self._orders.post("/orders", wire.order_body(symbol, order)))
         except APIError as error:
@@ -135,7 +136,7 @@ class Broker:
     def cancel(self, order_id: str) -> CancelOutcome:
         """Ask for a cancel; whether it came before a fill, the order's report will say."""
         if not self._budget.take():
-            return Unknown("our own limit of requests a minute is used up")
+            return Unknown(OWN_LIMIT)
         try:
             self._orders.delete(f"/orders/{percent_encoded(order_id, safe='')}")
         except APIError as error:

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -25,7 +25,7 @@ from dcabot.core.ledger import DUST_NOTIONAL, FEE_RATIO_MAX, Holding, fold
 from dcabot.core.model import CycleStatus, Order, Side
 from dcabot.core.money import ONE, ZERO, text
 from dcabot.core.reconcile import Entry
-from dcabot.core.rules import faults
+from dcabot.core.rules import faults, may_sell
 from dcabot.core.states import OVER, is_open
 from dcabot.core.strategy import backoff_until, restart_price, safety_price, take_profit_price
 
@@ -123,6 +123,7 @@ def _line(entry: Entry, market: Market, now: datetime) -> Line:
     holding = fold(cycle.orders)
     quote = market.quotes.get(asset.symbol)
     wrong = "; ".join(faults(asset, market.instrument(asset.symbol)))
+    sells_on = bool(wrong) and bool(holding.held) and may_sell(asset, market.instrument(asset.symbol))
     return Line(
         symbol=asset.symbol,
         enabled=asset.enabled,
@@ -135,8 +136,17 @@ def _line(entry: Entry, market: Market, now: datetime) -> Line:
         order="; ".join(_order(order, now) for order in cycle.orders if is_open(order)),
         profit=_unrealised(holding, quote.bid) if quote and holding.held else None,
         trouble=wrong,
-        next="" if wrong else _next(entry, holding, market),
+        next=_next(_without_buys(entry), holding, market)
+        if sells_on
+        else ""
+        if wrong
+        else _next(entry, holding, market),
     )
+
+
+def _without_buys(entry: Entry) -> Entry:
+    """Bad settings for its buys do not keep what it holds from being sold."""
+    return replace(entry, asset=replace(entry.asset, enabled=False))
 
 
 def _next(entry: Entry, holding: Holding, market: Market) -> str:

@@ -76,7 +76,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """What we trade and how. `held_back` is a sentence when the asset must not trade, else empty."""
+    """What we trade and how. `held_back` is a sentence when the asset must not trade, else empty.
+
+    `sells_on`: the sentence is about its buys alone, and what it holds is still sold at the take profit.
+    """
 
     id: int
     symbol: str
@@ -84,6 +87,7 @@ class Asset:
     rules: Rules
     last_sell_price: Decimal | None = None
     held_back: str = ""
+    sells_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from decimal import ROUND_UP, Decimal
 
 from dcabot.core.ledger import FEE_RATIO_MAX
-from dcabot.core.model import Asset, Instrument
+from dcabot.core.model import Asset, Instrument, Rules
 from dcabot.core.money import EXACT, HUNDRED, ONE, ZERO, text
 
 MINIMUM_NOTIONAL = Decimal(10)  # USD, "cost basis must be >= minimal amount of order 10"; alpaca.md 5.2
@@ -15,26 +15,8 @@ SAFETY_COUNT_LIMIT = 1000
 
 def faults(asset: Asset, instrument: Instrument | None) -> list[str]:
     """Sentences that say why this asset cannot trade; empty when it can. Each names the column to change."""
-    found = []
     rules = asset.rules
-    if not asset.symbol.endswith("/USD"):
-        found.append(f"asset_symbol {asset.symbol}: only pairs quoted in USD are traded, such as BTC/USD")
-    elif instrument is None:
-        found.append(f"asset_symbol {asset.symbol}: Alpaca does not know this crypto pair")
-    elif not instrument.tradable:
-        found.append(f"asset_symbol {asset.symbol}: Alpaca does not let it be traded at the moment")
-    found += _notional_fault("base_order_amount", rules.base_notional)
-    if not 0 <= rules.safety_count_max <= SAFETY_COUNT_LIMIT:
-        found.append(f"max_safety_orders {rules.safety_count_max} must be between 0 and {SAFETY_COUNT_LIMIT}")
-    elif rules.safety_count_max:
-        found += _notional_fault("safety_order_amount", rules.safety_notional)
-        if not ZERO < rules.safety_drop_ratio < ONE:
-            found.append(f"safety_order_deviation {_percent(rules.safety_drop_ratio)} must be above 0 and below 100")
-    if rules.take_profit_ratio < ROUND_TRIP_FEE_RATIO:
-        found.append(
-            f"take_profit_percent {_percent(rules.take_profit_ratio)} does not cover the round-trip fee of "
-            f"{_percent(ROUND_TRIP_FEE_RATIO)} %: every cycle would lose money"
-        )
+    found = _pair_faults(asset, instrument) + _buy_faults(rules) + _profit_faults(rules)
     if rules.cooldown_seconds < 0:
         found.append(f"cooldown_period {rules.cooldown_seconds} must not be negative")
     if not ZERO <= rules.restart_drop_ratio < ONE:
@@ -42,6 +24,41 @@ def faults(asset: Asset, instrument: Instrument | None) -> list[str]:
             f"buy_order_price_deviation_percent {_percent(rules.restart_drop_ratio)} must be at least 0 and below 100"
         )
     return found
+
+
+def may_sell(asset: Asset, instrument: Instrument | None) -> bool:
+    """Whether what is held can be sold at the take profit, whatever is wrong with the buys."""
+    return not _pair_faults(asset, instrument) and not _profit_faults(asset.rules)
+
+
+def _pair_faults(asset: Asset, instrument: Instrument | None) -> list[str]:
+    if not asset.symbol.endswith("/USD"):
+        return [f"asset_symbol {asset.symbol}: only pairs quoted in USD are traded, such as BTC/USD"]
+    if instrument is None:
+        return [f"asset_symbol {asset.symbol}: Alpaca does not know this crypto pair"]
+    if not instrument.tradable:
+        return [f"asset_symbol {asset.symbol}: Alpaca does not let it be traded at the moment"]
+    return []
+
+
+def _buy_faults(rules: Rules) -> list[str]:
+    found = _notional_fault("base_order_amount", rules.base_notional)
+    if not 0 <= rules.safety_count_max <= SAFETY_COUNT_LIMIT:
+        found.append(f"max_safety_orders {rules.safety_count_max} must be between 0 and {SAFETY_COUNT_LIMIT}")
+    elif rules.safety_count_max:
+        found += _notional_fault("safety_order_amount", rules.safety_notional)
+        if not ZERO < rules.safety_drop_ratio < ONE:
+            found.append(f"safety_order_deviation {_percent(rules.safety_drop_ratio)} must be above 0 and below 100")
+    return found
+
+
+def _profit_faults(rules: Rules) -> list[str]:
+    if rules.take_profit_ratio >= ROUND_TRIP_FEE_RATIO:
+        return []
+    return [
+        f"take_profit_percent {_percent(rules.take_profit_ratio)} does not cover the round-trip fee of "
+        f"{_percent(ROUND_TRIP_FEE_RATIO)} %: every cycle would lose money"
+    ]
 
 
 def buy_quantity(notional: Decimal, price: Decimal, instrument: Instrument) -> Decimal:

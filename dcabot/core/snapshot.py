@@ -13,6 +13,8 @@ from typing import Generic, TypeVar
 
 from dcabot.core.model import OrderReport
 
+OWN_LIMIT = "our own limit of requests a minute is used up"  # said of an order that was not sent
+
 Row = TypeVar("Row")
 
 

@@ -26,9 +26,11 @@ from dcabot.core.model import (
 )
 from dcabot.core.money import step_down, step_up, text
 from dcabot.core.rules import MAXIMUM_NOTIONAL, buy_quantity, too_small
+from dcabot.core.snapshot import OWN_LIMIT
 from dcabot.core.states import OVER, is_open
 
 BACKOFF_SECONDS_MAX = 600  # a refused order is tried again after 1, 2, 4 ... seconds, at most this
+OWN_LIMIT_SECONDS = 5  # one that we did not send for want of requests: by then there are some again
 CANCEL_AGAIN = timedelta(seconds=30)  # a cancel that brought no report is asked for again
 SELL_RESTS_AFTER = timedelta(seconds=60)  # a market sell fills in milliseconds; one that rests hangs on the collar
 SELL_NOTIONAL_MAX = MAXIMUM_NOTIONAL / 2  # a ladder may hold more than one order may sell, and the price moves
@@ -54,7 +56,7 @@ def on_quote(asset: Asset, cycle: Cycle, market: Market) -> Decision | None:
 
     A decision without requests is a sentence to say once: why the rules would trade and do not.
     """
-    if cycle.status in OVER or asset.held_back:
+    if cycle.status in OVER or (asset.held_back and not asset.sells_on):
         return None
     freed = free_resting_sell(cycle, market.now)
     if freed is not None:
@@ -88,7 +90,7 @@ def restart_price(asset: Asset) -> Decimal | None:
 
 
 def _base_order(asset: Asset, cycle: Cycle, market: Market) -> Decision | None:
-    if not asset.enabled or _waits(cycle, Side.BUY, market.now):
+    if not _may_buy(asset) or _waits(cycle, Side.BUY, market.now):
         return None
     ask, why = market.quote.ask, "base order"
     if cycle.status is CycleStatus.COOLDOWN or _still_cools(asset, cycle, market.now):
@@ -106,6 +108,10 @@ def _base_order(asset: Asset, cycle: Cycle, market: Market) -> Decision | None:
     return _buy(cycle, market, Purpose.BASE, asset.rules.base_notional, why)
 
 
+def _may_buy(asset: Asset) -> bool:
+    return asset.enabled and not asset.held_back
+
+
 def _still_cools(asset: Asset, cycle: Cycle, now: datetime) -> bool:
     """True when an early restart came to nothing: the cooldown that it broke goes on."""
     since = cycle.cooldown_since
@@ -119,7 +125,7 @@ def is_dust(quantity: Decimal, market: Market) -> bool:
 
 def _safety_order(asset: Asset, cycle: Cycle, market: Market, holding: Holding) -> Decision | None:
     ask, threshold = market.quote.ask, safety_price(asset, holding)
-    if threshold is None or ask > threshold or not asset.enabled or _waits(cycle, Side.BUY, market.now):
+    if threshold is None or ask > threshold or not _may_buy(asset) or _waits(cycle, Side.BUY, market.now):
         return None
     count = f"{holding.safety_count + 1} of {asset.rules.safety_count_max}"
     why = f"safety order {count}, ask {text(ask)} at or below {text(threshold)}"
@@ -213,13 +219,17 @@ def _waits(cycle: Cycle, side: Side, now: datetime) -> bool:
 def backoff_until(cycle: Cycle, side: Side) -> datetime | None:
     """When the next order may be tried after refusals in a row; None when the last order was not refused.
 
-    Each side has its own: buys that cannot be paid must not hold up the take profit.
+    Each side has its own: buys that cannot be paid must not hold up the take profit. What our own limit kept back the
+    exchange never saw, so that does not double the pause.
     """
     mine = [order for order in reversed(cycle.orders) if order.side is side]
     refused = list(takewhile(_was_refused, mine))
     if not refused:
         return None
-    seconds = min(2 ** min(len(refused) - 1, 20), BACKOFF_SECONDS_MAX)
+    rejections = sum(order.note != OWN_LIMIT for order in refused)
+    seconds = min(2 ** min(rejections - 1, 20), BACKOFF_SECONDS_MAX) if rejections else 0
+    if refused[0].note == OWN_LIMIT:
+        seconds = max(seconds, OWN_LIMIT_SECONDS)
     return (refused[0].closed_at or refused[0].created_at) + timedelta(seconds=seconds)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dcabot.core.ledger import FEE_RATIO_MAX
-from dcabot.core.rules import ROUND_TRIP_FEE_RATIO, buy_quantity, faults, too_small
+from dcabot.core.rules import ROUND_TRIP_FEE_RATIO, buy_quantity, faults, may_sell, too_small
 from tests.builders import make_asset, make_instrument
 
 D = Decimal
@@ -99,3 +99,20 @@ def test_a_buy_below_alpacas_minimum_is_told_from_one_below_the_smallest_order()
     )
     assert too_small(D("0.4"), D(100), instrument) == "0.4 coins, below Alpaca's minimum of 0.5"
     assert too_small(D("0.5"), D(20), instrument) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "sells"),
+    [
+        ({}, True),
+        ({"base_notional": -1}, True),
+        ({"safety_notional": 5, "safety_drop_ratio": "2"}, True),
+        ({"safety_count_max": -1, "cooldown_seconds": -1, "restart_drop_ratio": "-1"}, True),
+        ({"take_profit_ratio": "0.001"}, False),
+        ({"symbol": "ETH/BTC"}, False),
+    ],
+)
+def test_what_is_wrong_with_the_buys_alone_does_not_stop_a_sale(changes: dict[str, Any], sells: bool) -> None:
+    assert may_sell(make_asset(**changes), make_instrument()) is sells
+    assert not may_sell(make_asset(), None)
+    assert not may_sell(make_asset(), make_instrument(tradable=False))

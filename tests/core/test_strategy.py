@@ -8,6 +8,7 @@ import pytest
 
 from dcabot.core.ledger import fold
 from dcabot.core.model import Asset, Cycle, CycleStatus, Decision, Order, OrderStatus, Purpose, Quote, Side
+from dcabot.core.snapshot import OWN_LIMIT
 from dcabot.core.strategy import (
     Market,
     backoff_until,
@@ -387,7 +388,7 @@ def test_rule_8_a_refusal_without_its_time_counts_from_its_creation() -> None:
 
 
 def test_rule_9_an_asset_that_is_held_neither_buys_nor_sells() -> None:
-    held = make_asset(held_back="base_order_amount 1 is below Alpaca's minimum")
+    held = make_asset(held_back="take_profit_percent 0.1 does not cover the round-trip fee")
     assert decide(make_cycle(), "100", "100", held) is None
     assert decide(holding_cycle(), "101", "101", held) is None
 
@@ -416,3 +417,22 @@ def test_a_buy_that_the_account_cannot_pay_waits_without_a_row() -> None:
     rich = Market(make_instrument(), quote, D(0), make_time(0), D("20"))
     decision = on_quote(make_asset(base_notional=20), make_cycle(), rich)
     assert decision is not None and decision.submit
+
+
+def test_bad_settings_for_buys_keep_nothing_that_is_held_from_being_sold() -> None:
+    asset = make_asset(held_back="base_order_amount 1 is below Alpaca's minimum", sells_on=True)
+    assert submitted(decide(holding_cycle(), "101.20", "101.30", asset)).side is Side.SELL
+    assert decide(holding_cycle(), "90", "90", asset) is None
+    assert decide(make_cycle(), "100", "100", asset) is None
+
+
+def kept_back(number: int, at: int) -> Order:
+    return make_order(number=number, status=REJECTED, order_id=None, closed_at=at, note=OWN_LIMIT)
+
+
+def test_what_our_own_limit_kept_back_does_not_double_the_pause() -> None:
+    many = [kept_back(number, number * 10) for number in range(1, 9)]
+    assert backoff_until(make_cycle(*many), Side.BUY) == make_time(85)
+    refused = [make_order(number=n, status=REJECTED, closed_at=n) for n in range(11, 16)]
+    assert backoff_until(make_cycle(*refused, *many), Side.BUY) == make_time(80 + 16)
+    assert backoff_until(make_cycle(*many, *refused), Side.BUY) == make_time(15 + 16)
