@@ -2,12 +2,17 @@
 
 import argparse
 import heapq
+import select
 import signal
+import socket
 import sys
-import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from dcabot.commands import Parser
 from dcabot.core.money import parse
@@ -38,6 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--correlation", type=_number, default=Decimal(0), help="share of a move common to all pairs")
     parser.add_argument("--jump-chance", type=_number, default=Decimal(0), help="chance of a jump in each step")
     parser.add_argument("--jump", type=_number, default=Decimal("0.02"), help="size of a jump, a ratio")
+    parser.add_argument("--wide-chance", type=_number, default=Decimal(0), help="chance of a wide spread in each step")
+    parser.add_argument("--wide-spread", type=_number, default=Decimal("0.01"), help="such a spread, a ratio")
+    parser.add_argument(
+        "--start", type=_instant, metavar="TIME", help="venue time at the start, ISO 8601 (default: now)"
+    )
     parser.add_argument("--speed", type=_speed, default=1, help="venue seconds in a real second; 0: by hand only")
     parser.add_argument("--refresh", type=_speed, metavar="SECONDS", help="send each last quote again that often")
     parser.add_argument("--seed", type=int, default=0, help="of ids and of partial fills")
@@ -45,6 +55,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate-limit", type=int, default=200, help="requests a minute; 0: no limit")
     parser.add_argument("--dead-slot", type=_speed, default=0, help="seconds a vanished client keeps its slot")
     parser.add_argument("--live", action="store_true", help="trade updates as text frames, as the live host sends them")
+    parser.add_argument(
+        "--set",
+        type=_switch,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"a switch of docs/simulator.md; may be repeated: {', '.join(SWITCHES)}",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,25 +74,43 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """The command with its arguments parsed."""
+    with _end() as end:
+        try:
+            alpaca = Simulator(_settings(arguments))
+            alpaca.start()
+        except (OSError, ValueError) as error:
+            return _failed(error)
+        try:
+            for name, value in alpaca.env().items():
+                print(f"{name}={value}")
+            print(f"# control: {alpaca.url}/_sim", flush=True)
+            while not select.select([end], [], [], 0.5)[0]:
+                if alpaca.price_error is not None:
+                    return _failed(alpaca.price_error)
+        finally:
+            alpaca.stop()
+    return 0
+
+
+@contextmanager
+def _end() -> Iterator[socket.socket]:
+    """A socket that SIGINT or SIGTERM makes readable.
+
+    The interpreter itself writes to it. A handler in Python could meet the main thread inside any lock, and wait
+    for it for ever.
+    """
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        alpaca = Simulator(_settings(arguments))
-        alpaca.start()
-    except (OSError, ValueError) as error:
-        return _failed(error)
-    ended = threading.Event()
-    before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        for name, value in alpaca.env().items():
-            print(f"{name}={value}")
-        print(f"# control: {alpaca.url}/_sim", flush=True)
-        while not ended.wait(0.5):
-            if alpaca.price_error is not None:
-                return _failed(alpaca.price_error)
+        yield reader
     finally:
-        alpaca.stop()
         for number, handler in before.items():
             signal.signal(number, handler)
-    return 0
+        signal.set_wakeup_fd(wakeup)
+        reader.close()
+        writer.close()
 
 
 def _failed(error: object) -> int:
@@ -84,22 +120,25 @@ def _failed(error: object) -> int:
 
 def _settings(arguments: argparse.Namespace) -> Settings:
     symbols = tuple(arguments.symbols.split(",")) if arguments.symbols else tuple(LISTINGS)
-    return Settings(
+    chosen = {kind: {name: value for owner, name, value in arguments.set if owner is kind} for kind in HOLDERS}
+    settings = Settings(
         symbols=symbols,
         cash=arguments.cash,
         prices=_prices(arguments, symbols),
         refresh_seconds=arguments.refresh,
         speed=arguments.speed,
+        start=arguments.start,
         seed=arguments.seed,
         partial_fills=arguments.partial_fills,
-        policy=Policy(),
-        timing=Timing(dead_slot=arguments.dead_slot),
+        policy=Policy(**chosen[Policy]),
+        timing=Timing(dead_slot=arguments.dead_slot, **chosen[Timing]),
         rate_limit=arguments.rate_limit or None,
         data_rate_limit=arguments.rate_limit or None,
         paper=not arguments.live,
         host=arguments.host,
         port=arguments.port,
     )
+    return replace(settings, **chosen[Settings])
 
 
 def _prices(arguments: argparse.Namespace, symbols: Sequence[str]) -> Iterable[Tick]:
@@ -121,6 +160,8 @@ def _prices(arguments: argparse.Namespace, symbols: Sequence[str]) -> Iterable[T
         correlation=arguments.correlation,
         jump_chance=arguments.jump_chance,
         jump=arguments.jump,
+        wide_chance=arguments.wide_chance,
+        wide_spread=arguments.wide_spread,
     )
 
 
@@ -142,7 +183,58 @@ def _speed(words: str) -> int | float:
     number = _number(words)
     if number < 0:
         raise argparse.ArgumentTypeError(f"less than 0: {words}")
+    if number > 10**15:
+        raise argparse.ArgumentTypeError(f"too much: {words}")
     return int(number) if number == int(number) else number.__float__()
+
+
+def _instant(words: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(words.replace("Z", "+00:00"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"not a time like 2026-01-31T12:00:00Z: {words}") from None
+    return at if at.tzinfo else at.replace(tzinfo=timezone.utc)
+
+
+def _whole(words: str) -> int:
+    number = _number(words)
+    if not 0 <= number < 10**9 or number != int(number):
+        raise argparse.ArgumentTypeError(f"not a whole number: {words}")
+    return int(number)
+
+
+def _truth(words: str) -> bool:
+    if words not in ("yes", "no"):
+        raise argparse.ArgumentTypeError(f"not yes or no: {words}")
+    return words == "yes"
+
+
+# How a switch of each type is written. What has another type (the fee table) can be set from Python only.
+READERS: dict[Any, Callable[[str], Any]] = {
+    bool: _truth,
+    int: _whole,
+    float: _speed,
+    Decimal: _number,
+    str: str,
+    int | None: lambda words: None if words == "none" else _whole(words),
+    timedelta | None: lambda words: None if words == "none" else timedelta(seconds=_whole(words)),
+}
+HOLDERS = (Settings, Policy, Timing)
+FLAGS = {"host", "port", "seed", "speed", "rate_limit", "paper", "dead_slot"}  # have an option of their own
+SWITCHES = {
+    field.name: (holder, READERS[field.type])
+    for holder in HOLDERS
+    for field in fields(holder)
+    if field.type in READERS and field.name not in FLAGS
+}
+
+
+def _switch(words: str) -> tuple[type, str, Any]:
+    name, is_pair, value = words.partition("=")
+    if not is_pair or name not in SWITCHES:
+        raise argparse.ArgumentTypeError(f"not NAME=VALUE of a switch: {words}")
+    holder, read = SWITCHES[name]
+    return holder, name, read(value)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,8 @@
 """The simulator as a thing to hold: starting, ending, several at once, and its own process."""
 
 import re
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -256,99 +250,6 @@ def test_a_price_set_in_a_flood_lasts() -> None:
         until(lambda: len(listener.heard) > seen + 40)
         requests.delete(flood, timeout=5)
         assert abs(listener.heard[-1]["ap"] - 50_000) < 50
-
-
-# --- the command ---
-
-
-@contextmanager
-def command(*arguments: str) -> Iterator[tuple["subprocess.Popen[str]", dict[str, str]]]:
-    """`dcabot simulator` in a process of its own, and the variables it printed."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "dcabot", "simulator", "--port", "0", *arguments],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        try:
-            assert process.stdout is not None
-            lines = [process.stdout.readline().strip() for _ in range(6)]
-            yield process, dict(line.split("=", 1) for line in lines if not line.startswith("#"))
-        finally:
-            process.kill()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_prints_where_it_is_and_ends_on_a_signal(number: int) -> None:
-    with command() as (process, variables):
-        assert set(variables) == {
-            "APCA_API_KEY_ID", "APCA_API_SECRET_KEY", "APCA_API_BASE_URL", "APCA_API_DATA_URL", "APCA_API_STREAM_URL",
-        }  # fmt: skip
-        url = variables["APCA_API_BASE_URL"]
-        headers = {
-            "APCA-API-KEY-ID": variables["APCA_API_KEY_ID"],
-            "APCA-API-SECRET-KEY": variables["APCA_API_SECRET_KEY"],
-        }
-        assert requests.get(f"{url}/v2/account", headers=headers, timeout=5).status_code == 200
-        quoted = requests.get(f"{url}/v1beta3/crypto/us/latest/quotes?symbols=BTC/USD", timeout=5).json()
-        assert quoted["quotes"]["BTC/USD"]["bp"] > 0  # the walk goes by itself
-        process.send_signal(number)
-        assert process.wait(5) == 0
-        assert process.stderr is not None
-        assert process.stderr.read() == ""
-
-
-def test_the_command_takes_its_prices_from_a_file(tmp_path: Path) -> None:
-    file = tmp_path / "prices.txt"
-    file.write_text("0 BTC/USD 100 101\n")
-    with command("--prices", str(file), "--symbols", "BTC/USD") as (_, variables):
-        url = f"{variables['APCA_API_DATA_URL']}/v1beta3/crypto/us/latest/quotes?symbols=BTC/USD"
-        assert requests.get(url, timeout=5).json()["quotes"]["BTC/USD"]["ap"] == 101
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
-        (["--prices", "/no/such/file"], 1, "No such file"),
-        (["--cash", "much"], 2, "not a number: much"),
-        (["--cash", "nan"], 2, "not a number: nan"),
-        (["--port", "x"], 2, "invalid int value"),
-        (["--port", "99999"], 1, "port"),
-        (["--speed", "-1"], 2, "less than 0"),
-        (["--walk", "1", "--no-prices"], 2, "not allowed with"),
-        (["--symbols", "BTCUSD"], 1, "BTCUSD"),
-        (["--partial-fills", "2"], 1, "between 0 and 1"),
-        (["--candles", "BTC/USD=/no/such/file"], 1, "No such file"),
-        (["--candles", "nonsense"], 2, "SYMBOL=FILE"),
-        (["--host", "192.0.2.1", "--port", "0"], 1, "assign"),
-    ],
-)
-def test_wrong_usage_is_one_clear_line(arguments: list[str], code: int, message: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "dcabot", "simulator", *arguments],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=20,
-    )  # fmt: skip
-    assert (done.returncode, done.stdout) == (code, "")
-    assert message in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
-
-
-def test_prices_that_go_wrong_later_end_the_command(tmp_path: Path) -> None:
-    file = tmp_path / "candles.csv"
-    file.write_text("time,open,high,low,close\n1640995200,1,1,1,1\n1640995260,0,0,0,0\n")
-    with command("--candles", f"BTC/USD={file}", "--speed", "600") as (process, _):
-        assert process.wait(10) == 1
-        assert process.stderr is not None
-        assert "candles.csv, line 3: impossible prices" in process.stderr.read()
-
-
-def test_a_port_in_use_is_named() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        done = subprocess.run(
-            [sys.executable, "-m", "dcabot", "simulator", "--port", port],
-            cwd=ROOT, capture_output=True, text=True, check=False, timeout=20,
-        )  # fmt: skip
-    assert done.returncode == 1
-    assert "in use" in done.stderr
 
 
 def test_the_documentation_names_every_switch_fault_and_path() -> None:
