@@ -1,10 +1,11 @@
 """A booted Debian to try the package on: systemd-nspawn on a root of its own, in a network that ends at its loopback.
 
-The root is made once a week by mmdebstrap and kept; it has the packages of MariaDB lying ready, so that
-`apt install ./dcabot.deb` works as it does at an administrator's, without reaching for the network.
+The root is made once a week by mmdebstrap and kept; it has the packages of MariaDB, of a mail server and of autopkgtest
+lying ready, so that `apt install ./dcabot.deb` works as it does at an administrator's, without the network.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -19,9 +20,15 @@ from typing import Any, TypeVar
 CACHE = Path(os.environ.get("DCABOT_BUILD_CACHE", "/var/cache/dcabot-build"))
 WEEK_SECONDS = 7 * 24 * 3600
 TOOLS = {"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container", "ip": "iproute2"}
-# What a small Debian server has, and what the package asks for on top lies ready to be installed.
+# What a small Debian server has; and what lies ready: what the package asks for on top, and what the story needs.
 INCLUDED = "systemd,systemd-sysv,dbus,procps,iproute2,ca-certificates,python3,apt-utils,kmod"
-LYING_READY = "apt-get install -y --download-only --install-recommends mariadb-server mariadb-client"
+LYING_READY = (
+    "apt-get install -y --download-only --install-recommends mariadb-server mariadb-client",
+    "apt-get install -y --download-only --no-install-recommends exim4-daemon-light autopkgtest dpkg-dev",
+)
+# apt would take away what lay ready once it is installed; the story installs more than once. Nobody
+# answers it, and nobody is there to be asked again.
+APT = 'APT::Get::Assume-Yes "true";\nBinary::apt::APT::Keep-Downloaded-Packages "true";\nAcquire::Retries "0";\n'
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 T = TypeVar("T")
 
@@ -40,19 +47,33 @@ def missing() -> str:
     if os.geteuid() != 0:
         return "only root may boot a container"
     absent = [package for program, package in TOOLS.items() if not shutil.which(program)]
-    return f"not installed: {', '.join(absent)}" if absent else ""
+    if absent:
+        return f"not installed: {', '.join(absent)}"
+    # What nspawn does first; in many a container root may not.
+    trial = ["unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "mount", "-t", "tmpfs", "none", "/mnt"]
+    done = subprocess.run(trial, capture_output=True, text=True, check=False)
+    return f"root may not make namespaces here: {done.stderr.strip()}" if done.returncode else ""
 
 
 def base(suite: str) -> Path:
-    """The packed root, made when there is none that is young enough."""
-    tar = CACHE / f"machine-{suite}.tar"
+    """The packed root, made when there is none that is young enough and holds the same."""
+    contents = hashlib.sha256(repr((INCLUDED, LYING_READY)).encode()).hexdigest()[:8]
+    tar = CACHE / f"machine-{suite}-{contents}.tar"
     if not tar.exists() or time.time() - tar.stat().st_mtime > WEEK_SECONDS:
         CACHE.mkdir(parents=True, exist_ok=True)
-        draft = CACHE / f"machine-{suite}.{os.getpid()}.tar"
-        ready = f'--customize-hook=chroot "$1" {LYING_READY}'
-        how = ["--quiet", "--mode=root", "--variant=minbase", f"--include={INCLUDED}", "--skip=cleanup/apt", ready]
+        draft = CACHE / f"machine-{suite}-{contents}.{os.getpid()}.tar"
+        ready = [f'--customize-hook=chroot "$1" {command}' for command in LYING_READY]
+        how = ["--quiet", "--mode=root", "--variant=minbase", f"--include={INCLUDED}", "--skip=cleanup/apt", *ready]
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(["mmdebstrap", *how, suite, draft], check=True, capture_output=True, env=environment)
+        made = subprocess.run(
+            ["mmdebstrap", *how, suite, draft], capture_output=True, text=True, check=False, env=environment
+        )
+        if made.returncode:
+            draft.unlink(missing_ok=True)
+            raise RuntimeError(f"no Debian could be made for the machine: {made.stderr[-2000:]}")
+        for old in CACHE.glob(f"machine-{suite}*.tar"):
+            if old != draft:
+                old.unlink()
         draft.replace(tar)
     return tar
 
@@ -67,7 +88,7 @@ class Machine:
         (self.root / "etc/machine-id").write_text("")
         (self.root / "etc/hostname").write_text("trader\n")
         (self.root / "var/log/journal").mkdir(exist_ok=True)
-        (self.root / "etc/apt/apt.conf.d/yes").write_text('APT::Get::Assume-Yes "true";\n')
+        (self.root / "etc/apt/apt.conf.d/story").write_text(APT)
         # A network that outlives a reboot, so that the exchange can stay while the machine is away.
         self.network = self.root.name
         subprocess.run(["ip", "netns", "add", self.network], check=True)
@@ -88,6 +109,7 @@ class Machine:
         self.stop_beside()
         subprocess.run(["ip", "netns", "delete", self.network], check=False)
         shutil.rmtree(self.root, ignore_errors=True)
+        (self.root.parent / f".#{self.root.name}.lck").unlink(missing_ok=True)  # nspawn's
 
     def beside(self, log: Path, *command: str) -> None:
         """Run a program of this host in the machine's network, until the machine is gone."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.packaging import certificates
 from tests.packaging.machine import until
 from tests.packaging.test_alert import PASSWORD, SINK, World
 from tests.servers import free_port
@@ -24,39 +25,27 @@ TLS_PORT = 465
 ENCRYPTED = pytest.mark.parametrize("tls", ["starttls", "implicit"])
 
 
-def openssl(folder: Path, name: str, *options: str) -> Path:
-    """A certificate with its key, in one file."""
-    made, key = folder / f"{name}.pem", folder / f"{name}.key"
-    how = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    command = ["openssl", "req", *how, "-subj", f"/CN={name}", "-keyout", key, "-out", made, *options]
-    subprocess.run(command, check=True, capture_output=True)
-    with made.open("a") as file:
-        file.write(key.read_text())
-    return made
-
-
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """`authority` has signed `ours` for ADDRESS, and `other` for another."""
     if not shutil.which("openssl"):
         pytest.skip("no openssl here to make certificates with")
     folder = tmp_path_factory.mktemp("certificates")
-    authority = openssl(folder, "authority", "-addext", "keyUsage=critical,keyCertSign")
-    signed = ["-CA", str(authority), "-CAkey", str(authority), "-addext", "basicConstraints=critical,CA:FALSE"]
+    authority = certificates.authority(folder)
     names = {"ours": ADDRESS, "other": "127.0.0.1"}
-    leaves = {name: openssl(folder, name, *signed, "-addext", f"subjectAltName=IP:{of}") for name, of in names.items()}
+    leaves = {name: certificates.signed(authority, name, f"IP:{address}") for name, address in names.items()}
     return {"authority": authority, **leaves}
 
 
 @pytest.fixture
-def server(tmp_path: Path, certificates: dict[str, Path]) -> Iterator[Callable[..., World]]:
+def server(tmp_path: Path, made: dict[str, Path]) -> Iterator[Callable[..., World]]:
     """Starts a mail server, and says what has failed that should be told of; `certificate` names the server's own."""
     running: list[subprocess.Popen[bytes]] = []
 
     def start(tls: str | None, certificate: str = "ours") -> World:
         world = World(tmp_path, TLS_PORT if tls == "implicit" else free_port())
         world.fails(1)
-        options = ["--tls", tls, "--certificate", str(certificates[certificate])] if tls else []
+        options = ["--tls", tls, "--certificate", str(made[certificate])] if tls else []
         options += ["--address", ADDRESS, "--login", "bot", PASSWORD]
         may_listen(world.port)
         running.append(subprocess.Popen([sys.executable, SINK, str(world.port), tmp_path / "mails", *options]))
@@ -78,8 +67,8 @@ def may_listen(port: int) -> None:
             pytest.skip(f"only root may listen on port {port}")
 
 
-def trusting(certificates: dict[str, Path]) -> dict[str, str]:
-    return {**LOGIN, "ALERT_EMAIL_SMTP_SERVER": ADDRESS, "SSL_CERT_FILE": str(certificates["authority"])}
+def trusting(made: dict[str, Path]) -> dict[str, str]:
+    return {**LOGIN, "ALERT_EMAIL_SMTP_SERVER": ADDRESS, "SSL_CERT_FILE": str(made["authority"])}
 
 
 def assert_no_mail(world: World, done: "subprocess.CompletedProcess[str]", *words: str) -> None:
@@ -93,10 +82,10 @@ def assert_no_mail(world: World, done: "subprocess.CompletedProcess[str]", *word
 
 @ENCRYPTED
 def test_an_alert_is_mailed_over_tls_with_a_login(
-    server: Callable[..., World], certificates: dict[str, Path], tls: str
+    server: Callable[..., World], made: dict[str, Path], tls: str
 ) -> None:
     world = server(tls)
-    done = world.alert(**trusting(certificates))
+    done = world.alert(**trusting(made))
     assert done.returncode == 0, done.stderr
     (mail,) = world.mails()
     before = "ehlo starttls ehlo" if tls == "starttls" else "ehlo"
@@ -105,42 +94,38 @@ def test_an_alert_is_mailed_over_tls_with_a_login(
 
 @ENCRYPTED
 def test_a_server_that_nobody_vouches_for_gets_no_password(
-    server: Callable[..., World], certificates: dict[str, Path], tls: str
+    server: Callable[..., World], made: dict[str, Path], tls: str
 ) -> None:
     world = server(tls)
-    done = world.alert(**{**trusting(certificates), "SSL_CERT_FILE": ""})
+    done = world.alert(**{**trusting(made), "SSL_CERT_FILE": ""})
     assert_no_mail(world, done, f"the certificate of {ADDRESS}:{world.port} is not to be trusted", "unable to get")
 
 
 @ENCRYPTED
 def test_a_certificate_of_another_server_gets_no_password(
-    server: Callable[..., World], certificates: dict[str, Path], tls: str
+    server: Callable[..., World], made: dict[str, Path], tls: str
 ) -> None:
     world = server(tls, "other")
-    done = world.alert(**trusting(certificates))
+    done = world.alert(**trusting(made))
     assert_no_mail(world, done, f"the certificate of {ADDRESS}:{world.port} is not to be trusted", "mismatch")
 
 
-def test_a_password_is_never_sent_in_the_clear(server: Callable[..., World], certificates: dict[str, Path]) -> None:
+def test_a_password_is_never_sent_in_the_clear(server: Callable[..., World], made: dict[str, Path]) -> None:
     """Not even where the server asks for it, and not to this very machine."""
     world = server(None)
-    assert_no_mail(world, world.alert(**trusting(certificates)), "offers no encryption: the password is not sent")
+    assert_no_mail(world, world.alert(**trusting(made)), "offers no encryption: the password is not sent")
 
 
-def test_a_refused_login_is_told_without_the_password(
-    server: Callable[..., World], certificates: dict[str, Path]
-) -> None:
+def test_a_refused_login_is_told_without_the_password(server: Callable[..., World], made: dict[str, Path]) -> None:
     """This server repeats what it was sent."""
     world = server("starttls")
-    done = world.alert(**{**trusting(certificates), "ALERT_EMAIL_SMTP_PASSWORD": "another"})
+    done = world.alert(**{**trusting(made), "ALERT_EMAIL_SMTP_PASSWORD": "another"})
     assert_no_mail(world, done, f"{ADDRESS} refuses the login of bot (535)")
 
 
-def test_a_password_that_smtp_cannot_carry_is_not_printed(
-    server: Callable[..., World], certificates: dict[str, Path]
-) -> None:
+def test_a_password_that_smtp_cannot_carry_is_not_printed(server: Callable[..., World], made: dict[str, Path]) -> None:
     world = server("starttls")
-    done = world.alert(**{**trusting(certificates), "ALERT_EMAIL_SMTP_PASSWORD": "pässword"})
+    done = world.alert(**{**trusting(made), "ALERT_EMAIL_SMTP_PASSWORD": "pässword"})
     assert_no_mail(world, done, "ALERT_EMAIL_SMTP_PASSWORD must be ASCII")
     assert "pässword" not in done.stderr
 
