@@ -18,11 +18,15 @@ def main(argv: list[str]) -> int:
     sync = parts.sync(LAWS)
     swept = sync.sweep()
     cancelled, left = sync.sweep_orphans(swept.snapshot, parts.config.orphan_orders.value)
+    for symbol, fault in swept.book.faults.items():
+        log.error("%s is held: %s", symbol, fault)
     log.info(
-        "order manager: %d open orders at Alpaca, %d mended, %d untracked cancelled, %d untracked left alone",
+        "order manager: %d open orders at Alpaca, %d mended, %d untracked cancelled, %d untracked left alone,"
+        " %d assets held",
         len(swept.snapshot.open_orders),
         len(swept.mended),
         cancelled,
         left,
+        len(swept.book.faults),
     )
     return DONE

@@ -1,0 +1,175 @@
+"""Rows that an operator edited into nonsense: each program names and holds them, and goes on with the other assets."""
+
+import re
+from dataclasses import dataclass
+
+import pytest
+
+from dcabot.simulator import Simulator
+from tests.commands.conftest import Start
+from tests.commands.seat import Seat
+from tests.programs import Books, Daemon, until
+
+BTC = "(SELECT id FROM dca_assets WHERE asset_symbol = 'BTC/USD')"
+NEVER = "00000000-dead-beef-0000-000000000000"
+
+
+@dataclass(frozen=True)
+class Nonsense:
+    """One edit, what is said of it, and how the operator takes it back."""
+
+    edit: str
+    words: str
+    mend: str
+
+
+CYCLE = "dca_cycles: cycle 1 of BTC/USD"
+NONSENSE = {
+    "an unknown status": Nonsense(
+        "UPDATE dca_cycles SET status = 'bying' WHERE id = 1",
+        f"BTC/USD is held: {CYCLE}: unknown status 'bying'",
+        "UPDATE dca_cycles SET status = 'watching' WHERE id = 1",
+    ),
+    "two current cycles": Nonsense(
+        f"INSERT INTO dca_cycles (id, asset_id, status) VALUES (99, {BTC}, 'watching')",
+        r"BTC/USD is held: dca_cycles: BTC/USD has 2 current cycles \(ids 1, 99\); one may be",
+        "DELETE FROM dca_cycles WHERE id = 99",
+    ),
+    "a negative quantity": Nonsense(
+        "UPDATE dca_cycles SET quantity = '-1' WHERE id = 1",
+        f"BTC/USD is held: {CYCLE}: a negative quantity, price or count",
+        "UPDATE dca_cycles SET quantity = '0' WHERE id = 1",
+    ),
+    "an order of an unknown status": Nonsense(
+        "UPDATE dca_orders SET status = 'lost' WHERE cycle_id = 1",
+        "BTC/USD is held: dca_orders: dcabot-1-.*-base-1: 'lost' is not a valid OrderStatus",
+        "UPDATE dca_orders SET status = 'filled' WHERE cycle_id = 1",
+    ),
+    "an order of nothing": Nonsense(
+        "UPDATE dca_orders SET quantity = '-0.1' WHERE cycle_id = 1",
+        "BTC/USD is held: dca_orders: dcabot-1-.*-base-1: a quantity is not positive",
+        "UPDATE dca_orders SET quantity = '0.000333277' WHERE cycle_id = 1",
+    ),
+    "a deleted asset": Nonsense(
+        "UPDATE dca_cycles SET asset_id = 98 WHERE id = 1",
+        "asset 98 is held: dca_cycles: cycle 1 belongs to asset 98, which has no row; nobody sells what it holds",
+        "UPDATE dca_cycles SET asset_id = 1 WHERE id = 1",
+    ),
+}
+
+
+@pytest.fixture
+def busy_seat(seat: Seat, small_books: Books) -> Seat:
+    """BTC/USD and ETH/USD hold what they bought."""
+    for symbol, bid, ask in (("BTC/USD", "60000", "60010"), ("ETH/USD", "2000", "2001")):
+        small_books.add_asset(symbol)
+        seat.trade(bid, ask, symbol)
+    return seat
+
+
+def rows_of_btc(books: Books) -> list[list[tuple[object, ...]]]:
+    return [
+        books.execute("SELECT * FROM dca_cycles WHERE id IN (1, 99)"),
+        books.execute("SELECT * FROM dca_orders WHERE cycle_id = 1"),
+        books.execute("SELECT * FROM dca_assets WHERE asset_symbol = 'BTC/USD'"),
+    ]
+
+
+@pytest.mark.parametrize("what", NONSENSE)
+def test_each_caretaker_names_and_holds_it_and_does_its_work_on_the_other_assets(
+    busy_seat: Seat, small_books: Books, what: str
+) -> None:
+    nonsense, seat = NONSENSE[what], busy_seat
+    if what == "a deleted asset":
+        small_books.execute("UPDATE dca_assets SET is_enabled = 0 WHERE asset_symbol = 'BTC/USD'")
+    small_books.execute(nonsense.edit)
+    before = rows_of_btc(small_books)
+    seat.alpaca.foreign_order(
+        symbol="ETH/USD", qty="0.01", side="buy", type="limit", limit_price="1500", time_in_force="gtc",
+        client_order_id="dcabot-x",
+    )  # fmt: skip
+    small_books.add_asset("SOL/USD")
+    small_books.execute("UPDATE dca_cycles SET safety_orders = 3 WHERE asset_id = 2")
+    for words, work in (
+        (("consistency-checker", "--dry-run"), "2 differ, nothing was changed"),
+        (("order-manager",), "1 untracked cancelled"),
+        (("cooldown-manager",), "1 cycles opened"),
+        (("consistency-checker",), "1 mended"),
+    ):
+        said = seat.run(*words)
+        assert said.code == 0, said.err
+        assert re.search(nonsense.words, said.err), said.err
+        assert (work in said.err, "Traceback" in said.err) == (True, False), said.err
+        assert rows_of_btc(small_books) == before, words
+    assert small_books.cycles("ETH/USD")[0][2] == 0
+    assert [one["client_order_id"] for one in seat.alpaca.orders(status="open")] == []
+    assert len([one for one in seat.alpaca.orders() if one["symbol"] == "BTC/USD"]) == 1
+
+
+@pytest.mark.slow
+def test_the_daemon_names_and_holds_each_and_goes_on_once_it_is_mended(
+    small_books: Books, alpaca: Simulator, start: Start
+) -> None:
+    for symbol in ("BTC/USD", "ETH/USD"):
+        small_books.add_asset(symbol, max_safety_orders=50, safety_order_deviation="0.1")
+    with start(small_books) as daemon:
+        daemon.until(lambda: len(re.findall("held after a fee", daemon.log())) == 2, "both to hold what they bought")
+        ask = 2001
+        # Of a deleted asset test_daemon_life.py tells.
+        for number, nonsense in enumerate([one for name, one in NONSENSE.items() if name != "a deleted asset"], 1):
+            small_books.execute(nonsense.edit)
+            daemon.until_said(nonsense.words)
+            ask -= 20
+            alpaca.set_quote("BTC/USD", bid=str(60000 - 300 * number), ask=str(60010 - 300 * number))
+            alpaca.set_quote("ETH/USD", bid=str(ask - 1), ask=str(ask))
+            daemon.until(lambda n=number: small_books.cycles("ETH/USD")[0][2] == n, "the other asset's safety order")
+            assert len([one for one in alpaca.orders() if one["symbol"] == "BTC/USD"]) == 1, "held, and yet it bought"
+            alpaca.set_quote("BTC/USD", bid="60000", ask="60010")
+            small_books.execute(nonsense.mend)
+            daemon.until(lambda n=number: said_free(daemon) == n, "the hold to end")
+        alpaca.set_quote("BTC/USD", bid="59000", ask="59010")
+        daemon.until(lambda: small_books.cycles()[0][2] == 1, "its own safety order at last")
+        assert "Traceback" not in daemon.log()
+
+
+def said_free(daemon: Daemon) -> int:
+    return len(re.findall("BTC/USD is no longer held", daemon.log()))
+
+
+@pytest.mark.xfail(reason="the columns law does not compare latest_order_id")
+def test_a_latest_order_that_never_existed_is_computed_again(busy_seat: Seat, small_books: Books) -> None:
+    small_books.execute("UPDATE dca_cycles SET latest_order_id = ? WHERE id = 1", NEVER)
+    assert "1 mended" in busy_seat.run("consistency-checker").err
+    (found,) = small_books.execute("SELECT latest_order_id FROM dca_cycles WHERE id = 1")
+    (true,) = small_books.execute("SELECT order_id FROM dca_orders WHERE cycle_id = 1")
+    assert found == true
+
+
+@pytest.mark.xfail(reason="merge keeps an order_id that Alpaca does not know, so the BUY cannot be cancelled")
+def test_an_order_whose_id_was_edited_is_known_by_our_own_id_and_cancelled(
+    seat: Seat, small_books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_books.add_asset()
+    seat.alpaca.faults.hold_fills()
+    seat.trade("60000", "60010", is_filled=False)
+    small_books.execute("UPDATE dca_orders SET order_id = ?", NEVER)
+    monkeypatch.setenv("DCABOT_STALE_ORDER_SECONDS", "1")
+    until(lambda: "1 mended" in seat.run("order-manager").err, "the BUY to be stale")
+    seat.run("order-manager")
+    until(lambda: not seat.alpaca.orders(status="open"), "the cancel", 3)
+    assert "0 open orders" in seat.run("order-manager").err
+    assert small_books.orders()[0][2] == "canceled"
+    assert small_books.execute("SELECT order_id FROM dca_orders")[0][0] == seat.alpaca.orders()[0]["id"]
+
+
+def test_an_order_that_never_existed_is_void_and_its_cycle_goes_on(busy_seat: Seat, small_books: Books) -> None:
+    small_books.execute(
+        "INSERT INTO dca_orders (cycle_id, client_order_id, purpose, side, quantity, limit_price, status, order_id,"
+        " filled_quantity, created_at, updated_at) SELECT 1, 'dcabot-never', 'safety', 'buy', '0.001', '50000',"
+        " 'accepted', ?, '0', '2026-01-01 00:00:00', '2026-01-01 00:00:00'",
+        NEVER,
+    )
+    small_books.execute("UPDATE dca_cycles SET status = 'buying' WHERE id = 1")
+    assert busy_seat.run("consistency-checker").code == 0
+    assert [row[2] for row in small_books.orders()] == ["filled", "filled", "void"]
+    assert small_books.status() == "watching"
