@@ -202,6 +202,7 @@ def check_argument(name: str, value: Any) -> None:
         "stream": value in (TRADING, DATA) if isinstance(value, str) else False,
         "seconds": is_span or value is None,
         "delay_seconds": is_span,
+        "after": is_span,
         "is_on": isinstance(value, bool),
         "duplicates": isinstance(value, bool),
         "reorders": isinstance(value, bool),

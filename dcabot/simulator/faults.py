@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from dcabot.core.money import parse
 from dcabot.core.venue import VenueOrder
+from dcabot.simulator.clock import STEP_MAX
 from dcabot.simulator.wire import DATA_ERRORS
 
 TRADING, DATA = "trading", "data"
@@ -119,6 +120,7 @@ class Doors(Protocol):
     def send_error(self, code: int) -> None: ...
     def rematch_all(self) -> None: ...
     def delay_fees(self, seconds: float | None) -> None: ...
+    def later(self, seconds: float, action: Callable[[], None]) -> None: ...
 
 
 class Faults:
@@ -138,6 +140,7 @@ class Faults:
         self.rejections = 0
         self.hidden_positions: dict[str, int] = {}
         self.in_maintenance = False
+        self._window = object()  # the last call of maintenance()
         self.dead_slot_seconds: float | None = None  # None: as the settings say
 
     def attach(self, doors: Doors, run: Callable[[Callable[[], object]], object]) -> None:
@@ -203,12 +206,34 @@ class Faults:
         """Every trading request is one too many."""
         return self.respond(429, {"code": 42910000, "message": "rate limit exceeded"}, path="^/v2/", times=times)
 
-    def maintenance(self, is_on: bool = True) -> None:
-        """A window as on a second Saturday: 503 with a page of HTML, streams cut and refused."""
-        self.in_maintenance = is_on
-        if is_on:
-            self.cut(TRADING)
-            self.cut(DATA)
+    def maintenance(self, is_on: bool = True, after: float = 0, seconds: float | None = None) -> None:
+        """A window as on a second Saturday: 503 with a page of HTML, streams cut and refused.
+
+        It opens `after` so many seconds of venue time and lasts `seconds` of them, or until it is switched off.
+        The last call counts.
+        """
+        if not (0 <= after <= STEP_MAX and 0 <= (seconds or 0) <= STEP_MAX):
+            raise ValueError("a window begins within 366 days and lasts no longer")
+        self._window = window = object()
+        if not is_on:
+            self.in_maintenance = False
+        elif after:
+            self._do(lambda doors: doors.later(after, lambda: self._open(window, seconds)))
+        else:
+            self._open(window, seconds)
+
+    def _open(self, window: object, seconds: float | None) -> None:
+        if window is not self._window:
+            return
+        self.in_maintenance = True
+        self.cut(TRADING)
+        self.cut(DATA)
+        if seconds is not None:
+            self._do(lambda doors: doors.later(seconds, lambda: self._close(window)))
+
+    def _close(self, window: object) -> None:
+        if window is self._window:
+            self.in_maintenance = False
 
     def refuse_connections(self, is_on: bool = True, seconds: float | None = None) -> None:
         """Nobody listens on the port and open connections break: for so long, or until Python switches it off."""

@@ -14,7 +14,7 @@ from aiohttp import web
 from dcabot.core.money import parse
 from dcabot.core.venue import Refusal
 from dcabot.simulator.bars import Tape
-from dcabot.simulator.clock import Clock
+from dcabot.simulator.clock import SECOND, Clock
 from dcabot.simulator.control import Control
 from dcabot.simulator.exchange import Exchange
 from dcabot.simulator.faults import DATA, TRADING, Faults, check_close
@@ -101,6 +101,9 @@ class Server:
     def delay_fees(self, seconds: float | None) -> None:
         policy = self.exchange.settings.policy
         self.exchange.venue.account.fee_delay = policy.fee_delay if seconds is None else timedelta(seconds=seconds)
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        self.clock.call_at(self.clock.now_ns() + int(seconds * SECOND), action)
 
     def rematch_all(self) -> None:
         self.exchange.rematch_all()

@@ -88,6 +88,40 @@ def test_maintenance_answers_with_html_and_refuses_streams() -> None:
         listening(alpaca, 2)
 
 
+def test_a_maintenance_window_is_planned_in_venue_time() -> None:
+    with alpaca_with(speed=0) as alpaca, updates(alpaca):
+
+        def status() -> int:
+            return requests.get(f"{alpaca.url}/v2/account", headers=keys(alpaca), timeout=5).status_code
+
+        def plan(**window: object) -> int:
+            return requests.post(f"{alpaca.url}/_sim/faults/maintenance", json=window, timeout=5).status_code
+
+        listening(alpaca)
+        alpaca.faults.maintenance(after=3600, seconds=9000)
+        alpaca.advance(3599)
+        assert (status(), said(alpaca, "trading", "cut")) == (200, [])
+        alpaca.advance(1)
+        assert status() == 503
+        until(lambda: said(alpaca, "trading", "refused"))
+        alpaca.advance(8999)
+        assert status() == 503
+        alpaca.advance(1)
+        assert status() == 200
+        listening(alpaca, 2)
+        assert plan(after=60, seconds=60) == 200
+        assert plan(after=600, seconds=60) == 200  # the last plan counts
+        alpaca.advance(60)
+        assert status() == 200
+        alpaca.advance(540)
+        assert status() == 503
+        alpaca.faults.clear()
+        assert status() == 200
+        assert plan(after=-1) == plan(seconds=1e12) == plan(after="soon") == 400
+        with pytest.raises(ValueError, match="within 366 days"):
+            alpaca.faults.maintenance(after=1e12)
+
+
 def test_refused_connections_come_back_on_the_same_port() -> None:
     with alpaca_with() as alpaca:
         alpaca.faults.refuse_connections()
