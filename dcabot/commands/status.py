@@ -96,7 +96,21 @@ def read(window: Window, store: Store, now: datetime) -> Report:
     market = window.look([entry.asset.symbol for entry in book.entries], with_positions=True)
     lines = tuple(_lines(book, market, now))
     troubles = [*_daemon_troubles(beat, now), *(f"{line.symbol}: {line.trouble}" for line in lines if line.trouble)]
-    return Report(now, beat, lines, tuple(troubles), (market.note,) if market.note else ())
+    notes = [market.note] if market.note else list(_unowned(book, market))
+    return Report(now, beat, lines, tuple(troubles), tuple(notes))
+
+
+def _unowned(book: Book, market: Market) -> Iterable[str]:
+    """Coins worth a dollar or more, as far as prices are known, that Alpaca shows and no cycle owns."""
+    owners = {
+        entry.asset.symbol
+        for entry in book.entries
+        if entry.cycle.status not in OVER and fold(entry.cycle.orders).notional >= DUST_NOTIONAL
+    }
+    for symbol, quantity in (market.positions or {}).items():
+        quote = market.quotes.get(symbol)
+        if symbol not in owners and (quote is None or quantity * quote.bid >= DUST_NOTIONAL):
+            yield f"Alpaca shows {coins(quantity)} {symbol} that no cycle owns."
 
 
 def _daemon_troubles(beat: Beat | None, now: datetime) -> list[str]:
