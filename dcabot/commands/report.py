@@ -15,12 +15,11 @@ from dcabot.adapters.config import DATABASE, EXCHANGE, Config, load
 from dcabot.commands import DONE, FAILED, parser, utc_now
 from dcabot.commands.console import CENT, coins, console, print_table, span, usd
 from dcabot.commands.wiring import open_books
-from dcabot.core.fees import TIERS
-from dcabot.core.model import CycleStatus
+from dcabot.core.fees import FEE_WINDOW, TIERS
+from dcabot.core.model import CycleStatus, Side
 from dcabot.core.money import HUNDRED, ZERO, text
 from dcabot.core.reconcile import Entry
-from dcabot.core.report import PERIODS, CycleReport, Fees, Total, report, total, totals
-from dcabot.core.snapshot import Fill
+from dcabot.core.report import PERIODS, CycleReport, Fees, Total, from_ledger, report, total, totals
 
 # The columns of --csv and the names of --json.
 ROW = (*(one.name for one in fields(CycleReport)), "profit", "profit_percent", "seconds")
@@ -62,14 +61,24 @@ def _ledger(config: Config, finished: Sequence[Entry]) -> Fees:
 
     broker = Broker(config, utc_now)
     began = min((entry.cycle.opened_at for entry in finished), default=utc_now())
-    fills: dict[str, list[Fill]] = {}
-    tiers = {tier.number: tier for tier in TIERS}
     try:
-        for fill in broker.fills(began - timedelta(seconds=1)).rows:
-            fills.setdefault(fill.order_id, []).append(fill)
-        return Fees(tiers.get(broker.account().crypto_tier, TIERS[0]).taker, fills)
+        rows = broker.fills(began - FEE_WINDOW - timedelta(days=1)).rows
+        number = broker.account().crypto_tier
     finally:
         broker.close()
+    now = next((tier for tier in TIERS if tier.number == number), TIERS[0])
+    fees, oddity = from_ledger(rows, now, utc_now().date())
+    if oddity:
+        _note(oddity)
+    sales = (order for entry in finished for order in entry.cycle.orders if order.side is Side.SELL)
+    unknown = sum(bool(order.filled_quantity) and not fees.knows(order) for order in sales)
+    if unknown:
+        _note(f"{unknown} sales are not whole in Alpaca's ledger; their fee is an estimate")
+    return fees
+
+
+def _note(words: str) -> None:
+    print(f"dcabot report: {words}", file=sys.stderr)
 
 
 def _print_cycles(reports: list[CycleReport], args: Any) -> None:

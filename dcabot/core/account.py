@@ -5,12 +5,10 @@ from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 
-from dcabot.core.fees import Tier, cash_fee, coin_fee, tier_of
+from dcabot.core.fees import Tier, cash_fee, coin_fee, tier_of, tier_on
 from dcabot.core.model import Quote, Side
 from dcabot.core.money import EXACT, ZERO, step_down
 from dcabot.core.venue import USD, Activity, Execution, FeeRow, Policy, Position, VenueOrder, coins_of
-
-FEE_WINDOW = timedelta(days=30)
 
 
 def midnight_after(now: datetime) -> datetime:
@@ -71,8 +69,7 @@ class Account:
         """The fee tier by the volume of the 30 days before today."""
         today = now.date()
         if self._tier_day != today:
-            volume = sum((v for day, v in self._volumes.items() if today - FEE_WINDOW <= day < today), ZERO)
-            self._tier, self._tier_day = tier_of(volume, self._policy.tiers), today
+            self._tier, self._tier_day = tier_on(today, self._volumes, self._policy.tiers), today
         return self._tier
 
     def execute(self, order: VenueOrder, quantity: Decimal, price: Decimal, now: datetime) -> Execution:

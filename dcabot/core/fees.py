@@ -4,11 +4,14 @@ The fee is taken from what is credited: coins on a buy, at the instant of the fi
 later row in the ledger. A resting limit order pays the maker rate, everything else the taker rate.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, timedelta
 from decimal import Decimal
 
 from dcabot.core.money import EXACT, ZERO, step_up
 
+FEE_WINDOW = timedelta(days=30)
 COIN_STEP = Decimal("0.000000001")
 CENT = Decimal("0.01")
 
@@ -43,6 +46,11 @@ NO_FEES = (Tier(1, ZERO, ZERO, ZERO),)
 def tier_of(volume: Decimal, tiers: tuple[Tier, ...] = TIERS) -> Tier:
     """The tier that a 30-day volume in USD has reached."""
     return max((tier for tier in tiers if tier.volume <= volume), key=lambda tier: tier.volume)
+
+
+def tier_on(day: date, volumes: Mapping[date, Decimal], tiers: tuple[Tier, ...] = TIERS) -> Tier:
+    """The tier of a UTC day, by the volumes in USD of the 30 days before it."""
+    return tier_of(sum((v for one, v in volumes.items() if day - FEE_WINDOW <= one < day), ZERO), tiers)
 
 
 def coin_fee(quantity: Decimal, rate: Decimal) -> Decimal:

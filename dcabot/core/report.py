@@ -5,14 +5,15 @@ profit nor loss.
 
 Alpaca charges the fee of a sale in dollars, for each execution, rounded up to the cent, and tells no order about it.
 Where the executions are known the fee is exact; else it is taken of the whole order, which can be a cent or two less.
+The rate of a day follows from what the account traded in the 30 days before it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 
-from dcabot.core.fees import TIERS, cash_fee
+from dcabot.core.fees import TIERS, Tier, cash_fee, tier_on
 from dcabot.core.ledger import DUST_NOTIONAL, fee_of, fold
 from dcabot.core.model import Cycle, CycleStatus, Order, Purpose, Side
 from dcabot.core.money import EXACT, ZERO
@@ -21,17 +22,29 @@ from dcabot.core.snapshot import Fill
 
 @dataclass(frozen=True, slots=True)
 class Fees:
-    """How sales are charged: the taker rate, and the executions by the exchange's order id as far as they are known."""
+    """How sales are charged: the taker rate, and the executions by the exchange's order id as far as they are known.
+
+    `rates` are those of single UTC days, where they differ from `rate`.
+    """
 
     rate: Decimal = TIERS[0].taker
     fills: Mapping[str, Sequence[Fill]] | None = None
+    rates: Mapping[date, Decimal] | None = None
 
     def of_sale(self, order: Order) -> Decimal:
         """USD charged for a sell order."""
         fills = self._known(order)
         if fills:
-            return sum((cash_fee(EXACT.multiply(fill.quantity, fill.price), self.rate) for fill in fills), ZERO)
-        return cash_fee(notional(order), self.rate)
+            return sum(
+                (cash_fee(EXACT.multiply(fill.quantity, fill.price), self._rate_at(fill.at)) for fill in fills), ZERO
+            )
+        return cash_fee(notional(order), self._rate_at(order.closed_at or order.created_at))
+
+    def knows(self, order: Order) -> bool:
+        return bool(self._known(order))
+
+    def _rate_at(self, at: datetime) -> Decimal:
+        return (self.rates or {}).get(at.astimezone(timezone.utc).date(), self.rate)
 
     def notional(self, order: Order) -> Decimal:
         """USD that an order's fills came to: of the single fills where they are known, else of the average price."""
@@ -42,6 +55,25 @@ class Fees:
         """All fills of this order; none when not all of them are known."""
         fills = (self.fills or {}).get(order.order_id or "", ())
         return fills if sum((fill.quantity for fill in fills), ZERO) == order.filled_quantity else ()
+
+
+def from_ledger(rows: Iterable[Fill], now: Tier, today: date) -> tuple[Fees, str]:
+    """The executions by order, and each day's rate: `today`'s by the tier of `now`, earlier ones by what was traded.
+
+    With a sentence when that tier does not follow from the executions; empty when it does.
+    """
+    fills: dict[str, list[Fill]] = {}
+    volumes: dict[date, Decimal] = {}
+    for fill in rows:
+        fills.setdefault(fill.order_id, []).append(fill)
+        day = fill.at.astimezone(timezone.utc).date()
+        volumes[day] = volumes.get(day, ZERO) + EXACT.multiply(fill.quantity, fill.price)
+    rates = {day: tier_on(day, volumes).taker for day in volumes if day < today}
+    expected = tier_on(today, volumes)
+    if not rates or expected.taker == now.taker:
+        return Fees(now.taker, fills, rates), ""
+    odd = f"Alpaca has the account in fee tier {now.number}, its executions say {expected.number}"
+    return Fees(now.taker, fills, rates), f"{odd}: fees of earlier days are an estimate"
 
 
 @dataclass(frozen=True, slots=True)

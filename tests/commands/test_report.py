@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,18 +85,78 @@ def test_the_figures_are_those_of_the_exchanges_ledger_to_the_cent(seat: Seat, s
     cash = Decimal(seat.alpaca.account()["cash"])
     round_trip(seat, ("60000.13", "60010.37"), ("59000.71", "59010.93"), ("60500.55", "60510.11"))
     assert not seat.alpaca.positions()
-    until(lambda: "CFEE" in {one["activity_type"] for one in seat.alpaca.activities()}, "the fees")
-    ((row,), ledger) = seat.run("report", "--json", "--ledger").json, seat.alpaca.activities()
-    fills = [one for one in ledger if one["activity_type"] == "FILL"]
+    row = as_the_ledger_says(seat)
+    fills = [one for one in seat.alpaca.activities() if one["activity_type"] == "FILL"]
     assert len(fills) >= 3 * (len(slices) or 1)
+    gained = Decimal(seat.alpaca.account()["cash"]) - cash
+    assert Decimal(row["profit"]).quantize(CENT, ROUND_HALF_EVEN) == gained.quantize(CENT, ROUND_HALF_EVEN)
+
+
+def as_the_ledger_says(seat: Seat, but_for: int = 0) -> dict[str, Any]:
+    """The one cycle of `report --ledger`, once its figures are found to be those of the exchange's activities.
+
+    `but_for` so many orders of others, which are in the ledger as well.
+    """
+    others = [one["id"] for one in seat.alpaca.orders() if not one["client_order_id"].startswith("dcabot")]
+    assert len(others) == but_for
+    until(lambda: len(rows_of(seat, "CFEE")) == len(rows_of(seat, "FILL")), "the fees")
+    said = seat.run("report", "--json", "--ledger")
+    assert said.err == ""
+    (row,) = said.json
+    fills = [one for one in rows_of(seat, "FILL") if one["order_id"] not in others]
     for name, side in (("spent", "buy"), ("sold", "sell")):
         theirs = sum((Decimal(one["qty"]) * Decimal(one["price"]) for one in fills if one["side"] == side), ZERO)
         assert Decimal(row[name]) == theirs
-    fees = [one for one in ledger if one["activity_type"] == "CFEE" and not one.get("qty", "").startswith("-")]
-    dollars = sum((-Decimal(one["net_amount"]) for one in fees), ZERO)
-    assert Decimal(row["sale_fees"]) == dollars
-    gained = Decimal(seat.alpaca.account()["cash"]) - cash
-    assert Decimal(row["profit"]).quantize(CENT, ROUND_HALF_EVEN) == gained.quantize(CENT, ROUND_HALF_EVEN)
+    # A fee row names no order; those of others were charged before ours.
+    fees = [-Decimal(one["net_amount"]) for one in rows_of(seat, "CFEE") if not one.get("qty", "").startswith("-")]
+    sales = sum(one["side"] == "sell" for one in fills)
+    assert Decimal(row["sale_fees"]) == sum(fees[-sales:], ZERO)
+    return row
+
+
+def rows_of(seat: Seat, kind: str) -> list[dict[str, Any]]:
+    return [one for one in seat.alpaca.activities() if one["activity_type"] == kind]
+
+
+def test_a_position_sold_in_parts_beside_somebodys_orders_agrees_with_the_ledger(seat: Seat) -> None:
+    seat.alpaca.faults.delay_fees(0)
+    for side, quantity in (("buy", "1.7"), ("sell", "1.3")):
+        seat.alpaca.foreign_order(symbol="ETH/USD", qty=quantity, side=side, type="market", time_in_force="gtc")
+        until(lambda: all(one["status"] == "filled" for one in seat.alpaca.orders()), "somebody's order")
+    seat.books.add_asset(cooldown_period=0, base_order_amount="63.33")
+    seat.trade("60000.13", "60010.37")
+    seat.alpaca.faults.partial_fills(["0.0003"], rest_waits=True)
+    seat.trade("60700.77", "60710.11", is_filled=False)
+    (sale,) = until(lambda: [one for one in seat.alpaca.orders() if one["status"] == "partially_filled"], "a part sold")
+    seat.alpaca.foreign_cancel(sale["id"])
+    until(lambda: not seat._is_moving(), "the news of it")
+    seat.trade("60800.33", "60810.11")
+    assert [one["symbol"] for one in seat.alpaca.positions()] == ["ETHUSD"]
+    row = as_the_ledger_says(seat, but_for=2)
+    assert row["orders"] == 3
+
+
+@pytest.mark.parametrize("days", [0, 1])
+def test_sales_made_under_an_earlier_fee_tier_are_charged_at_its_rate(
+    seat: Seat, days: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So much is traded on the day of the sale that the next day has a cheaper tier."""
+    seat.alpaca.faults.delay_fees(0)
+    if days:
+        seat.alpaca.advance(-86400 * days)
+    seat.books.add_asset(cooldown_period=0, base_order_amount="5000")
+    round_trip(seat, ("60000", "60010"), ("61000", "61010"))
+    paid = as_the_ledger_says(seat)["sale_fees"]
+    assert Decimal(paid) > 12
+    seat.alpaca.transfer("USD", 200_000)
+    seat.alpaca.foreign_order(symbol="ETH/USD", qty="55", side="buy", type="market", time_in_force="gtc")
+    until(lambda: all(one["status"] == "filled" for one in seat.alpaca.orders()), "somebody's order")
+    if days:
+        seat.alpaca.advance(86400 * days)
+    assert seat.alpaca.account()["crypto_tier"] == 1 + days
+    said = seat.run("report", "--json", "--ledger")
+    assert said.json[0]["sale_fees"] == paid
+    assert said.err == ""
 
 
 def test_without_the_ledger_the_estimate_is_within_the_rounding_of_each_fill(seat: Seat) -> None:

@@ -1,9 +1,11 @@
 """What finished cycles brought."""
 
+from datetime import date, timedelta
 from decimal import Decimal as D
 
+from dcabot.core.fees import TIERS, tier_on
 from dcabot.core.model import CycleStatus, Purpose
-from dcabot.core.report import Fees, profit, report
+from dcabot.core.report import Fees, from_ledger, profit, report
 from dcabot.core.snapshot import Fill
 from tests.builders import make_cycle, make_order, make_time
 
@@ -25,6 +27,27 @@ def test_single_fills_count_where_all_of_them_are_known() -> None:
     bought = make_order(filled="3", price="10", fee_quantity="0")
     assert profit([bought, sold], Fees(fills={"a": fills})) == 31 - 30 - D("0.03") * 3
     assert profit([bought, sold], Fees(fills={"a": fills[:2]})) == D("30.9999999999") - 30 - D("0.08")
+
+
+def test_each_days_sales_are_charged_at_that_days_rate() -> None:
+    volumes = {date(2026, 1, 1): D(100_000), date(2026, 1, 20): D(400_000)}
+    days = [date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 21), date(2026, 1, 31), date(2026, 2, 1)]
+    assert [tier_on(day, volumes).number for day in days] == [1, 2, 3, 3, 2]
+    sold = make_order(Purpose.TAKE_PROFIT, filled="2", price="1000", order_id="a")
+    fills = [Fill("a", D(1), D(1000), at) for at in (make_time(), make_time(86_400))]
+    rates = {make_time().date(): D("0.001")}
+    assert Fees(fills={"a": fills}, rates=rates).of_sale(sold) == D("1") + D("2.5")
+    assert Fees(rates={sold.created_at.date(): D("0.001")}).of_sale(sold) == D("2")
+
+
+def test_a_tier_that_the_executions_do_not_explain_is_said() -> None:
+    day = make_time().date()
+    fills = [Fill("a", D(1), D(5000), make_time()), Fill("b", D(1), D(5000), make_time(86_400))]
+    fees, odd = from_ledger(fills, TIERS[2], day + timedelta(days=1))
+    assert odd == "Alpaca has the account in fee tier 3, its executions say 1: fees of earlier days are an estimate"
+    assert (fees.rate, fees.rates) == (TIERS[2].taker, {day: TIERS[0].taker})
+    assert from_ledger(fills, TIERS[0], day + timedelta(days=1))[1] == ""
+    assert from_ledger(fills[:1], TIERS[2], day)[1] == ""  # of today Alpaca's word is the last
 
 
 def test_what_was_not_sold_counts_at_its_cost() -> None:
