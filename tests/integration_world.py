@@ -188,7 +188,7 @@ class World:
 
     def clear_books(self) -> None:
         with self.store.database.transaction():
-            for model in (schema.Order, schema.Cycle, schema.Asset, schema.Daemon):
+            for model in (schema.Order, schema.Cycle, schema.Asset, schema.Daemon, schema.Note):
                 model.delete().execute()
 
     # The exchange.
