@@ -96,7 +96,7 @@ class Database:
                 yield
                 if thread.broken is not None:
                     raise thread.broken
-                session.commit()
+                self._engine.commit(session)
         except Exception:
             self._roll_back(session)
             raise
@@ -169,7 +169,7 @@ class Database:
 
     def _roll_back(self, session: Session) -> None:
         try:
-            session.rollback()
+            self._engine.roll_back(session)
         except DRIVER_ERRORS:
             self.close()
 

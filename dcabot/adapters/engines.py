@@ -6,7 +6,8 @@ import os
 import pwd
 import socket
 import sqlite3
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -34,6 +35,7 @@ CONVERSIONS = {key: to for key, to in conversions.items() if key not in (FIELD_T
 sqlite3.register_adapter(Decimal, text)
 
 Session = Any  # a PyMySQL or a SQLite connection
+Statement = tuple[str, Sequence[object]]
 
 
 class DatabaseError(Exception):
@@ -82,6 +84,13 @@ class Limits:
         return max(1, int(self.read * 2 / 3))
 
 
+class _Unsent(threading.local):
+    """The writes of this thread's transaction that wait for its next message."""
+
+    def __init__(self) -> None:
+        self.writes: list[Statement] = []
+
+
 class MySQL(peewee.MySQLDatabase):
     """MariaDB and MySQL through PyMySQL."""
 
@@ -91,6 +100,7 @@ class MySQL(peewee.MySQLDatabase):
         super().__init__(settings.name, autoconnect=False)
         self.settings, self.limits = settings, limits
         self.daemon_lock = ServerLock(self)
+        self._unsent = _Unsent()
 
     def open_session(self, read_timeout: float) -> Session:
         """A logged-in connection: UTC, strict, autocommit off."""
@@ -107,8 +117,9 @@ class MySQL(peewee.MySQLDatabase):
             charset="utf8mb4",
             autocommit=None,
             conv=CONVERSIONS,
-            # An UPDATE counts the rows it met, as SQLite does, not those it changed.
-            client_flag=CLIENT.FOUND_ROWS,
+            # An UPDATE counts the rows it met, as SQLite does, not those it changed. Several statements in a message:
+            # each message is a wait for another process, and an order waits for all of them.
+            client_flag=CLIENT.FOUND_ROWS | CLIENT.MULTI_STATEMENTS,
             connect_timeout=self.limits.connect,
             # While it logs in: a server that hangs then is as good as none.
             read_timeout=self.limits.connect,
@@ -157,7 +168,48 @@ class MySQL(peewee.MySQLDatabase):
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         with self.guard():
+            self._send(self._waiting())
             return super().execute_sql(sql, params)
+
+    def first_rows(self, *questions: Statement) -> list[Any]:
+        """Of each question's answer the first row, or None; they are asked one after the other in one message."""
+        with self.guard():
+            return [cursor.fetchone() for cursor in self._answers([*self._waiting(), *questions])][-len(questions) :]
+
+    def write(self, sql: str, params: Sequence[object]) -> None:
+        """A statement whose answer nobody needs: it goes out with the COMMIT, or before the next question."""
+        self._unsent.writes.append((sql, params))
+
+    def commit(self, session: Session) -> None:
+        """In one message with the writes that wait. The server stops at the first that fails, before the COMMIT."""
+        writes = self._waiting()
+        if writes:
+            self._send([*writes, ("COMMIT", ())])
+        else:
+            session.commit()
+
+    def roll_back(self, session: Session) -> None:
+        self._unsent.writes = []
+        session.rollback()
+
+    def _waiting(self) -> list[Statement]:
+        writes, self._unsent.writes = self._unsent.writes, []
+        return writes
+
+    def _send(self, statements: list[Statement]) -> None:
+        for _ in self._answers(statements):
+            pass
+
+    def _answers(self, statements: list[Statement]) -> Iterator[Any]:
+        """A cursor at the answer to each statement in turn."""
+        if not statements:
+            return
+        message = "; ".join(sql for sql, _ in statements)
+        cursor = super().execute_sql(message, [value for _, params in statements for value in params])
+        yield cursor
+        with peewee.__exception_wrapper__:
+            while cursor.nextset():
+                yield cursor
 
     def _connect(self) -> Session:
         return self.open_session(self.limits.read)
@@ -223,6 +275,20 @@ class SQLite(peewee.SqliteDatabase):
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         with self.guard():
             return super().execute_sql(sql, params)
+
+    def first_rows(self, *questions: Statement) -> list[Any]:
+        """Of each question's answer the first row, or None."""
+        return [self.execute_sql(*question).fetchone() for question in questions]
+
+    def write(self, sql: str, params: Sequence[object]) -> None:
+        """A statement whose answer nobody needs."""
+        self.execute_sql(sql, params)
+
+    def commit(self, session: Session) -> None:
+        session.commit()
+
+    def roll_back(self, session: Session) -> None:
+        session.rollback()
 
     def _connect(self) -> Session:
         return self.open_session(self.limits.read)

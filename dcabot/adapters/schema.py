@@ -92,6 +92,9 @@ def default(literal: str) -> dict[str, Any]:
     return {"constraints": [SQL(f"DEFAULT {literal}")]}
 
 
+Seen = tuple[Any, ...]  # of a cycle as the database gives it: equal means that nobody wrote in between
+
+
 class Table(peewee.Model):
     """A table, and three plain statements for what lies between a quote and its order.
 
@@ -114,6 +117,11 @@ class Table(peewee.Model):
         return SimpleNamespace(**{name: field.python_value(v) for (name, field), v in zip(fields, row, strict=True)})
 
     @classmethod
+    def as_stored(cls, row: Any) -> tuple[object, ...]:
+        """A row's values as the database gives them."""
+        return tuple(field.db_value(getattr(row, name)) for name, field in cls._meta.columns.items())
+
+    @classmethod
     def add(cls, **values: object) -> None:
         """One more row."""
         marks = ", ".join([current.param] * len(values))
@@ -130,7 +138,7 @@ class Table(peewee.Model):
     @classmethod
     def _write(cls, text: str, values: dict[str, object], *others: object) -> None:
         stored = [cls._meta.columns[name].db_value(value) for name, value in values.items()]
-        current.execute_sql(text, (*stored, *others))
+        current.write(text, (*stored, *others))
 
 
 class Asset(Table):
@@ -175,13 +183,24 @@ class Cycle(Table):
         indexes = ((("asset", "status"), False),)
 
     @classmethod
-    def with_asset(cls, cycle_id: int, lock: bool) -> tuple[SimpleNamespace, SimpleNamespace] | None:
-        """A cycle's row and its asset's; None without either. `lock` keeps both ours until the transaction ends."""
-        mine, others = list(cls._meta.columns), list(Asset._meta.columns)
-        names = ", ".join([f"c.{name}" for name in mine] + [f"a.{name}" for name in others])
-        text = f"SELECT {names} FROM dca_cycles c JOIN dca_assets a ON a.id = c.asset_id WHERE c.id = {current.param}"
-        row = current.execute_sql(text + (" FOR UPDATE" if lock and current.for_update else ""), (cycle_id,)).fetchone()
-        return None if row is None else (cls._record(row[: len(mine)]), Asset._record(row[len(mine) :]))
+    def seen(cls, cycle_id: int, lock: bool) -> Seen | None:
+        """A cycle's row, its asset's, and the version of its orders; None without either row.
+
+        `lock` keeps the two rows ours until the transaction ends.
+        """
+        names = ", ".join([f"c.{name}" for name in cls._meta.columns] + [f"a.{name}" for name in Asset._meta.columns])
+        mark, locked = current.param, " FOR UPDATE" if lock and current.for_update else ""
+        rows = f"SELECT {names} FROM dca_cycles c JOIN dca_assets a ON a.id = c.asset_id WHERE c.id = {mark}{locked}"
+        # In a statement of its own: it must look after the lock was granted, whoever held it before.
+        orders = f"SELECT COUNT(*), COALESCE(SUM(version), 0), MAX(updated_at) FROM dca_orders WHERE cycle_id = {mark}"
+        found, version = current.first_rows((rows, (cycle_id,)), (orders, (cycle_id,)))
+        return None if found is None else (*found, *version)
+
+    @classmethod
+    def read_seen(cls, seen: Seen) -> tuple[SimpleNamespace, SimpleNamespace]:
+        """The two rows in what `seen` gave."""
+        mine = len(cls._meta.columns)
+        return cls._record(seen[:mine]), Asset._record(seen[mine:-3])
 
 
 class Order(Table):
@@ -208,18 +227,6 @@ class Order(Table):
 
     class Meta:
         table_name = "dca_orders"
-
-    @classmethod
-    def version_of(cls, cycle_id: int) -> tuple[int, int, datetime | None] | None:
-        """How many orders a cycle has, how often and when they were written: other orders have another version.
-
-        None on SQLite, where an edit by hand leaves no trace.
-        """
-        if not current.for_update:
-            return None
-        text = "SELECT COUNT(*), COALESCE(SUM(version), 0), MAX(updated_at) FROM dca_orders WHERE cycle_id = %s"
-        count, writes, last = current.execute_sql(text, (cycle_id,)).fetchone()
-        return int(count), int(writes), cls.updated_at.python_value(last)
 
 
 class Daemon(Table):

@@ -92,7 +92,7 @@ class Store:
     def locked(self, cycle_id: int, known: Entry | None = None) -> Iterator[Entry | None]:
         """A transaction around one cycle's row: the entry as it stands now, None when the cycle is gone.
 
-        `known` is an entry read before, whose orders need not be read again if nobody has written them since.
+        `known` is an entry read before, which is still true if nobody has written it since.
         """
         try:
             with self.database.transaction():
@@ -115,7 +115,8 @@ class Store:
         for order in decision.cycle.orders:
             old = before.get(order.client_order_id)
             if old is None:
-                schema.Order.add(**_order_columns(order), cycle_id=entry.cycle.id, updated_at=now)
+                known = {name: value for name, value in _order_columns(order).items() if value is not None}
+                schema.Order.add(**known, cycle_id=entry.cycle.id, updated_at=now)
             elif old != order:
                 changed = _order_columns(order)
                 schema.Order.change("client_order_id", order.client_order_id, **changed, updated_at=now)
@@ -184,21 +185,18 @@ class Store:
     def _read(self, cycle_id: int, lock: bool = False, known: Entry | None = None) -> Entry | None:
         """The entry of one cycle; None without the cycle or its asset. Raises RowFault.
 
-        The orders of `known` are taken for read while their version is still theirs: reading them takes longest.
+        `known` is taken for read while the database shows what it was made from: reading takes longest.
         """
-        rows = schema.Cycle.with_asset(cycle_id, lock)
-        if rows is None:
+        seen = schema.Cycle.seen(cycle_id, lock)
+        if seen is None:
             return None
-        cycle, asset = rows
-        # A statement of its own: it must look after the lock was granted, whoever held it before.
-        version = schema.Order.version_of(cycle_id)
-        if known is not None and known.cycle.id == cycle_id and version is not None and known.version == version:
-            orders = list(known.cycle.orders)
-        else:
-            orders = [_order(order) for order in schema.Order.read("cycle_id", cycle_id)]
+        if known is not None and known.seen == seen and _shows_everything(known):
+            return known
+        cycle, asset = schema.Cycle.read_seen(seen)
+        orders = [_order(order) for order in schema.Order.read("cycle_id", cycle_id)]
         cooling = [asset.id] if _cools(cycle.status, orders) else []
         entry = _entry(asset_of(asset), cycle, orders, self._cooldown_starts(cooling).get(asset.id))
-        return replace(entry, version=version)
+        return replace(entry, seen=seen)
 
     def _orders_of(self, cycle_ids: list[int]) -> dict[int, list[Row]]:
         found: dict[int, list[Row]] = defaultdict(list)
@@ -256,7 +254,7 @@ def _book(assets: list[Row], cycles: list[Row], orders: dict[int, list[Row]], si
             mine = [
                 replace(
                     _entry(asset, cycle, [_order(order) for order in orders[cycle.id]], since.get(row.id)),
-                    version=_version(orders[cycle.id]),
+                    seen=_seen(cycle, row, orders[cycle.id]),
                 )
                 for cycle in cycles_of[row.id]
             ]
@@ -280,10 +278,17 @@ def _book(assets: list[Row], cycles: list[Row], orders: dict[int, list[Row]], si
     return Book(tuple(entries), tuple(idle), faults)
 
 
-def _version(orders: list[Row]) -> tuple[int, int, datetime | None]:
-    """What `schema.Order.version_of` says of these rows."""
-    writes = sum(order.version for order in orders)
-    return len(orders), writes, max((order.updated_at for order in orders), default=None)
+def _shows_everything(known: Entry) -> bool:
+    """False where something could have changed that `seen` would not show."""
+    # On SQLite an edit of an order by hand leaves no trace; how long a cooldown lasts is in another cycle's row.
+    return bool(schema.current.for_update) and known.cycle.cooldown_since is None
+
+
+def _seen(cycle: Row, asset: Row, orders: list[Row]) -> schema.Seen:
+    """What `schema.Cycle.seen` says of these rows."""
+    writes, last = sum(order.version for order in orders), max((order.updated_at for order in orders), default=None)
+    version = (len(orders), writes, schema.Order.updated_at.db_value(last))
+    return (*schema.Cycle.as_stored(cycle), *schema.Asset.as_stored(asset), *version)
 
 
 def asset_of(row: Row) -> Asset:

@@ -27,13 +27,13 @@ Repair = Callable[[Asset, Cycle], Decision | None]
 class Entry:
     """One cycle of the book with its asset, and the columns stored for it, which may be out of date.
 
-    `version` tells, of orders read from the database, whether they are still those: it changes with every write.
+    `seen` is what the database gave when it was read: something else there means that somebody wrote in between.
     """
 
     asset: Asset
     cycle: Cycle
     stored: Holding | None = None
-    version: tuple[int, int, datetime | None] | None = field(default=None, compare=False)
+    seen: tuple[object, ...] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

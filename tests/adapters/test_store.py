@@ -366,11 +366,11 @@ def test_settings_are_read_on_the_locked_row_even_when_the_orders_are_known(stor
         assert locked is not None and not locked.asset.enabled
 
 
-def test_the_book_and_a_single_entry_give_the_same_version(store: Store) -> None:
+def test_the_book_and_a_single_entry_show_the_same(store: Store) -> None:
     entry = opened(store)
     written = save(store, entry, Decision(entry.cycle.with_order(make_order(created_at=START)), "base"))
     if store.database.settings.engine == "mysql":
-        assert store.read_book().entries[0].version == written.version is not None
+        assert store.read_book().entries[0].seen == written.seen is not None
 
 
 def test_who_waited_for_the_lock_sees_what_its_holder_wrote(store: Store) -> None:
