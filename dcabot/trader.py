@@ -29,6 +29,15 @@ SAID_AGAIN_AFTER = timedelta(minutes=10)
 CONTACT_MAX_AGE = timedelta(seconds=20)  # without the stream and without REST this long, no new order
 
 
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """A quote to act upon: the entry it was judged by, and what was decided on it."""
+
+    entry: Entry
+    market: Market
+    decision: Decision
+
+
 @dataclass(slots=True)
 class Trader:
     """The book in memory and the reactions to quotes, reports, settings and time."""
@@ -73,7 +82,7 @@ class Trader:
             book = self.store.read_book()
         self._take(book)
 
-    def consider(self, quote: Quote) -> Market | None:
+    def consider(self, quote: Quote) -> Occasion | None:
         """What is to be acted upon at this quote; None nearly always. No IO."""
         now = self.clock()
         symbol = quote.symbol
@@ -99,19 +108,22 @@ class Trader:
         if not decision.submit and not decision.cancel:
             self.say(symbol, decision.reason)
             return None
-        return market if self._in_contact(now) else None
+        return Occasion(entry, market, decision) if self._in_contact(now) else None
 
-    def act(self, symbol: str, market: Market) -> Decision | None:
+    def act(self, symbol: str, occasion: Occasion) -> Decision | None:
         """Take the decision on the locked row and carry it out. Blocks for the exchange's answer."""
         entry = self.entries.get(symbol)
         if entry is None:
             return None
+        market = occasion.market
 
         def decide(asset: Asset, cycle: Cycle) -> Decision | None:
             # The lock may have kept us waiting until the price is no longer one to act on.
             now = self.clock()
             if stale(market.quote, now, self.quote_max_age):
                 return None
+            if cycle is occasion.entry.cycle and asset is occasion.entry.asset:
+                return occasion.decision  # the row under its lock is still the one it was taken on
             return on_quote(self._judged(asset), cycle, replace(market, now=now))
 
         try:

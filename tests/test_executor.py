@@ -240,13 +240,13 @@ def test_a_busy_database_is_asked_again_a_few_times(desk: Desk) -> None:
 
 def test_twenty_threads_at_one_cycle_buy_once(shared_desk: Desk) -> None:
     desk = shared_desk
-    market = desk.trader.consider(_quote(desk))
-    assert market is not None
+    occasion = desk.trader.consider(_quote(desk))
+    assert occasion is not None
     gate = threading.Barrier(20)
 
     def act() -> None:
         gate.wait()
-        desk.trader.act("BTC/USD", market)
+        desk.trader.act("BTC/USD", occasion)
         desk.database.close()
 
     threads = [threading.Thread(target=act) for _ in range(20)]

@@ -285,15 +285,15 @@ def test_an_order_of_a_caretakers_time_is_seen_on_the_row(trading: Desk) -> None
 
 
 def test_without_the_database_nothing_is_sent(trading: Desk, tmp_path: Path) -> None:
-    market = trading.trader.consider(quoted(trading))
-    assert market is not None
+    occasion = trading.trader.consider(quoted(trading))
+    assert occasion is not None
     trading.database.close_all()
     (tmp_path / "books.db").rename(tmp_path / "gone.db")
     with pytest.raises(Exception, match="unable to open"):
-        trading.trader.act("BTC/USD", market)
+        trading.trader.act("BTC/USD", occasion)
     assert trading.broker.sent("submit") == []
     (tmp_path / "gone.db").rename(tmp_path / "books.db")
-    assert trading.trader.act("BTC/USD", market) is not None
+    assert trading.trader.act("BTC/USD", occasion) is not None
 
 
 def test_an_answer_that_cannot_be_booked_is_made_good_by_the_sweep(trading: Desk, tmp_path: Path) -> None:

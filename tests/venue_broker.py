@@ -283,8 +283,8 @@ class Desk:
         """A price at the exchange, and what the daemon does at it: the decision that was carried out, or None."""
         quote = Quote(symbol, Decimal(bid), Decimal(ask), self.clock())
         self.broker.quote(quote)
-        market = self.trader.consider(quote)
-        return None if market is None else self.trader.act(symbol, market)
+        occasion = self.trader.consider(quote)
+        return None if occasion is None else self.trader.act(symbol, occasion)
 
     def stream(self) -> None:
         """What the trade-update stream tells arrives, in order."""

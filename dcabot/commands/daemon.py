@@ -232,10 +232,10 @@ class Daemon:
             self.trader.say(symbol, f"a quote that cannot be read: {error}")
             return
         self.health.quoted(quote)
-        market = self.trader.consider(quote)
-        if market is not None:
+        occasion = self.trader.consider(quote)
+        if occasion is not None:
             self.busy.add(symbol)
-            self.lanes.put(self.lanes.orders, partial(self._acted, symbol), self.trader.act, symbol, market)
+            self.lanes.put(self.lanes.orders, partial(self._acted, symbol), self.trader.act, symbol, occasion)
 
     def _look_again(self) -> None:
         """The book has changed: the newest quotes may mean something else now, and the next may be a minute away."""

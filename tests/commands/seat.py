@@ -82,9 +82,9 @@ class Seat:
         self.price(bid, ask, symbol)
         self.trader.screens.clear()
         self.trader.recover()
-        market = self.trader.consider(Quote(symbol, Decimal(bid), Decimal(ask), utc_now()))
-        if market is not None:
-            self.trader.act(symbol, market)
+        occasion = self.trader.consider(Quote(symbol, Decimal(bid), Decimal(ask), utc_now()))
+        if occasion is not None:
+            self.trader.act(symbol, occasion)
         if is_filled:
             until(lambda: not self._is_moving(), f"{symbol} to be settled")
 

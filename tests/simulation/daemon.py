@@ -12,10 +12,9 @@ from dcabot.adapters.database import DatabaseBusy, DatabaseError, DatabaseUnreac
 from dcabot.core.model import OrderReport, Quote
 from dcabot.core.reconcile import LAWS, Limits
 from dcabot.core.snapshot import ExchangeError, ExchangeUnreachable
-from dcabot.core.strategy import Market
 from dcabot.executor import Executor
 from dcabot.sync import Sync
-from dcabot.trader import Trader
+from dcabot.trader import Occasion, Trader
 from tests.simulation.books import Books, SimDatabase, SimStore
 from tests.simulation.clockwork import Program, Signal, World
 from tests.simulation.exchange import Exchange, Feeds, SimBroker
@@ -148,17 +147,17 @@ class Daemon:
             return
         self.trader.stream_up = self.feeds.orders_up
         for symbol in [symbol for symbol in self._latest if symbol not in self.busy]:
-            market = self.trader.consider(self._latest.pop(symbol))
-            if market is not None:
-                self.acting[symbol], self.acting_after[symbol] = market.quote, self.trader.swept_at
+            occasion = self.trader.consider(self._latest.pop(symbol))
+            if occasion is not None:
+                self.acting[symbol], self.acting_after[symbol] = occasion.market.quote, self.trader.swept_at
                 self.on_act(self, symbol)
                 self.busy.add(symbol)
-                self.program.start(self._act, symbol, market)
+                self.program.start(self._act, symbol, occasion)
 
-    def _act(self, symbol: str, market: Market) -> None:
+    def _act(self, symbol: str, occasion: Occasion) -> None:
         """In the orders lane, one at a time for each asset."""
         try:
-            self.trader.act(symbol, market)
+            self.trader.act(symbol, occasion)
         except (DatabaseError, ExchangeError) as error:
             self.world.tell(self.program.name, "act %s: %s", symbol, error)
             self.sweep_wanted.set()
