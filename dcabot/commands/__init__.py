@@ -83,6 +83,9 @@ def start_logging(verbose: bool = False) -> None:
     """Log on stderr; under systemd the journal adds the time itself."""
     form = "%(levelname)s %(message)s" if "JOURNAL_STREAM" in os.environ else "%(asctime)s %(levelname)s %(message)s"
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, format=form, stream=sys.stderr, force=True)
+    # What our lines do not show need not be found out; an order waits for its line.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None
     # Each of their lines is about one request; ours say what it was for.
     for chatty in ("urllib3", "websockets", "peewee", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.CRITICAL)

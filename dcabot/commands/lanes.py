@@ -1,11 +1,12 @@
 """Worker threads that keep slow things apart, and how the event loop hears of their ends."""
 
 import asyncio
+import contextlib
 import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from dcabot.adapters.database import DatabaseError
@@ -48,7 +49,7 @@ class Lanes:
         if self._is_closed:
             return  # what a stream still brings while we stop, REST tells at the next start
 
-        def finished(future: "asyncio.Future[object]") -> None:
+        def finished(future: "Future[object]") -> None:
             error = None if future.cancelled() else future.exception()
             if isinstance(error, (DatabaseError, ExchangeError)):
                 self._on_trouble(str(error))
@@ -58,7 +59,14 @@ class Lanes:
                 return
             done(error if isinstance(error, Exception) else None)
 
-        asyncio.get_running_loop().run_in_executor(lane, work, *given).add_done_callback(finished)
+        # A future of asyncio's own around this one would cost an order as much as the hop itself.
+        loop = asyncio.get_running_loop()
+
+        def tell(future: "Future[object]") -> None:
+            with contextlib.suppress(RuntimeError):  # the loop ended while a thread was still waiting for an answer
+                loop.call_soon_threadsafe(finished, future)
+
+        lane.submit(work, *given).add_done_callback(tell)
 
     async def close(self, patience_seconds: float) -> None:
         """Begin nothing new; for a moment, let requests in flight be answered and their answers be written."""
