@@ -3,7 +3,7 @@
 Times go on by one same step, each price fits the others of its candle, nothing is missing beyond a little.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from dcabot.backtest.candles import SLICE, Candles, Column, microseconds
-from dcabot.backtest.reading import BadPrices, Columns, candles_of, read, shown
+from dcabot.backtest.headings import BadPrices
+from dcabot.backtest.reading import Columns, candles_of, read, shown
 from dcabot.core.money import text
 
 MISSING_MAX = Decimal("0.01")  # of the candles; beyond it a result would be about prices nobody knows
 SECOND = 1_000_000
+DAY = timedelta(days=1)
 Period = tuple[datetime | None, datetime | None]  # from, and up to and without
 FALL_MAX = 1_000_000  # times the lowest price; Bitcoin has risen by less since exchanges write candles
 STEP_MAX = 86_400  # seconds: of a day's order of prices nobody knows anything
@@ -36,9 +38,12 @@ class Lines:
 
     files: tuple[tuple[Path, int, int], ...]
     rows: int = 0
+    has_headings: bool = True
     is_reversed: bool = False
+    skipped: int = 0  # rows before the ones that are counted
 
     def of(self, row: int) -> str:
+        row += self.skipped
         row = self.rows - 1 - row if self.is_reversed else row
         path, first_row, first_line = next(one for one in reversed(self.files) if one[1] <= row)
         return f"{path}, line {first_line + row - first_row}"
@@ -48,17 +53,22 @@ def load(paths: Sequence[Path], now: datetime, period: Period = (None, None), al
     """The candles of these files, one after another, as far as they are in the period. Raises BadPrices."""
     parts: list[Columns] = []
     files: list[tuple[Path, int, int]] = []
-    rows = 0
+    rows, has_headings = 0, True
     for path in paths:
         columns, layout = read(path)
         files.append((path, rows, layout.first_line))
         rows += sum(len(block) for block in columns.blocks[0])
+        has_headings = has_headings and layout.has_headings
         parts.append(columns)
-    return _within(checked(_joined(parts), Lines(tuple(files), rows), now, allow_gaps), period)
+    lines = Lines(tuple(files), rows, has_headings)
+    candles, lines, notes = checked(_joined(parts), lines, now)
+    begin, end = _within(candles, period)
+    taken = candles.part(begin, end)
+    gaps = _gaps(taken, replace(lines, skipped=begin), allow_gaps)
+    return Source(taken, (*notes, *_uncovered(taken, period), *gaps))
 
 
-def _within(source: Source, period: Period) -> Source:
-    candles = source.candles
+def _within(candles: Candles, period: Period) -> tuple[int, int]:
     begin, end = (
         default if at is None else int(np.searchsorted(candles.at, microseconds(at)))
         for at, default in zip(period, (0, len(candles)), strict=True)
@@ -66,7 +76,16 @@ def _within(source: Source, period: Period) -> Source:
     if end - begin < 2:
         there = f"they go from {candles.begins_at:%Y-%m-%d %H:%M} to {candles.ends_at:%Y-%m-%d %H:%M}"
         raise BadPrices(f"fewer than two candles are in that period; {there}")
-    return replace(source, candles=candles.part(begin, end))
+    return begin, end
+
+
+def _uncovered(candles: Candles, period: Period) -> Iterator[str]:
+    """Sentences about what was asked for and is not there."""
+    begin, end = period
+    if begin is not None and candles.begins_at - begin >= DAY:
+        yield f"the candles begin on {candles.begins_at:%Y-%m-%d %H:%M}, later than asked for"
+    if end is not None and end - candles.ends_at >= DAY:
+        yield f"the candles end on {candles.ends_at:%Y-%m-%d %H:%M}, earlier than asked for"
 
 
 def _joined(parts: Sequence[Columns]) -> Candles:
@@ -78,8 +97,8 @@ def _joined(parts: Sequence[Columns]) -> Candles:
     return candles_of(whole, 60)
 
 
-def checked(candles: Candles, lines: Lines, now: datetime, allow_gaps: bool) -> Source:
-    """These candles if they can be true, with their step and what was remarkable. Raises BadPrices."""
+def checked(candles: Candles, lines: Lines, now: datetime) -> tuple[Candles, Lines, list[str]]:
+    """These candles if they can be true, oldest first, with their step and what was remarkable. Raises BadPrices."""
     notes: list[str] = []
     if len(candles) < 2:
         raise BadPrices(f"{lines.of(0)}: one candle is not enough")
@@ -89,14 +108,14 @@ def checked(candles: Candles, lines: Lines, now: datetime, allow_gaps: bool) -> 
         notes.append("the candles stood newest first; they were turned around")
     _check_prices(candles, lines)
     _check_order(candles.at, lines, now)
-    seconds, gaps = _step(candles.at, lines, allow_gaps)
+    seconds = _step(candles.at, lines)
     lowest, highest = candles.range()
     if highest > lowest * FALL_MAX:
         low, high = (text(candles.price(ticks)) for ticks in (lowest, highest))
         raise BadPrices(
             f"{lines.of(int(candles.low.argmin()))}: from {low} to {high}: these cannot be one coin's prices"
         )
-    return Source(replace(candles, seconds=seconds).fine(), (*notes, *gaps))
+    return replace(candles, seconds=seconds).fine(), lines, notes
 
 
 def _check_prices(candles: Candles, lines: Lines) -> None:
@@ -104,7 +123,7 @@ def _check_prices(candles: Candles, lines: Lines) -> None:
     for start in range(0, len(candles), SLICE):
         part = candles.part(start, start + SLICE)
         rules = (
-            (part.low <= 0, "low", "zero", "above zero"),
+            *((getattr(part, name) <= 0, name, "zero", "") for name in ("low", "open", "high", "close")),
             (part.high < part.low, "high", "low", "below the low"),
             (part.open > part.high, "open", "high", "above the high"),
             (part.open < part.low, "open", "low", "below the low"),
@@ -119,7 +138,8 @@ def _check_prices(candles: Candles, lines: Lines) -> None:
         if other == "zero":
             raise BadPrices(f"{lines.of(start + row)}: {name} is {price}, not above zero")
         limit = text(candles.price(int(getattr(part, other)[row])))
-        raise BadPrices(f"{lines.of(start + row)}: {name} {price} is {words} {limit}")
+        guess = "" if lines.has_headings else " (without headings the columns are time, open, high, low, close)"
+        raise BadPrices(f"{lines.of(start + row)}: {name} {price} is {words} {limit}{guess}")
 
 
 def _check_order(at: Column, lines: Lines, now: datetime) -> None:
@@ -140,8 +160,8 @@ def _check_order(at: Column, lines: Lines, now: datetime) -> None:
         raise BadPrices(f"{lines.of(row)}: {shown(int(at[row]))} is in the future (it is {now:%Y-%m-%d %H:%M:%S} UTC)")
 
 
-def _step(at: Column, lines: Lines, allow_gaps: bool) -> tuple[int, list[str]]:
-    """The seconds from one candle to the next, and sentences about what is missing."""
+def _step(at: Column, lines: Lines) -> int:
+    """The seconds from one candle to the next."""
     steps = at[1:] - at[:-1]
     values, counts = np.unique(steps, return_counts=True)
     step = int(values[counts.argmax()])
@@ -154,9 +174,16 @@ def _step(at: Column, lines: Lines, allow_gaps: bool) -> tuple[int, list[str]]:
             f"{lines.of(row)}: {shown(int(at[row]))} comes {timedelta(microseconds=int(steps[row - 1]))} after the "
             f"candle before it, and candles here are {timedelta(microseconds=step)} long"
         )
+    return step // SECOND
+
+
+def _gaps(candles: Candles, lines: Lines, allow_gaps: bool) -> list[str]:
+    """A sentence about what is missing. Raises BadPrices when it is too much."""
+    at, step = candles.at, candles.seconds * SECOND
+    steps = at[1:] - at[:-1]
     holes = np.flatnonzero(steps > step)
     if not len(holes):
-        return step // SECOND, []
+        return []
     missing = int(steps[holes].sum()) // step - len(holes)
     row = int(holes[steps[holes].argmax()]) + 1
     longest = timedelta(microseconds=int(steps[row - 1]))
@@ -166,4 +193,4 @@ def _step(at: Column, lines: Lines, allow_gaps: bool) -> tuple[int, list[str]]:
     )
     if not allow_gaps and missing > (len(at) + missing) * MISSING_MAX:
         raise BadPrices(f"{sentence}. That is more than {MISSING_MAX:.0%}; --allow-gaps goes on all the same")
-    return step // SECOND, [sentence]
+    return [sentence]

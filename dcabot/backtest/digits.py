@@ -3,6 +3,7 @@
 A block is a piece of a file: bytes of whole lines, each with the same number of cells and no quotes.
 """
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,12 @@ Mask = npt.NDArray[np.bool_]
 
 DIGITS_MAX = 18  # of a whole number of 64 bits
 ZERO, DOT, NEWLINE = ord("0"), ord("."), ord("\n")
+YEAR_2008, YEAR_2100 = 1_199_145_600, 4_102_444_800  # seconds since 1970: between them a coin has a price
+# A day, a blank or T or what lies between two columns, and the hour in UTC.
+FORM = re.compile(
+    rb"\d{4}([-/.])\d\d\1\d\d[ T,;\t|]\d\d:\d\d(?::(?P<second>\d\d)(?:\.(?P<fraction>\d{1,6}))?)?"
+    rb"(?P<zone>Z| ?UTC|\+00:00)?"
+)
 DAYS_TO_1970 = 719_468  # from 1 March of the year 0; howardhinnant.github.io/date_algorithms.html
 
 
@@ -73,62 +80,53 @@ def numbers(block: Block, place: int) -> tuple[Column, int] | None:
     return values * 10 ** (most - decimals), most
 
 
-def times(block: Block, place: int) -> Column | None:
-    """A column of times in microseconds since 1970; None if they are not all of one usual form."""
-    begins, ends = block.begins[:, place], block.ends[:, place]
+def times(block: Block, places: tuple[int, ...]) -> Column | None:
+    """Microseconds since 1970 of a column, or of a day and an hour beside it; None if not all are of one usual form."""
+    if places[-1] - places[0] != len(places) - 1:
+        return None
+    begins, ends = block.begins[:, places[0]], block.ends[:, places[-1]]
     length = int(ends[0] - begins[0])
     if (ends - begins != length).any():
         return None
-    if length <= 19 and (found := numbers(block, place)) is not None:
-        whole, decimals = found
-        if decimals:
-            return None
-        largest = int(whole.max())
-        scaled: Column = whole * scale_of(largest) // divisor_of(largest)
-        return scaled
+    if len(places) == 1 and length <= 19 and (found := numbers(block, places[0])) is not None:
+        return _of_numbers(*found)
     return _iso(block.raw, begins, length)
 
 
-def scale_of(number: int) -> int:
-    """What makes microseconds of seconds or milliseconds since 1970, by their size."""
-    return 1_000_000 if number < 10**11 else 1_000 if number < 10**14 else 1
+def _of_numbers(values: Column, decimals: int) -> Column | None:
+    whole, rest = np.divmod(values, 10**decimals)
+    unit = unit_of(int(whole.min()))
+    if rest.any() or unit is None or unit_of(int(whole.max())) != unit:
+        return None
+    found: Column = whole * 1_000_000 // 1000**unit if unit < 2 else whole // 1000 ** (unit - 2)
+    return found
 
 
-def divisor_of(number: int) -> int:
-    """What makes microseconds of nanoseconds."""
-    return 1_000 if number >= 10**17 else 1
+def unit_of(number: int) -> int | None:
+    """The power of a thousand by which it is finer than seconds since 1970; None where no unit makes a likely day."""
+    return next((unit for unit in range(4) if YEAR_2008 <= number // 1000**unit < YEAR_2100), None)
 
 
 def _iso(raw: Bytes, begins: Column, length: int) -> Column | None:
-    """YYYY-MM-DD, a blank or T, HH:MM, then perhaps :SS, .ffffff and Z or +00:00."""
-    form = _form(raw[begins[0] : begins[0] + length].tobytes())
-    if form is None:
+    """Day and hour in the usual form, all with the same signs and the same zone, which is UTC."""
+    first = raw[begins[0] : begins[0] + length].tobytes()
+    match = FORM.fullmatch(first)
+    if match is None:
         return None
     cells = raw[begins[:, None] + np.arange(length)]
+    here = cells[0]
+    digits = (here >= ZERO) & (here < ZERO + 10)
+    if match["zone"]:
+        digits[match.start("zone") :] = False  # its digits must be the same too
     is_digit = (cells >= ZERO) & (cells < ZERO + 10)
-    digits = np.array([sign == ord("0") for sign in form])
-    if (is_digit != digits).any() or (cells[:, ~digits] != np.frombuffer(form, np.uint8)[~digits]).any():
+    if not is_digit[:, digits].all() or (cells[:, ~digits] != here[~digits]).any():
         return None
-    return _instants(cells - ZERO, form)
+    return _instants(cells - ZERO, *(match.end(name) - match.start(name) for name in ("second", "fraction")))
 
 
-def _form(first: bytes) -> bytes | None:
-    """The first time with a 0 for each digit, if this is a form that is known."""
-    form = bytes(ZERO if 48 <= sign < 58 else sign for sign in first)
-    for zone in (b"", b"Z", b"+00:00"):
-        if not first.endswith(zone) or (not zone and first[16:17] not in (b"", b":")):
-            continue
-        bare = form[: len(form) - len(zone)]
-        for gap in (b" ", b"T"):
-            whole = b"0000-00-00" + gap + b"00:00:00"
-            fraction = bare[20:]
-            has_fraction = bare[:20] == whole + b"." and 1 <= len(fraction) <= 6 and not fraction.strip(b"0")
-            if bare in (whole, whole[:16]) or has_fraction:
-                return form
-    return None
+def _instants(cells: Bytes, seconds: int, fraction: int) -> Column | None:
+    """Seconds and their fraction have so many digits."""
 
-
-def _instants(cells: Bytes, form: bytes) -> Column | None:
     def number(begin: int, end: int) -> Column:
         value = np.zeros(len(cells), np.int64)
         for place in range(begin, end):
@@ -136,10 +134,9 @@ def _instants(cells: Bytes, form: bytes) -> Column | None:
         return value
 
     year, month, day, hour, minute = (number(*at) for at in ((0, 4), (5, 7), (8, 10), (11, 13), (14, 16)))
-    second = number(17, 19) if form[16:17] == b":" else np.zeros_like(year)
+    second = number(17, 17 + seconds)
     if (hour > 23).any() or (minute > 59).any() or (second > 59).any() or not _is_calendar(year, month, day):
         return None
-    fraction = len(form[20:].rstrip(b"Z").removesuffix(b"+00:00")) if form[19:20] == b"." else 0
     micros = number(20, 20 + fraction) * 10 ** (6 - fraction)
     # Count from 1 March, so that the leap day is a year's last.
     shifted = np.where(month > 2, month - 3, month + 9)

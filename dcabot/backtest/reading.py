@@ -1,47 +1,35 @@
 """Candles from CSV files, plain or gzip. What is wrong is named with its line and value; nothing wrong is let through.
 
-Columns are found by name, or by place in a file without headings: time, open, high, low, close. Times are ISO 8601
-(without a zone: UTC) or seconds, milliseconds, microseconds or nanoseconds since 1970, and say when a candle begins.
+Cells become whole numbers here; what the columns are is told by `headings.py`, what the times mean by `times.py`.
 """
 
 import csv
-import gzip
 import io
-import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, cast
+from typing import BinaryIO
 
 import numpy as np
 
 from dcabot.backtest import digits
-from dcabot.backtest.candles import Candles, Column, instant, microseconds
+from dcabot.backtest.candles import Candles, Column, instant
+from dcabot.backtest.headings import TITLES, BadPrices, Layout, layout_of
+from dcabot.backtest.times import BadTime, instant_of
 from dcabot.core.money import parse
 
-NAMES: tuple[tuple[str, ...], ...] = (
-    ("timestamp", "time", "date", "datetime", "open_time", "open time", "opentime", "unix", "t"),
-    ("open", "o"),
-    ("high", "h"),
-    ("low", "l"),
-    ("close", "c"),
-)
-TITLES = ("time", "open", "high", "low", "close")
-DELIMITERS = ",;\t"
 PIECE = 1 << 20  # bytes read at once
+PACKED = 1 << 16
 DECIMALS_MAX = 12
 TICKS_MAX = 10**16  # of the highest price: what is computed of it has room in 64 bits
+SECOND = 1_000_000  # microseconds
 SHOWN_MAX = 40  # characters of a value that a message repeats
-_ISO = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?\s?(Z|UTC|[+-]\d\d:?\d\d)?)?", re.ASCII
-)
 
 
-class BadPrices(Exception):
-    """These prices cannot be used; the message names the file, the line and the value."""
+class Torn(Exception):
+    """A gzip that ends too early, or is damaged from here on."""
 
 
 class Unfit(BadPrices):
@@ -52,7 +40,7 @@ class Unfit(BadPrices):
 class Columns:
     """What was read so far: blocks of each column, prices with so many decimals."""
 
-    blocks: list[list[Column]] = field(default_factory=lambda: [[] for _ in TITLES])
+    blocks: list[list[Column]] = field(default_factory=lambda: [[] for _ in ("time", *TITLES)])
     decimals: int = 0
     largest: int = 0
 
@@ -73,113 +61,136 @@ class Columns:
         self.decimals = decimals
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Where the columns are, in how many, and in which line the first candle is."""
-
-    places: tuple[int, ...]
-    width: int
-    delimiter: str
-    first_line: int
-
-
 def read(path: Path) -> tuple[Columns, Layout]:
     """Every row of a file, unchecked but for what a single cell can tell. Raises BadPrices."""
-    columns = Columns()
-    line = 0
+    columns, layout = Columns(), None
+    line, last = 1, b""
     try:
-        with _opened(path) as source:
-            layout, rest = _layout(path, source)
-            line = layout.first_line
-            for piece in _pieces(source, rest):
-                try:
+        with path.open("rb") as file:
+            for piece in _pieces(_bytes(file)):
+                if layout is None:
+                    layout = layout_of(path, piece)
+                    line = layout.first_line
+                    piece = piece.split(b"\n", line - 1)[-1].removeprefix(b"\xef\xbb\xbf")
+                if piece:
                     _take(path, columns, layout, piece, line)
-                except Unfit as error:
-                    raise BadPrices(f"{path}, from line {line} on: {error}") from None
-                line += piece.count(b"\n")
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise BadPrices(f"{path}, after line {max(line - 1, 0)}: the gzip is damaged or cut off ({error})") from None
+                    line, last = line + piece.count(b"\n"), piece.rstrip().rpartition(b"\n")[2]
+    except Torn as error:
+        whole = f"after line {line - 1}, {last[:SHOWN_MAX].decode(errors='replace')!r}" if last else "before any candle"
+        raise BadPrices(f"{path}, {whole}: the gzip is damaged or cut off ({error})") from None
     except OSError as error:
         raise BadPrices(f"{path}: {error.strerror or error}") from None
+    if layout is None:
+        raise BadPrices(f"{path}: the file is empty")
     if not columns.blocks[0]:
-        raise BadPrices(f"{path}: no candles, only {'headings' if layout.first_line > 1 else 'nothing'}")
+        raise BadPrices(f"{path}: no candles, only headings")
+    last = columns.blocks[0][0][0] % SECOND  # no candle begins in the last instant of a second
+    if layout.ends or last in (999_000, 999_999):
+        _from_end_to_begin(path, columns)
     return columns, layout
 
 
-def _opened(path: Path) -> IO[bytes]:
-    """The file's bytes, unpacked where its first two say gzip, whatever its name says."""
-    with path.open("rb") as file:
-        is_gzip = file.read(2) == b"\x1f\x8b"
-    return cast(IO[bytes], gzip.open(path)) if is_gzip else path.open("rb")
+def _bytes(file: io.BufferedReader) -> Iterator[bytes]:
+    """The file's bytes, unpacked where its first two say gzip, whatever its name says. Raises Torn after the last."""
+    if file.peek(2)[:2] == b"\x1f\x8b":
+        yield from _unpacked(file)
+        return
+    while more := file.read(PIECE):
+        yield more
 
 
-def _pieces(source: IO[bytes], rest: bytes) -> Iterator[bytes]:
-    """Whole lines, some megabytes at a time; every line ends with a bare newline."""
-    while more := source.read(PIECE):
+def _unpacked(file: BinaryIO) -> Iterator[bytes]:
+    """One gzip after another, as far as it goes."""
+    unpacker = zlib.decompressobj(wbits=31)
+    while packed := file.read(PACKED):
+        while packed:
+            before = unpacker.copy()
+            try:
+                more = unpacker.decompress(packed)
+            except zlib.error as error:
+                yield _salvaged(before, packed)
+                raise Torn(str(error)) from None
+            yield more
+            packed = unpacker.unused_data.lstrip(b"\0")
+            if unpacker.eof and packed:
+                unpacker = zlib.decompressobj(wbits=31)
+    if not unpacker.eof:
+        raise Torn("the end is missing")
+
+
+def _salvaged(unpacker: "zlib._Decompress", packed: bytes) -> bytes:
+    """What comes before the damage."""
+    found = []
+    try:
+        for place in range(len(packed)):
+            found.append(unpacker.decompress(packed[place : place + 1]))
+    except zlib.error:
+        pass
+    return b"".join(found)
+
+
+def _pieces(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Whole lines, about a megabyte at a time; every one ends with a bare newline, and no empty ones end the file."""
+    rest = b""
+    for more in chunks:
         whole, newline, rest = (rest + more).rpartition(b"\n")
-        if newline:
-            yield (whole + newline).replace(b"\r\n", b"\n")
+        lines = (whole + newline).replace(b"\r\n", b"\n")
+        body = lines.rstrip(b"\n")
+        rest = lines[len(body) + 1 :] + rest
+        if body:
+            yield body + b"\n"
     if rest.strip():
         yield rest.replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n"
 
 
-def _layout(path: Path, source: IO[bytes]) -> tuple[Layout, bytes]:
-    """The headings, and what was read beyond them."""
-    line = 1
-    first = source.readline()
-    if first.startswith(b"http"):  # where the file is from, before its headings
-        line, first = 2, source.readline()
-    words = first.decode("utf-8-sig", "replace").strip("\r\n")
-    if not words.strip():
-        raise BadPrices(f"{path}: the file is empty" if not first else f"{path}, line {line}: empty")
-    delimiter = max(DELIMITERS, key=words.count)
-    cells = [cell.strip().strip('"').lower() for cell in words.split(delimiter)]
-    if len(cells) >= len(TITLES) and _is_number(cells[1]):
-        return Layout(tuple(range(len(TITLES))), len(cells), delimiter, line), first.lstrip(b"\xef\xbb\xbf")
-    places = [next((cells.index(name) for name in names if name in cells), None) for names in NAMES]
-    missing = [title for title, place in zip(TITLES, places, strict=True) if place is None]
-    if missing:
-        raise BadPrices(f"{path}, line {line}: no column for {', '.join(missing)} among {words[:60]!r}")
-    found = tuple(place for place in places if place is not None)
-    return Layout(found, len(cells), delimiter, line + 1), b""
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        parse(cell)
-    except ValueError:
-        return False
-    return True
+def _from_end_to_begin(path: Path, columns: Columns) -> None:
+    """Times that say when candles end: at their last millisecond or microsecond, or with the next one's begin."""
+    at = np.concatenate(columns.blocks[0])
+    steps, counts = np.unique(np.abs(np.diff(at)), return_counts=True)
+    if not len(steps):
+        raise BadPrices(f"{path}: one candle is not enough to know how long it is")
+    whole = ((1, SECOND), (1_000, SECOND), (SECOND, 60 * SECOND))
+    after = next((short for short, full in whole if (at[0] + short) % full == 0), 0)
+    columns.blocks[0] = [at + after - steps[counts.argmax()]]
 
 
 def _take(path: Path, columns: Columns, layout: Layout, piece: bytes, line: int) -> None:
     """Add a piece of whole lines, all at once where they are plain."""
-    block = digits.block_of(piece, layout.delimiter, layout.width)
-    if block is not None:
-        at = digits.times(block, layout.places[0])
-        prices = [digits.numbers(block, place) for place in layout.places[1:]]
-        known = [one for one in prices if one is not None and one[1] <= DECIMALS_MAX]
-        if at is not None and len(known) == len(prices):
-            columns.add(at, known)
-            return
-    _take_slowly(path, columns, layout, piece, line)
+    try:
+        block = digits.block_of(piece, layout.delimiter, layout.width)
+        if block is None or not _take_at_once(columns, layout, block):
+            _take_slowly(path, columns, layout, piece, line)
+    except Unfit as error:
+        raise BadPrices(f"{path}, from line {line} on: {error}") from None
+
+
+def _take_at_once(columns: Columns, layout: Layout, block: digits.Block) -> bool:
+    at = digits.times(block, layout.time)
+    prices = [digits.numbers(block, place) for place in layout.prices]
+    known = [one for one in prices if one is not None and one[1] <= DECIMALS_MAX]
+    if at is None or len(known) < len(prices):
+        return False
+    columns.add(at, known)
+    return True
 
 
 def _take_slowly(path: Path, columns: Columns, layout: Layout, piece: bytes, line: int) -> None:
     """Row by row, to read what is unusual and to name what is wrong."""
     times: list[int] = []
     rows: list[list[Decimal]] = []
-    text = piece.decode("utf-8", "replace").rstrip("\n")
-    for number, row in enumerate(csv.reader(io.StringIO(text), delimiter=layout.delimiter), start=line):
+    text = piece.decode("utf-8", "replace").removesuffix("\n")
+    for number, words in enumerate(text.split("\n"), start=line):
         place = f"{path}, line {number}"
-        if len(row) <= max(layout.places):
+        try:
+            row = [cell.strip() for cell in next(csv.reader([words], delimiter=layout.delimiter), [])]
+        except csv.Error as error:
+            raise BadPrices(f"{place}: {error}") from None
+        if len(row) <= max(*layout.time, *layout.prices):
             shown = layout.delimiter.join(row)[:SHOWN_MAX]
             raise BadPrices(f"{place}: {len(row)} columns instead of {layout.width}: {shown!r}")
-        times.append(_time(row[layout.places[0]].strip(), place))
-        cells = zip(TITLES[1:], layout.places[1:], strict=True)
-        rows.append([_price(row[at].strip(), title, place) for title, at in cells])
-    if not rows:
-        return
+        times.append(_time(" ".join(row[at] for at in layout.time), place))
+        cells = zip(TITLES, layout.prices, strict=True)
+        rows.append([_price(row[at], title, place) for title, at in cells])
     decimals = max(max(-int(price.as_tuple().exponent), 0) for row in rows for price in row)
     whole = [[int(price.scaleb(decimals)) for price in column] for column in zip(*rows, strict=True)]
     if max(map(max, whole)) > TICKS_MAX:
@@ -190,9 +201,12 @@ def _take_slowly(path: Path, columns: Columns, layout: Layout, piece: bytes, lin
 
 def _price(cell: str, title: str, place: str) -> Decimal:
     try:
+        if not cell.isascii() or "_" in cell:
+            raise ValueError
         price = parse(cell)
     except ValueError:
-        raise BadPrices(f"{place}: {title} is {cell[:SHOWN_MAX]!r}, no number") from None
+        hint = "; decimals stand after a point here, and nothing between thousands" if "," in cell else ""
+        raise BadPrices(f"{place}: {title} is {cell[:SHOWN_MAX]!r}, no number{hint}") from None
     if price <= 0:
         raise BadPrices(f"{place}: {title} is {cell[:SHOWN_MAX]}, not above zero")
     price = price.normalize()
@@ -203,24 +217,10 @@ def _price(cell: str, title: str, place: str) -> Decimal:
 
 
 def _time(cell: str, place: str) -> int:
-    """Microseconds since 1970."""
-    plain = cell.removesuffix(".0")
-    if plain.isascii() and plain.isdigit() and len(plain) <= 19:
-        number = int(plain)
-        return number * digits.scale_of(number) // digits.divisor_of(number)
-    match = _ISO.fullmatch(cell)
-    if match is None:
-        raise BadPrices(f"{place}: time is {cell[:SHOWN_MAX]!r}; write it like 2022-01-31 23:59:00 or 1643673540")
-    *parts, fraction, zone = match.groups()
     try:
-        at = datetime(*(int(part or 0) for part in parts), tzinfo=timezone.utc)  # type: ignore[arg-type, misc]
-    except ValueError as error:
-        raise BadPrices(f"{place}: time is {cell[:SHOWN_MAX]!r}: {error}") from None
-    at += timedelta(microseconds=int((fraction or "")[:6].ljust(6, "0")))
-    if zone and zone[0] in "+-":
-        offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:]))
-        at = at - offset if zone[0] == "+" else at + offset
-    return microseconds(at)
+        return instant_of(cell)
+    except BadTime as error:
+        raise BadPrices(f"{place}: time is {cell[:SHOWN_MAX]!r}{error}") from None
 
 
 def shown(at: int) -> str:

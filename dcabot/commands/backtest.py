@@ -18,9 +18,9 @@ from dcabot.backtest.bot import ENDLESS, SLIPPAGE, Terms
 from dcabot.backtest.checks import Source
 from dcabot.backtest.checks import load as load_prices
 from dcabot.backtest.figures import result
+from dcabot.backtest.headings import BadPrices
 from dcabot.backtest.path import SPREAD, HighLow
 from dcabot.backtest.path import Path as PricePath
-from dcabot.backtest.reading import BadPrices
 from dcabot.backtest.run import Setup, influences, walked
 from dcabot.backtest.walk import COARSE, Walk
 from dcabot.commands import (

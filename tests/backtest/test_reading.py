@@ -1,7 +1,11 @@
 """Candles come in exactly as they are written, and what cannot be true is named with its line and value."""
 
 import gzip
+import os
 import random
+import re
+import threading
+import zlib
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +14,7 @@ import pytest
 
 from dcabot.backtest import reading
 from dcabot.backtest.checks import Source, load
-from dcabot.backtest.reading import BadPrices
+from dcabot.backtest.headings import BadPrices
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 HEAD = "timestamp,open,high,low,close,volume\n"
@@ -158,6 +162,9 @@ BAD = [
     (changed(4, "00:02:00", "00:00:30"), "line 4: 2022-01-01 00:00:30 comes after 2022-01-01 00:01:00"),
     (changed(4, "2022-01-01", "2027-01-01"), "line 4: 2027-01-01 00:02:00 is in the future"),
     (changed(3, "100.25,100.25,100.25", "0,100.25,0"), "line 3: low is 0, not above zero"),
+    (changed(4, "98.75,99,", "98.75,0,"), "line 4: close is 0, not above zero"),
+    (changed(3, ",100.25,100.25,100.25,100.25,", ",0,100.25,100.25,100.25,"), "line 3: open is 0, not above zero"),
+    (changed(4, "98.75,99,", "98.75,-99,"), "line 4: close is -99, not above zero"),
     (changed(2, ",99,", ",-99,"), "line 2: low is -99, not above zero"),
     (changed(2, "101.5", "98"), "line 2: high 98 is below the low 99"),
     (changed(2, "101.5", "99.5"), "line 2: open 100 is above the high 99.5"),
@@ -168,7 +175,10 @@ BAD = [
     (changed(3, ",100.25,100.25,100.25,", ",100.25,inf,100.25,"), "line 3: high is 'inf', no number"),
     (changed(3, ",100.25,100.25,100.25,", ",100.25,1e40,100.25,"), "line 3: high is 1e40: no price has so many digits"),
     (changed(3, "00:01:00", "tomorrow"), "line 3: time is '2022-01-01 tomorrow'"),
-    (changed(3, "2022-01-01", "01/02/2022"), "line 3: time is '01/02/2022 00:01:00'; write it like"),
+    (
+        changed(3, "2022-01-01", "01/02/2022"),
+        "line 3: time is '01/02/2022 00:01:00'; the day or the month may come first; write",
+    ),
     (changed(3, "2022-01-01", "2022-02-30"), "line 3: time is '2022-02-30 00:01:00': day is out of range"),
     (changed(3, ",100.25,0", ""), "line 3: 4 columns instead of 6"),
     (changed(3, "2022-01-01 00:01:00,100.25,100.25,100.25,100.25,0", ""), "line 3: 0 columns instead of 6"),
@@ -181,7 +191,8 @@ BAD = [
         changed(4, "98.75", "0.000000000001").replace("101.5", "99999101.5"),
         "line 2 on: prices up to 99999101.5 and others",
     ),
-    (HEAD + "1,1,1,1,1,1\n4000000,1,1,1,1,1\n", "candles of 46 days.*; from 1 second to 1 day can be used"),
+    (HEAD + "1,1,1,1,1,1\n2,1,1,1,1,1\n", "line 2: time is '1'; write it like"),
+    (HEAD + "1600000000,1,1,1,1,1\n1604000000,1,1,1,1,1\n", "candles of 46 days.*; from 1 second to 1 day can be used"),
 ]
 
 
@@ -213,11 +224,82 @@ def test_prices_of_different_lengths_far_apart_are_not_mixed_up(
         read(tmp_path, "timestamp,open,high,low,close\n" + "\n".join(lines))
 
 
-def test_a_truncated_or_damaged_gzip_is_named(tmp_path: Path) -> None:
-    whole = gzip.compress((HEAD + "\n".join(GOOD * 500)).encode())
-    for broken in (whole[: len(whole) // 2], whole[:-6] + b"123456", whole[:40] + b"\x00" * 9 + whole[49:]):
-        with pytest.raises(BadPrices, match="the gzip is damaged or cut off"):
+def test_a_truncated_or_damaged_gzip_is_named_with_the_last_line_that_can_be_read(tmp_path: Path) -> None:
+    at, dice = datetime(2022, 1, 1, tzinfo=timezone.utc), random.Random(5)
+    lines = [f"{at + timedelta(minutes=n):%Y-%m-%d %H:%M:%S},1,2,1,1.{dice.randint(1, 10**9)},1" for n in range(30_000)]
+    plain = (HEAD + "\n".join(lines)).encode()
+    whole = gzip.compress(plain)
+    half = len(whole) // 2
+    for broken in (whole[:half], whole[:-6], whole[:-6] + b"123456"):
+        with pytest.raises(BadPrices, match="the gzip is damaged or cut off") as told:
             read(tmp_path, broken)
+        line, words = re.search(r"csv, after line (\d+), '(.*)':", str(told.value)).groups()  # type: ignore[union-attr]
+        assert lines[int(line) - 2].startswith(words)
+        if broken == whole[:half]:
+            got = zlib.decompressobj(31).decompress(broken)
+            assert int(line) == got.count(b"\n")
+    with pytest.raises(BadPrices, match=r"csv, (after )?line \d+"):  # damage may read as nonsense before it shows
+        read(tmp_path, whole[:half] + b"\0" * 90 + whole[half + 90 :])
+    with pytest.raises(BadPrices, match="before any candle: the gzip is damaged"):
+        read(tmp_path, whole[:30])
+
+
+def test_gzips_one_after_another_are_one_file(tmp_path: Path) -> None:
+    parts = [gzip.compress(f"{line}\n".encode()) for line in [HEAD.strip(), *GOOD]]
+
+    assert len(read(tmp_path, b"".join(parts) + b"\0" * 512).candles) == 3
+
+
+def test_a_pipe_is_a_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(HEAD + "\n".join(GOOD),))
+    writer.start()
+
+    assert len(load([pipe], NOW).candles) == 3
+    writer.join()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (b"PK\x03\x04rest", "this is a zip archive, not CSV as text; unpack it"),
+        ((HEAD + GOOD[0]).encode("utf-16"), "this is UTF-16"),
+        (b"\n\n \n", "the file is empty"),
+        (b"\xef\xbb\xbf", "the file is empty"),
+        (HEAD.replace("volume", "open") + GOOD[0], "line 1: the column 'open' is there twice"),
+        (HEAD + "\n".join(GOOD).replace("98.75", "98\0.75"), "line 4: .*(no number|NUL)"),
+        (
+            "date;open;high;low;close\n2022-01-01 00:00;100,5;101,5;99,5;100\n",
+            "line 2: open is '100,5', no number; deci",
+        ),
+        (HEAD + GOOD[0].replace("101.5", '"1,101.5"'), r"line 2: high is '1,101\.5', no number; decimals stand after"),
+        (HEAD + GOOD[0].replace("101.5", "1_01.5"), r"line 2: high is '1_01\.5', no number"),
+        (HEAD + "\n".join([*GOOD, GOOD[0]]), "line 5: 2022-01-01 00:00:00 comes after 2022-01-01 00:02:00"),
+        (HEAD + GOOD[0] + '\n"' + "9" * 140_000, "line 3: "),
+        ("1600000000,9,12,10,11\n1600000060,9,12,10,11\n", "low 10 .without headings the columns are time, open, high"),
+    ],
+)
+def test_what_a_hostile_file_holds_is_named(tmp_path: Path, words: str | bytes, said: str) -> None:
+    with pytest.raises(BadPrices, match=said):
+        read(tmp_path, words)
+
+
+def test_empty_lines_at_the_end_are_no_candles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for piece in (7, 1 << 20):
+        monkeypatch.setattr(reading, "PIECE", piece + len(HEAD))
+        for ending in ("\n\n\n", "\r\n\r\n", "\n\n"):
+            assert len(read(tmp_path, HEAD + "\n".join(GOOD) + ending).candles) == 3
+
+
+def test_a_folder_and_what_may_not_be_read_are_named(tmp_path: Path) -> None:
+    with pytest.raises(BadPrices, match="Is a directory"):
+        load([tmp_path], NOW)
+    if os.geteuid():
+        secret = written(tmp_path, HEAD)
+        secret.chmod(0)
+        with pytest.raises(BadPrices, match="Permission denied"):
+            load([secret], NOW)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -232,3 +314,27 @@ def test_only_the_period_is_taken(tmp_path: Path) -> None:
     assert len(load([path], NOW, (begin, None)).candles) == 2
     with pytest.raises(BadPrices, match="fewer than two candles are in that period; they go from 2022-01-01 00:00"):
         load([path], NOW, (begin + timedelta(days=1), None))
+
+
+def test_gaps_count_within_the_period_that_is_asked_for(tmp_path: Path) -> None:
+    at = datetime(2022, 1, 1, tzinfo=timezone.utc)
+    lines = [f"{at + timedelta(minutes=n):%Y-%m-%d %H:%M:%S},1.5,2,1,1.5,1" for n in range(10_000)]
+    path = written(tmp_path, HEAD + "\n".join(lines[:5_000] + lines[5_050:]))
+    some = (at + timedelta(minutes=4_900), at + timedelta(minutes=5_200))
+
+    assert "50 candles are missing" in load([path], NOW).notes[0]
+    assert load([path], NOW, (at, at + timedelta(minutes=4_000))).notes == ()
+    with pytest.raises(BadPrices, match=r"50 candles are missing .* line 5002, 2022-01-04 12:10:00.* --allow-gaps"):
+        load([path], NOW, some)
+    with pytest.raises(BadPrices, match=r"line 4951, 2022-01-04 12:10:00"):
+        load([written(tmp_path, HEAD + "\n".join(reversed(path.read_text().splitlines()[1:])))], NOW, some)
+
+
+def test_a_period_that_the_candles_do_not_cover_is_said(tmp_path: Path) -> None:
+    path = written(tmp_path, HEAD + "\n".join(GOOD))
+    wide = (datetime(2021, 12, 1, tzinfo=timezone.utc), datetime(2022, 2, 1, tzinfo=timezone.utc))
+
+    assert load([path], NOW, wide).notes == (
+        "the candles begin on 2022-01-01 00:00, later than asked for",
+        "the candles end on 2022-01-01 00:03, earlier than asked for",
+    )
