@@ -37,6 +37,18 @@ def test_the_manual_and_the_completion_name_every_command() -> None:
         assert re.search(rf'commands="[^"]*\b{command}\b', completion), command
 
 
+def test_the_story_runs_every_block_of_an_administrators_day() -> None:
+    """README's sections from Install to Uninstall, block by block, as written."""
+    part = (ROOT / "README.md").read_text().split("\n### Install\n")[1].split("\n### From a checkout")[0]
+    written = []
+    for section in f"Install\n{part}".split("\n### "):
+        heading, _, text = section.partition("\n")
+        written += [(heading, number) for number in range(text.count("```sh\n"))]
+    story = "".join(file.read_text() for file in Path(__file__).parent.glob("test_machine*.py"))
+    run = re.findall(r'documented\("([^"]+)"(?:, (\d+))?\)', story)
+    assert {(heading, int(number or 0)) for heading, number in run} == set(written)
+
+
 def test_the_settings_file_asks_for_nothing_but_the_keys() -> None:
     lines = (DEBIAN / "dcabot.env").read_text().splitlines()
     assert [line for line in lines if line and not line.startswith("#")] == [
