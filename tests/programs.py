@@ -266,7 +266,7 @@ def running_daemon(
     try:
         with log_file.open("wb") as log:
             process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", sys.executable, *_run_words(hurry or {})],
+                ["setpriv", "--pdeathsig", "KILL", sys.executable, *hurried(hurry or {}, "run")],
                 cwd=folder,
                 env={**variables, **told},
                 stdin=subprocess.DEVNULL,
@@ -285,16 +285,17 @@ def running_daemon(
         notify.close()
 
 
-def _run_words(hurry: Mapping[str, float]) -> list[str]:
+def hurried(hurry: Mapping[str, float], *words: str) -> list[str]:
+    """What Python is told in order to run `dcabot WORDS` with less patience."""
     if not hurry:
-        return ["-m", "dcabot", "run"]
+        return ["-m", "dcabot", *words]
     lines = ["import sys", "from dcabot.__main__ import main"]
     for name, seconds in hurry.items():
         module, constant = name.split(".")
         folder = "adapters" if module in ("transport", "link") else "commands"
         lines += [f"import dcabot.{folder}.{module} as {module}", f"assert {module}.{constant}"]
         lines += [f"{module}.{constant} = {seconds}"]
-    return ["-c", "\n".join([*lines, "sys.exit(main(['run']))"])]
+    return ["-c", "\n".join([*lines, f"sys.exit(main({list(words)}))"])]
 
 
 def alpaca_for_tests(**options: Any) -> Simulator:
