@@ -178,6 +178,7 @@ class Daemon:
         self.streaming = asyncio.create_task(self.streams.run(self.trader.symbols()))
         for _ in range(ORDER_THREADS):
             self.lanes.orders.submit(self._warm_up)
+        await self._patiently(self._beat)  # so that `dcabot status` sees us as soon as systemd does
 
     def _be_alone(self) -> None:
         if not self.parts.store.database.hold_daemon_lock():

@@ -61,6 +61,13 @@ def test_ready_comes_only_after_the_recovery(small_books: Books, alpaca: Simulat
         daemon.until_ready()
 
 
+def test_status_sees_the_daemon_as_soon_as_it_is_ready(small_books: Books, alpaca: Simulator, start: Start) -> None:
+    small_books.add_asset()
+    with start(small_books) as daemon:
+        daemon.until_ready()
+        assert small_books.execute("SELECT sentence FROM dca_daemon") == [("1 assets: 1 watching",)]
+
+
 def test_the_watchdog_is_fed_and_the_status_is_a_sentence(small_books: Books, alpaca: Simulator, start: Start) -> None:
     small_books.add_asset()
     with start(small_books) as daemon:
