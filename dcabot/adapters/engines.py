@@ -140,7 +140,8 @@ class MySQL(peewee.MySQLDatabase):
         return session
 
     def begin(self, session: Session) -> None:
-        """Nothing: with autocommit off the first statement begins the transaction, without a round trip."""
+        """No round trip: with autocommit off the first statement begins the transaction."""
+        self._unsent.writes = []  # of one that Ctrl-C ended
 
     def ping(self, session: Session) -> None:
         session.ping(reconnect=False)

@@ -55,10 +55,13 @@ def test_one_write_that_fails_undoes_those_before_and_after_it(door: Database, c
     assert stored(door) == {NAMES[twice]}
 
 
-def test_writes_of_a_transaction_that_was_given_up_are_never_sent(door: Database, cycle: int) -> None:
-    with pytest.raises(ZeroDivisionError), door.transaction():
+@pytest.mark.parametrize("end", [ZeroDivisionError, KeyboardInterrupt])
+def test_writes_of_a_transaction_that_was_given_up_are_never_sent(
+    door: Database, cycle: int, end: type[BaseException]
+) -> None:
+    with pytest.raises(end), door.transaction():
         add(cycle, "one")
-        raise ZeroDivisionError
+        raise end
     with door.transaction():
         add(cycle, "two")
     assert stored(door) == {"two"}
