@@ -5,7 +5,7 @@ import importlib
 import logging
 import types
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -13,7 +13,7 @@ from typing import Any
 
 from dcabot.adapters.config import ConfigError
 from dcabot.adapters.database import DatabaseError
-from dcabot.adapters.store import Store
+from dcabot.adapters.store import RowFault, Store
 from dcabot.commands import parser
 from dcabot.core.reconcile import LAWS, Limits
 from dcabot.core.snapshot import ExchangeError
@@ -23,6 +23,7 @@ from tests.simulation.books import Books, SimDatabase, SimStore
 from tests.simulation.clockwork import Program, World
 from tests.simulation.exchange import Exchange, SimBroker
 
+MISSING = object()
 CARETAKERS = ("order_manager", "cooldown_manager", "consistency_checker")
 
 
@@ -51,31 +52,39 @@ class Caretakers:
         self.on_broker: Callable[[SimBroker], None] = lambda broker: None
         self._parts: dict[int, Parts] = {}
 
-    def run(self, name: str) -> Program:
-        program = Program(self.world, name.replace("_", "-"))
+    def run(self, name: str, *argv: str) -> Program:
+        """One of `commands/` with these arguments, from its start to its end."""
+        program = Program(self.world, "-".join([name.replace("_", "-"), *argv[:1]]))
         self.running = [one for one in self.running if not one.is_dead and one.actors]
         self.running.append(program)
         store = SimStore(SimDatabase(self.books, program), self.world.clock)
         broker = SimBroker(self.exchange, program)
         self.on_broker(broker)
-        config = types.SimpleNamespace(orphan_orders=types.SimpleNamespace(value="own"))
+        config = types.SimpleNamespace(
+            orphan_orders=types.SimpleNamespace(value="own"), venue=types.SimpleNamespace(value="paper")
+        )
         executor = Executor(store, broker, self.world.clock)  # type: ignore[arg-type]
         parts = Parts(store, broker, executor, self.world.clock, self.limits, config)
         self._parts[id(program)] = parts
-        program.start(self._main, program, name)
+        program.start(self._main, program, name, argv)
         return program
+
+    def say(self, *words: object, file: object = None) -> None:
+        """What a command prints."""
+        assert self.world.actor is not None
+        self.world.tell(self.world.actor.program.name, "%s", " ".join(map(str, words)))
 
     def parts(self) -> Parts:
         """Those of the program that runs now."""
         assert self.world.actor is not None
         return self._parts[id(self.world.actor.program)]
 
-    def _main(self, program: Program, name: str) -> None:
-        self.world.tell(program.name, "starts")
+    def _main(self, program: Program, name: str, argv: tuple[str, ...]) -> None:
+        self.world.tell(program.name, "starts %s", " ".join(argv))
         try:
-            importlib.import_module(f"dcabot.commands.{name}").main([])
-            self.world.saw(f"{program.name} done")
-        except (DatabaseError, ExchangeError, ConfigError) as error:
+            code = importlib.import_module(f"dcabot.commands.{name}").main(list(argv))
+            self.world.saw(f"{program.name} {'failed' if code else 'done'}")
+        except (DatabaseError, ExchangeError, ConfigError, RowFault) as error:
             self.world.saw(f"{program.name} unreachable")
             self.world.tell(program.name, "gives up: %s", error)
         finally:
@@ -118,17 +127,36 @@ def stage(caretakers: Caretakers) -> Iterator[None]:
             "time": types.SimpleNamespace(sleep=world.pause),
         },
     }
-    saved = []
-    for name, values in given.items():
-        module = importlib.import_module(f"dcabot.commands.{name}")
-        for attribute, value in {**values, "start_logging": quiet, "parser": arguments}.items():
-            saved.append((module, attribute, getattr(module, attribute)))
-            setattr(module, attribute, value)
+    for values in given.values():
+        values.update(start_logging=quiet, parser=arguments)
+    given["cycle"] = {
+        "assemble": lambda env_file: caretakers.parts(),
+        "time": types.SimpleNamespace(sleep=world.pause, monotonic=world.monotonic),
+        "start_logging": quiet,
+        "utc_now": world.clock,
+    }
+    given["cycle_adopt"] = {"utc_now": world.clock}
+    with ExitStack() as stack:
+        for name, values in given.items():
+            module = importlib.import_module(f"dcabot.commands.{name}")
+            for attribute, value in values.items():
+                stack.enter_context(instead(module, attribute, value))
+            stack.enter_context(instead(module, "print", caretakers.say))
+        yield
+
+
+@contextmanager
+def instead(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """For a while, one thing in the place of another, or of none."""
+    saved = vars(owner).get(name, MISSING)
+    setattr(owner, name, value)
     try:
         yield
     finally:
-        for module, attribute, value in saved:
-            setattr(module, attribute, value)
+        if saved is MISSING:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, saved)
 
 
 class StoryLog(logging.Handler):

@@ -179,7 +179,9 @@ class World:
                 what.program.is_dead = True
         for _, _, what, _ in self._queue:
             if isinstance(what, Actor) and what.greenlet and not what.is_over:
+                self.actor = what
                 what.greenlet.throw(Crash)
+        self.actor = None
         self._queue.clear()
 
     def _step(self, what: Any) -> None:

@@ -96,8 +96,9 @@ def decided_on_a_price_of_now(scene: Scene, before: OrderRow | None, after: Orde
     """I11. Harm: trading on a price of yesterday, or on one that no market ever quoted.
 
     With nothing to compare it with, the first quote of all is believed; its limit then buys at the market's price.
+    Who closes a cycle by hand sells at any price.
     """
-    if before is not None:
+    if before is not None or (after.side == "sell" and scene.is_by("cycle-close")):
         return
     symbol = scene.symbol(after.cycle_id)
     daemon = scene.decided_by(symbol)
@@ -140,7 +141,7 @@ def base_order_honours_the_cooldown(scene: Scene, before: OrderRow | None, after
     asset_id = scene.rows.cycles[after.cycle_id].asset_id
     former = [c for c in scene.rows.cycles.values() if c.asset_id == asset_id and c.id < after.cycle_id]
     last = max(former, key=lambda cycle: cycle.id, default=None)
-    if last is None or last.status != "complete" or last.completed_at is None:
+    if last is None or last.id in scene.released or last.status != "complete" or last.completed_at is None:
         return
     least, asset = scene.least[asset_id], scene.rows.assets[asset_id]
     since = (scene.world.clock() - last.completed_at).total_seconds()
@@ -232,7 +233,12 @@ def a_sale_is_one_commit(scene: Scene, cycle: CycleRow, before: CycleRow | None)
     later = [c for c in scene.rows.cycles.values() if c.asset_id == cycle.asset_id and c.id > cycle.id]
     if not later or cycle.completed_at is None:
         scene.fail("a sale is one commit", f"cycle {cycle.id} is {cycle.status} without successor or time")
-    if cycle.status == "complete":
+    if cycle.status == "complete" and cycle.quantity and scene.is_by("cycle-release"):
+        # The coins are the operator's now.
+        scene.world.saw("cycle released")
+        scene.released.add(cycle.id)
+        scene.exchange.hand_moved[asset.symbol] = scene.world.now
+    elif cycle.status == "complete":
         scene.world.saw("cycle complete")
         sells = [one for one in scene.rows.orders_of(cycle.id) if one.side == "sell" and one.filled]
         if not sells or asset.last_sell_price != (sells[-1].price or Decimal(0)).quantize(PRICE):
@@ -277,7 +283,9 @@ def sells_what_is_there(scene: Scene, program: Program, symbol: str, order: Orde
 
 
 def only_a_daemon_orders(scene: Scene, program: Program, symbol: str, order: Order) -> None:
-    """Harm: two programs that each believe to be the one that trades."""
+    """Harm: two programs that each believe to be the one that trades. An operator may sell what there is."""
+    if program.name == "cycle-close" and order.side is Side.SELL:
+        return
     if not any(one.program is program for one in scene.machines.daemons):
         scene.fail("only a daemon orders", f"{program.name} places {order.client_order_id}")
 

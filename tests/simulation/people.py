@@ -53,6 +53,8 @@ SETTINGS = {
     "buy_order_price_deviation_percent": ("0", "0.5", "3"),
 }
 NONSENSE_SETTINGS = (("base_order_amount", "3"), ("take_profit_percent", "0.1"), ("safety_order_deviation", "-2"))
+COMMANDS = (("operator: cycle close", 0.04), ("operator: cycle release", 0.04), ("operator: cycle adopt", 0.01))
+COMMANDS_AFTER_LOSS = (("operator: cycle adopt", 0.4),)
 EDITED_COLUMNS = (
     ("quantity", "0.5"),
     ("average_purchase_price", "1.25"),
@@ -132,6 +134,7 @@ class People:
         self.books, self.exchange, self.market = books, exchange, market
         self.foreign: list[str] = []
         self.edited_cycles: set[int] = set()
+        self.command: Callable[[str, str], object] = lambda action, symbol: None
         self.on_settings: Callable[[], None] = lambda: None
 
     def begin(self) -> None:
@@ -166,6 +169,11 @@ class People:
         fate = self.chance.fault("operator", "operator", options)
         if fate:
             self._operate(fate, self.chance.pick("operator asset", self.market.symbols))
+        symbol = self.chance.pick("command asset", self.market.symbols)
+        lost = self._lost(symbol)
+        fate = self.chance.fault("command", "operator", COMMANDS_AFTER_LOSS if lost else COMMANDS)
+        if fate:
+            self._command(fate, symbol, lost)
         options = (("hand: sells", 0.12), ("hand: sells all", 0.06), ("hand: buys", 0.08))
         fate = self.chance.fault("hand", "hands", options)
         if fate:
@@ -200,6 +208,22 @@ class People:
             self.books.by_hand(f"UPDATE dca_assets SET {column} = ? WHERE asset_symbol = ?", value, symbol)
         self.world.tell("operator", "%s: %s %s = %s", fate, symbol, column, value)
         self.on_settings()
+
+    def _lost(self, symbol: str) -> str:
+        """What the asset's last cycle held, if it ended in error; else empty."""
+        found = self.books.rows(
+            "SELECT c.quantity FROM dca_cycles c JOIN dca_assets a ON a.id = c.asset_id"
+            " WHERE a.asset_symbol = ? AND c.status = 'error' ORDER BY c.id DESC LIMIT 1",
+            symbol,
+        )
+        return str(found[0][0]) if found and Decimal(found[0][0]) else ""
+
+    def _command(self, fate: str, symbol: str, lost: str) -> None:
+        """`dcabot cycle`. Who wants a position back has mostly bought it again."""
+        if fate == "operator: cycle adopt" and lost and self.chance.roll("brings back") < 0.8:
+            self.exchange.move(symbol, Decimal(lost))
+            self.world.tell("owner", "brings back %s %s", lost, symbol)
+        self.command(fate.rpartition(" ")[2], symbol)
 
     def _trade(self, fate: str, symbol: str) -> None:
         coin = symbol.partition("/")[0]

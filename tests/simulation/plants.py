@@ -20,33 +20,24 @@ from dcabot.core.reconcile import Entry, Repair
 from dcabot.executor import Executor
 from dcabot.sync import Swept, Sync
 from dcabot.trader import Trader
+from tests.simulation.caretakers import instead
 from tests.simulation.run import Run
-
-
-@contextmanager
-def _instead(owner: Any, name: str, value: Any) -> Iterator[None]:
-    saved = getattr(owner, name)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, saved)
 
 
 @contextmanager
 def request_before_row(run: Run) -> Iterator[None]:
     """O1: the order goes out, and is written down when it was taken."""
 
-    def carry_out(self: Executor, cycle_id: int, decide: Repair) -> Decision | None:
+    def carry_out(self: Executor, cycle_id: int, decide: Repair, known: Entry | None = None) -> Decision | None:
         entry = self.store.read_entry(cycle_id)
         decision = decide(entry.asset, entry.cycle) if entry else None
         if decision is None:
             return None
         for order in decision.submit:
             self.broker.submit(decision.cycle.symbol, order)
-        return executor.commit(self.store, cycle_id, decide)
+        return executor.commit(self.store, cycle_id, decide, known)
 
-    with _instead(Executor, "carry_out", carry_out):
+    with instead(Executor, "carry_out", carry_out):
         yield
 
 
@@ -58,7 +49,7 @@ def no_reconciliation(run: Run) -> Iterator[None]:
         book, snapshot, entries, _ = self.look()
         return Swept(book, snapshot, reconcile.unowned(entries, snapshot), [], 0, [])
 
-    with _instead(Sync, "sweep", sweep):
+    with instead(Sync, "sweep", sweep):
         yield
 
 
@@ -98,7 +89,7 @@ def adding_fills(run: Run) -> Iterator[None]:
             report = replace(report, filled_quantity=Decimal(booked[0][0]) + last)
         return on_report(self, report)
 
-    with _instead(Trader, "on_report", added):
+    with instead(Trader, "on_report", added):
         yield
 
 
@@ -113,7 +104,7 @@ def selling_filled_quantity(run: Run) -> Iterator[None]:
     truly = ledger.fold
     with ExitStack() as stack:
         for module in (ledger, lifecycle, strategy, reconcile):
-            stack.enter_context(_instead(module, "fold", fold))
+            stack.enter_context(instead(module, "fold", fold))
         yield
 
 
@@ -131,7 +122,7 @@ def clearing_the_id_of_a_stale_order(run: Run) -> Iterator[None]:
         return lifecycle.settle_status(cycle, "stale buy forgotten", now)
 
     truly = lifecycle.on_stale
-    with _instead(lifecycle, "on_stale", on_stale):
+    with instead(lifecycle, "on_stale", on_stale):
         yield
 
 
@@ -154,7 +145,7 @@ def three_commits_for_a_filled_sell(run: Run) -> Iterator[None]:
         return decision
 
     truly, busy = Store.save, executor._when_not_busy
-    with _instead(Store, "save", save), _instead(executor, "_when_not_busy", carry_out):
+    with instead(Store, "save", save), instead(executor, "_when_not_busy", carry_out):
         yield
 
 
@@ -176,7 +167,7 @@ def selling_without_waiting_for_the_cancel(run: Run) -> Iterator[None]:
     truly = strategy.on_quote
     from dcabot import trader
 
-    with _instead(trader, "on_quote", on_quote):
+    with instead(trader, "on_quote", on_quote):
         yield
 
 
@@ -190,7 +181,7 @@ def an_id_reused_after_a_cancel(run: Run) -> Iterator[None]:
         return truly(replace(self, orders=left), purpose)
 
     truly = Cycle.next_id
-    with _instead(Cycle, "next_id", next_id):
+    with instead(Cycle, "next_id", next_id):
         yield
 
 

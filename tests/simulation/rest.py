@@ -127,7 +127,7 @@ def _assets_differ(scene: Scene) -> str:
         current = [cycle for cycle in mine if cycle.status not in OVER]
         if len(current) > 1 or (asset.is_enabled and not current):
             return f"{asset.symbol} has {len(current)} current cycles"
-        complete = [cycle for cycle in mine if cycle.status == "complete"]
+        complete = [cycle for cycle in mine if cycle.status == "complete" and cycle.id not in scene.released]
         if complete:
             last = max(complete, key=lambda cycle: cycle.id)
             sells = [row for row in scene.rows.orders_of(last.id) if row.side == "sell" and row.filled]

@@ -35,6 +35,7 @@ class Result:
     why: str = ""
     steps: int = 0
     seconds: float = 0.0  # of virtual time
+    processor: float = 0.0  # seconds of it, where somebody measured
     taken: list[tuple[Key, str]] = field(default_factory=list)
     seen: Counter[str] = field(default_factory=Counter)
     story: list[str] = field(default_factory=list)
@@ -98,6 +99,7 @@ class Run:
         self.machines.on_daemon = self._daemon
         self.caretakers.on_broker = self._broker
         self.people.on_settings = self._settings
+        self.people.command = lambda action, symbol: self.caretakers.run("cycle", action, symbol, "--yes")
         for symbol in symbols:
             self.people.add_asset(symbol)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.__main__ import _results
+from tests.simulation.__main__ import results_of
 from tests.simulation.run import play
 from tests.simulation.shrink import script, shrink
 
@@ -40,7 +40,7 @@ MEANINGFUL = {
 def test_no_seed_breaks_a_law_and_every_one_comes_to_rest(pytestconfig: pytest.Config) -> None:
     count = SEEDS_LONG if pytestconfig.getoption("--long") else SEEDS
     seen: Counter[str] = Counter()
-    for result in _results(range(1, count + 1), os.cpu_count() or 1, None):
+    for result in results_of(range(1, count + 1), os.cpu_count() or 1, None):
         if not result.is_good:
             pytest.fail(script(shrink(play(result.seed))), pytrace=False)
         seen.update(result.seen.keys())

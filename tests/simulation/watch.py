@@ -141,6 +141,7 @@ class Scene:
 
     def __post_init__(self) -> None:
         self.ever_void: set[str] = set()
+        self.released: set[int] = set()  # cycles that the operator took the coins of
         self.sent: Counter[str] = Counter()
         self.most: dict[int, dict[str, Decimal]] = defaultdict(dict)  # of each setting, the largest there ever was
         self.least: dict[int, dict[str, Decimal]] = defaultdict(dict)
@@ -152,6 +153,10 @@ class Scene:
         """The daemon whose step this was, if it decided on this symbol; for some seconds there may be two of them."""
         mine = (one for one in self.machines.daemons if one.program is self.world.last_program)
         return next((one for one in mine if symbol in one.acting), None)
+
+    def is_by(self, command: str) -> bool:
+        """Whether the last step was one of this command of the operator."""
+        return self.world.last_program is not None and self.world.last_program.name == command
 
     def fail(self, law: str, story: str, *given: object) -> None:
         raise Failed(law, story % given if given else story)
@@ -228,6 +233,7 @@ class Watch:
 
     def _admitted(self, order: VenueOrder) -> None:
         if is_ours(order):
+            self.scene.world.saw("order at the exchange")
             for law in self._admission_laws:
                 law(self.scene, order)
 
