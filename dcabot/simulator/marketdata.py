@@ -1,5 +1,6 @@
 """The data host: /v1beta3/crypto/us over HTTP. Numbers are numbers, symbols have their slash. alpaca.md 2.10."""
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping
 
@@ -133,12 +134,12 @@ class DataHost:
         """One page over all symbols; the token is the number of rows already given."""
         limit = LIMIT if "limit" not in query else _count(query["limit"], LIMIT_MAX)
         done = _count(query["page_token"], 10**9) if query.get("page_token") else 0
-        found = [(symbol, row) for symbol in sorted(_symbols(query)) for row in _in_order(rows(symbol), query)]
-        page = found[done : done + limit]
+        found = ((symbol, row) for symbol in sorted(_symbols(query)) for row in _in_order(rows(symbol), query))
+        page = list(itertools.islice(found, done, done + limit + 1))
         shown: dict[str, list[Json]] = {}
-        for symbol, row in page:
+        for symbol, row in page[:limit]:
             shown.setdefault(symbol, []).append(row)
-        more = done + limit < len(found)
+        more = len(page) > limit
         return answer({name: shown, "next_page_token": str(done + limit) if more else None})
 
 

@@ -28,7 +28,7 @@ def step(alpaca: Simulator, seconds: object) -> requests.Response:
 
 def test_others_are_answered_while_a_long_step_plays_its_prices() -> None:
     with walking() as alpaca:
-        stepping = threading.Thread(target=alpaca.advance, args=(43_200,))
+        stepping = threading.Thread(target=alpaca.advance, args=(21_600,))
         stepping.start()
         waits = []
         while stepping.is_alive():
@@ -37,7 +37,7 @@ def test_others_are_answered_while_a_long_step_plays_its_prices() -> None:
             waits.append(time.monotonic() - began)
         assert len(waits) > 5
         assert sorted(waits)[len(waits) // 2] < 0.1
-        assert alpaca.clock.now() == START + timedelta(hours=12)
+        assert alpaca.clock.now() == START + timedelta(hours=6)
 
 
 def test_steps_at_the_same_time_follow_one_another() -> None:

@@ -1,4 +1,4 @@
-"""The example of docs/simulator.md for other projects: what stands there is run here."""
+"""The examples of docs/simulator.md for other projects: what stands there is run here."""
 
 import os
 import re
@@ -6,17 +6,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_example_of_the_documentation_is_twenty_lines_and_passes(tmp_path: Path) -> None:
+def example(name: str) -> str:
     page = (ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
-    example = re.search(r"```python\n(# test_mine\.py\n.*?)```", page, re.DOTALL)
-    assert example is not None
-    assert len([line for line in example[1].splitlines() if line.strip()]) <= 20
-    (tmp_path / "test_mine.py").write_text(example[1], encoding="utf-8")
+    found = re.search(rf"```python\n(# {name}\n.*?)```", page, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+@pytest.mark.parametrize("name", ["test_mine.py", "test_streams.py"])
+def test_an_example_of_the_documentation_passes_in_another_project(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(example(name), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), "test_mine.py"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), name],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -26,3 +32,7 @@ def test_the_example_of_the_documentation_is_twenty_lines_and_passes(tmp_path: P
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
+
+
+def test_the_first_example_has_twenty_lines() -> None:
+    assert len([line for line in example("test_mine.py").splitlines() if line.strip()]) <= 20

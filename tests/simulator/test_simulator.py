@@ -12,8 +12,10 @@ from alpaca.common.exceptions import APIError
 from alpaca.data.live import CryptoDataStream
 
 from dcabot.core.venue import Policy
-from dcabot.simulator import BUSIEST, Simulator, Timing
+from dcabot.simulator import BUSIEST, Settings, Simulator, Timing
 from dcabot.simulator.control import FAULTS
+from dcabot.simulator.journal import ENTRIES_MAX, QUOTES_MAX
+from dcabot.simulator.protocol import IDLE_MAX
 from tests.simulator.conftest import make_alpaca
 from tests.simulator.sdk import Listening, client, listening, order, quotes, subscribed, until, updates
 
@@ -257,6 +259,8 @@ def test_the_documentation_names_every_switch_fault_and_path() -> None:
     missing = [name for name in FAULTS if f"`{name}`" not in page]
     missing += [name for name in Policy.__dataclass_fields__ if f"`{name}`" not in page]
     missing += [name for name in Timing.__dataclass_fields__ if f"`{name}`" not in page]
+    missing += [name for name in Settings.__dataclass_fields__ if f"`{name}`" not in page]
+    missing += [f"{number:,}" for number in (ENTRIES_MAX, QUOTES_MAX, IDLE_MAX) if f"{number:,}" not in page]
     control = (ROOT / "dcabot" / "simulator" / "control.py").read_text(encoding="utf-8")
     missing += [path for path in set(re.findall(r'"(/_sim[/a-z]*)', control)) if path.rstrip("/") not in page]
     assert missing == []
