@@ -32,7 +32,7 @@ SECTIONS = {
 # One command each that runs elsewhere, at a price or in other words: the file, and the words to find in it.
 ELSEWHERE = {
     "./demo": ("tests/commands/test_demo.py", '"-m", "dcabot", "demo"'),
-    "./test": (".ci/run", "exec bash test"),
+    "./test": (".ci/run", "bash test"),
     "systemctl status dcabot": (STORY, "systemctl status --no-pager dcabot"),
     "journalctl -fu dcabot": (STORY, 'machine.journal("dcabot"'),
     ".venv/bin/python -m benchmarks": ("tests/test_benchmarks.py", '"name", BENCHMARKS'),

@@ -12,13 +12,26 @@ from tests.packaging.machine import Machine
 from tests.packaging.story import ROOT, SUITE
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The story is told when it is asked for, and where a Debian can be booted; otherwise one sentence says why not."""
+    story = [item for item in items if "machine" in getattr(item, "fixturenames", ())]
+    reason = why_not(config) if story else ""
+    for item in story:
+        item.add_marker(pytest.mark.slow)
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def why_not(config: pytest.Config) -> str:
+    if not config.getoption("--packaging"):
+        return "the package is tried on a booted Debian by ./test --packaging, which takes some minutes; CI does it too"
+    missing = machines.missing()
+    return f"the package is not built, nor tried on a booted Debian: {missing}" if missing else ""
+
+
 @pytest.fixture(scope="session")
-def deb(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package: the one that DCABOT_DEB names, or one built now from what is committed."""
-    if not pytestconfig.getoption("--packaging"):
-        pytest.skip("takes some minutes: ./test --packaging")
-    if reason := machines.missing():
-        pytest.skip(f"the package is not tried on a booted Debian: {reason}")
     if given := os.environ.get("DCABOT_DEB"):
         return Path(given)
     made = tmp_path_factory.mktemp("deb") / "dcabot.deb"

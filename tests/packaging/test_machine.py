@@ -40,9 +40,6 @@ WATCHDOG_SECONDS = 30
 # As in exim4.conf. Not an address of the loopback: the machine's own mail server and database are strangers there.
 MAIL_ADDRESS, MAILBOX = "192.0.2.25", "var/mail/owner"
 
-pytestmark = pytest.mark.slow
-
-
 # Installing.
 
 

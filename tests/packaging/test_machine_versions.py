@@ -3,8 +3,6 @@
 import shutil
 from pathlib import Path
 
-import pytest
-
 from tests.packaging.machine import Machine, until
 from tests.packaging.story import (
     CARETAKERS,
@@ -23,8 +21,6 @@ from tests.packaging.story import (
 
 # What a new version brings: a migration that this one does not have.
 MIGRATION = {f"sql/{engine}/9999_story.sql": "CREATE TABLE dca_story (id INT);\n" for engine in ("mysql", "sqlite")}
-
-pytestmark = pytest.mark.slow
 
 
 def lay(machine: Machine, package: Path, name: str = "dcabot.deb") -> None:
