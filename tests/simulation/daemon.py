@@ -9,6 +9,20 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from dcabot.adapters.database import DatabaseBusy, DatabaseError, DatabaseUnreachable
+from dcabot.adapters.streams import mute_symbols
+from dcabot.commands.daemon import (
+    EVENT_PATIENCE_SECONDS,
+    INSTRUMENTS_AGAIN_SECONDS,
+    INSTRUMENTS_SECONDS,
+    PULSE_SECONDS,
+    RETRY_SECONDS,
+    START_PATIENCE_SECONDS,
+    SWEEP_IDLE_SECONDS,
+    SWEEP_ORDER_OPEN_SECONDS,
+    SWEEP_SPACING_SECONDS,
+    SWEEP_STREAM_DOWN_SECONDS,
+    SWEEP_UNSETTLED_SECONDS,
+)
 from dcabot.core.model import OrderReport, Quote
 from dcabot.core.reconcile import LAWS, Limits
 from dcabot.core.snapshot import ExchangeError, ExchangeUnreachable
@@ -19,21 +33,12 @@ from tests.simulation.books import Books, SimDatabase, SimStore
 from tests.simulation.clockwork import Program, Signal, World
 from tests.simulation.exchange import Exchange, Feeds, SimBroker
 
-# commands/daemon.py has the reasons for these.
-START_PATIENCE_SECONDS = 60.0
-RETRY_SECONDS = 2.0
-SWEEP_SPACING_SECONDS = 2.0
-SWEEP_STREAM_DOWN_SECONDS = 3.0
-SWEEP_UNSETTLED_SECONDS = 5.0
-SWEEP_ORDER_OPEN_SECONDS = 30.0
-SWEEP_IDLE_SECONDS = 60.0
-EVENT_PATIENCE_SECONDS = 5.0
-STREAM_SETTLED_SECONDS = 30.0
-PULSE_SECONDS = 5.0
-PACE_SECONDS = 0.005
+# The product's defaults, of settings that it reads from the environment.
 REFRESH_SECONDS = 30.0
 QUOTE_MAX_AGE = timedelta(seconds=60)
 DATA_TIMEOUT_SECONDS = 120.0
+# What sockets take.
+PACE_SECONDS = 0.005
 CONNECT_SECONDS = 0.4
 
 
@@ -165,6 +170,7 @@ class Daemon:
             return
         self.busy.discard(symbol)
         self._look_again()
+        self._ask_if_unsettled()
         self.world.at(EVENT_PATIENCE_SECONDS, self.sweep_wanted.set)
 
     def _look_again(self) -> None:
@@ -190,8 +196,13 @@ class Daemon:
         except (DatabaseError, ExchangeError) as error:
             self.world.tell(self.program.name, "report %r: %s", report, error)
             failed = True
+        if failed:
+            self.sweep_wanted.set()
         self._look_again()
-        if failed or self.trader.is_unsettled():
+        self._ask_if_unsettled()
+
+    def _ask_if_unsettled(self) -> None:
+        if self.trader.is_unsettled():
             self.sweep_wanted.set()
 
     def _refresh_for_ever(self) -> None:
@@ -203,6 +214,7 @@ class Daemon:
                 try:
                     self.trader.refresh()
                     self._look_again()
+                    self._ask_if_unsettled()
                 except DatabaseError as error:
                     self.world.tell(self.program.name, "refresh: %s", error)
                 done.set()
@@ -218,6 +230,7 @@ class Daemon:
         self.sweep_wanted.set()
 
     def _sweep_for_ever(self) -> None:
+        instruments_at = self.world.now
         while True:
             self.sweep_wanted.wait(self._sweep_pause())
             self.is_sweeping = True
@@ -225,6 +238,10 @@ class Daemon:
                 self._sweep()
                 self._look_again()
                 self._check_for_mute_data()
+                wait = INSTRUMENTS_SECONDS if self.trader.knows_its_pairs() else INSTRUMENTS_AGAIN_SECONDS
+                if self.world.now - instruments_at > wait:
+                    self.trader.learn_instruments()
+                    instruments_at = self.world.now
             except (ExchangeError, DatabaseError) as error:
                 self.world.tell(self.program.name, "sweep: %s", error)
             self.is_sweeping = False
@@ -235,28 +252,33 @@ class Daemon:
             return SWEEP_STREAM_DOWN_SECONDS
         if self.trader.is_unsettled():
             return SWEEP_UNSETTLED_SECONDS
-        return SWEEP_ORDER_OPEN_SECONDS if self.trader.has_open_orders() else SWEEP_IDLE_SECONDS
+        pause = SWEEP_ORDER_OPEN_SECONDS if self.trader.has_open_orders() else SWEEP_IDLE_SECONDS
+        return min(pause, DATA_TIMEOUT_SECONDS)
 
     def _sweep(self) -> None:
         swept = self.trader.sweep()
-        up_seconds = self.world.now - self.feeds.up_since["orders"]
-        if swept.late_news and self.feeds.orders_up and up_seconds > STREAM_SETTLED_SECONDS:
+        up_since = self._up_since("orders")
+        if any(report.at > up_since for report in swept.late_news):
             self.world.saw("starving stream renewed")
             self.feeds.lose("orders", CONNECT_SECONDS)
         if swept.mended or swept.doubtful:
             self.sweep_wanted.set()
 
+    def _up_since(self, feed: str) -> datetime:
+        """As the bot's clock has it; now, while it is not connected."""
+        is_up = self.feeds.orders_up if feed == "orders" else self.feeds.quotes_up
+        return self.world.clock() - timedelta(seconds=self.world.now - self.feeds.up_since[feed] if is_up else 0.0)
+
     def _check_for_mute_data(self) -> None:
-        if not self.feeds.quotes_up:
+        now, up_since = self.world.now, self._up_since("quotes")
+        if not self.feeds.quotes_up or now - self.feeds.up_since["quotes"] <= DATA_TIMEOUT_SECONDS:
             return
-        now = self.world.now
         symbols = self.trader.symbols()
         silent = [one for one in symbols if now - self._heard_at.setdefault(one, now) > DATA_TIMEOUT_SECONDS]
         if not silent:
             return
         listing = self.broker.latest_quotes(silent)
-        known = {symbol: quote.at for symbol, quote in self._newest.items()}
-        if any(quote.symbol not in known or quote.at > known[quote.symbol] for quote in listing.rows):
+        told = {symbol: max(quote.at, up_since) for symbol, quote in self._newest.items()}
+        if mute_symbols({symbol: told.get(symbol, up_since) for symbol in self._heard_at}, listing.rows):
             self.world.saw("mute data stream renewed")
-            self._heard_at.clear()
             self.feeds.lose("quotes", CONNECT_SECONDS)
