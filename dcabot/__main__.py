@@ -4,7 +4,7 @@ import sys
 from importlib import import_module
 
 from dcabot import __version__
-from dcabot.commands import INTERRUPTED, USAGE, guard
+from dcabot.commands import DONE, INTERRUPTED, USAGE, guard
 
 COMMANDS = {
     "run": ("daemon", "the daemon, in the foreground, log on stderr"),
@@ -28,8 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; its exit code."""
     words = sys.argv[1:] if argv is None else argv
     if not words or words[0] in ("-h", "--help"):
-        print(_help())
-        return 0 if words else USAGE
+        return guard(_list_commands, words)
     if words[0] in ("-V", "--version"):
         print(f"dcabot {__version__}")
         return 0
@@ -44,10 +43,11 @@ def main(argv: list[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _help() -> str:
+def _list_commands(words: list[str]) -> int:
     width = max(len(name) for name in COMMANDS)
     lines = [f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items()]
-    return "\n".join(["usage: dcabot COMMAND ...", "", "A DCA trading bot for crypto on Alpaca.", "", *lines])
+    print("\n".join(["usage: dcabot COMMAND ...", "", "A DCA trading bot for crypto on Alpaca.", "", *lines]))
+    return DONE if words else USAGE
 
 
 if __name__ == "__main__":

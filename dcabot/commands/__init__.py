@@ -23,7 +23,7 @@ def guard(command: Callable[[list[str]], int], argv: list[str]) -> int:
     from dcabot.adapters.database import DatabaseBusy, DatabaseMisconfigured, DatabaseUnreachable
 
     try:
-        code = command(argv)
+        code = _run(command, argv)
         sys.stdout.flush()  # a reader who has gone is noticed here, not when Python exits
         return code
     except ConfigError as error:
@@ -38,10 +38,15 @@ def guard(command: Callable[[list[str]], int], argv: list[str]) -> int:
         # Whoever read us has gone: nothing to say, and nobody to say it to when Python flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else USAGE
     except Exception as error:  # noqa: BLE001 - the one place; whatever comes here ends the program
         return _by_name(error)
+
+
+def _run(command: Callable[[list[str]], int], argv: list[str]) -> int:
+    try:
+        return command(argv)
+    except SystemExit as stop:  # argparse's way to end, after --help too
+        return stop.code if isinstance(stop.code, int) else USAGE
 
 
 def _by_name(error: Exception) -> int:

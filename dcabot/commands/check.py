@@ -62,11 +62,11 @@ def _print(out: Console, finding: Finding) -> None:
 
 def _sum(findings: Iterable[Finding]) -> str:
     counts = Counter(finding.verdict for finding in findings)
+    words = {Verdict.FAILED: "failed", Verdict.WARNING: "to look at", Verdict.SKIPPED: "skipped"}
+    found = ", ".join(f"{counts[verdict]} {word}" for verdict, word in words.items() if counts[verdict])
     if counts[Verdict.FAILED]:
-        return (
-            f"{counts[Verdict.FAILED]} failed, {counts[Verdict.WARNING]} warnings, {counts[Verdict.SKIPPED]} skipped."
-        )
-    return f"All is well, {counts[Verdict.WARNING]} warnings." if counts[Verdict.WARNING] else "All is well."
+        return f"{found}."
+    return f"All is well; {found}." if found else "All is well."
 
 
 def _exit_code(findings: Iterable[Finding]) -> int:

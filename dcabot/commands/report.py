@@ -12,7 +12,7 @@ from typing import Any
 
 from dcabot.adapters import assets
 from dcabot.adapters.config import DATABASE, EXCHANGE, Config, load
-from dcabot.commands import DONE, FAILED, parser, utc_now
+from dcabot.commands import DONE, FAILED, arguments, parser, utc_now
 from dcabot.commands.console import CENT, coins, console, print_table, span, usd
 from dcabot.commands.wiring import open_books
 from dcabot.core.fees import FEE_WINDOW, TIERS
@@ -29,7 +29,7 @@ SUM = tuple(one.name for one in fields(Total))
 def main(argv: list[str]) -> int:
     options = parser("report", "Finished cycles and what they brought, in USD.")
     options.add_argument("--by", choices=sorted(PERIODS), help="sums instead of cycles; a day ends at midnight UTC")
-    options.add_argument("--asset", metavar="SYMBOL", type=str.upper, help="only this one")
+    options.add_argument("--asset", metavar="SYMBOL", type=arguments.symbol, help="only this one")
     options.add_argument(
         "--ledger",
         action="store_true",
