@@ -124,7 +124,7 @@ class VenueBroker:
         fate = self._fate("submit", order.client_order_id)
         if not self.is_reachable:
             return Refused("no connection: connection refused")
-        request = _request(symbol, order)
+        request = request_of(symbol, order)
         if fate is Fate.REFUSED:
             return Refused("HTTP 403: insufficient balance for USD (requested: 20, available: 1)")
         if fate is Fate.LATE:
@@ -142,7 +142,7 @@ class VenueBroker:
             return Unknown("no answer within 15 s")
         outcome = self.venue.request_cancel(order_id, self.clock())
         if isinstance(outcome, Refusal):
-            return NotFound(outcome.message) if outcome.status == 404 else AlreadyOver(outcome.message)
+            return not_cancelled(outcome)
         self._tell(outcome + self.venue.cancel(order_id, self.clock()))
         if fate is Fate.DIES_AFTER:
             raise Killed
@@ -159,14 +159,7 @@ class VenueBroker:
 
     def positions(self) -> Listing[Position]:
         self._ask("positions")
-        account = self.venue.account
-        return Listing(
-            tuple(
-                Position(f"{coin}/USD", position.quantity, account.available(coin))
-                for coin, position in account.positions.items()
-                if f"{coin}/USD" not in self.hidden_positions
-            )
-        )
+        return Listing(tuple(one for one in positions_of(self.venue) if one.symbol not in self.hidden_positions))
 
     def instruments(self) -> Listing[Instrument]:
         self._ask("instruments")
@@ -174,11 +167,11 @@ class VenueBroker:
 
     def account(self) -> Account:
         self._ask("account")
-        return Account("ACTIVE", "ACTIVE", False, False, False, self.venue.account.available("USD"))
+        return account_of(self.venue)
 
     def latest_quotes(self, symbols: Iterable[str]) -> Listing[Quote]:
         self._ask("latest_quotes")
-        return Listing(tuple(self.venue.quotes[symbol] for symbol in symbols if symbol in self.venue.quotes))
+        return quotes_of(self.venue, symbols)
 
     # What the test does.
 
@@ -213,9 +206,7 @@ class VenueBroker:
     def _admit(self, request: OrderRequest) -> SubmitOutcome:
         order = self.venue.submit(request, self.clock())
         if isinstance(order, Refusal):
-            if "unique" in order.message:
-                return Unknown("the exchange has that order already")
-            return Refused(f"HTTP {order.status}: {order.message}")
+            return not_taken(order)
         # The answer is older than the fill: Alpaca answers `pending_new` too.
         accepted = Accepted(report_of(order))
         self._tell(self.venue.activate(order.id, self.clock()))
@@ -331,7 +322,34 @@ def report_of(order: VenueOrder) -> OrderReport:
     )
 
 
-def _request(symbol: str, order: Order) -> OrderRequest:
+def not_taken(refusal: Refusal) -> SubmitOutcome:
+    """The answer to a request that the exchange refused."""
+    if "unique" in refusal.message:
+        return Unknown("the exchange has that order already")
+    return Refused(f"HTTP {refusal.status}: {refusal.message}")
+
+
+def not_cancelled(refusal: Refusal) -> CancelOutcome:
+    return NotFound(refusal.message) if refusal.status == 404 else AlreadyOver(refusal.message)
+
+
+def positions_of(venue: Venue) -> list[Position]:
+    account = venue.account
+    return [
+        Position(f"{coin}/USD", position.quantity, account.available(coin))
+        for coin, position in account.positions.items()
+    ]
+
+
+def account_of(venue: Venue) -> Account:
+    return Account("ACTIVE", "ACTIVE", False, False, False, venue.account.available("USD"))
+
+
+def quotes_of(venue: Venue, symbols: Iterable[str]) -> Listing[Quote]:
+    return Listing(tuple(venue.quotes[symbol] for symbol in symbols if symbol in venue.quotes))
+
+
+def request_of(symbol: str, order: Order) -> OrderRequest:
     kind = "market" if order.limit_price is None else "limit"
     return OrderRequest(
         symbol,

@@ -85,6 +85,7 @@ class Books:
         self.commits = 0  # how many changed something
         self.known_book: tuple[int, Book] | None = None
         self._is_begun = False
+        self._changes = 0  # there were so many when the transaction began
 
     def go_down(self, seconds: float) -> None:
         """The server stops, and with it every session and lock; it comes back by itself."""
@@ -112,7 +113,7 @@ class Books:
         """From here to the end of the transaction nobody else runs."""
         if not self._is_begun:
             self.session.execute("BEGIN IMMEDIATE")
-            self._is_begun = True
+            self._is_begun, self._changes = True, self.session.total_changes
 
     def end(self, commit: bool) -> bool:
         """True when something was committed."""
@@ -120,7 +121,8 @@ class Books:
             return False
         self._is_begun = False
         self.session.execute("COMMIT" if commit else "ROLLBACK")
-        self.commits += commit
+        # A lock that was taken and given back changed nothing.
+        self.commits += commit and self.session.total_changes != self._changes
         return commit
 
     def by_hand(self, sql: str, *values: object) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from dcabot.adapters.config import ConfigError
 from dcabot.adapters.database import DatabaseError
 from dcabot.adapters.store import RowFault, Store
-from dcabot.commands import parser
+from dcabot.commands import cycle, parser
 from dcabot.core.reconcile import LAWS, Limits
 from dcabot.core.snapshot import ExchangeError
 from dcabot.executor import Executor
@@ -108,6 +108,7 @@ class Arguments:
 
 
 arguments = cache(Arguments)
+cycle_parser = cache(cycle._parser)
 
 
 @contextmanager
@@ -134,6 +135,7 @@ def stage(caretakers: Caretakers) -> Iterator[None]:
         "time": types.SimpleNamespace(sleep=world.pause, monotonic=world.monotonic),
         "start_logging": quiet,
         "utc_now": world.clock,
+        "_parser": cycle_parser,
     }
     given["cycle_adopt"] = {"utc_now": world.clock}
     with ExitStack() as stack:

@@ -16,13 +16,11 @@ from dcabot.core.model import ID_PREFIX, Instrument, Order, OrderReport, Quote
 from dcabot.core.snapshot import (
     Accepted,
     Account,
-    AlreadyOver,
     CancelOutcome,
     CancelRequested,
     ExchangeDenied,
     ExchangeUnreachable,
     Listing,
-    NotFound,
     Position,
     Refusal,
     Refused,
@@ -34,7 +32,7 @@ from dcabot.core.venue import Event, Execution, OrderRequest, VenueOrder, coins_
 from dcabot.core.venue import Refusal as VenueRefusal
 from tests.simulation.books import may_crash
 from tests.simulation.clockwork import Program, World
-from tests.venue_broker import report_of
+from tests.venue_broker import account_of, not_cancelled, not_taken, positions_of, quotes_of, report_of, request_of
 
 TIMEOUT_SECONDS = 15.0
 YOUNG = timedelta(seconds=3)  # so long a query may still miss an order that was just placed
@@ -213,7 +211,7 @@ class SimBroker:
             return REFUSED[fate]
         if fate == "submit: request lost":
             return self._no_answer()
-        request = _request(symbol, order)
+        request = request_of(symbol, order)
         if fate == "submit: request late":
             # Rarely so late that its row is void by then.
             delay = self.chance.pick("lateness", (3.0, 24.0, 30.0, 50.0, 70.0, 130.0, 200.0))
@@ -234,8 +232,7 @@ class SimBroker:
         if fate == "submit: 5xx, done":
             return Unknown("HTTP 504")
         if isinstance(outcome, VenueRefusal):
-            is_known = "unique" in outcome.message
-            return Unknown("the exchange has that order already") if is_known else Refused(outcome.message)
+            return not_taken(outcome)
         assert report is not None
         return Accepted(report)
 
@@ -255,9 +252,7 @@ class SimBroker:
         self._travel("before a cancel is answered")
         if fate == "cancel: response lost":
             return self._no_answer()
-        if refusal is None:
-            return CancelRequested()
-        return NotFound(refusal.message) if refusal.status == 404 else AlreadyOver(refusal.message)
+        return CancelRequested() if refusal is None else not_cancelled(refusal)
 
     # Questions
 
@@ -288,11 +283,7 @@ class SimBroker:
 
     def positions(self) -> Listing[Position]:
         def answer() -> Listing[Position]:
-            account = self.exchange.venue.account
-            rows = [
-                Position(f"{coin}/USD", position.quantity, account.available(coin))
-                for coin, position in account.positions.items()
-            ]
+            rows = positions_of(self.exchange.venue)
             # One odd read is known to happen; two in a row within seconds are not.
             is_due = self.world.now - self.exchange.odd_at > 60
             fate = self.chance.fault("positions", "lag", POSITION_LAGS) if rows and is_due else None
@@ -309,15 +300,12 @@ class SimBroker:
         return self._ask("instruments", lambda: Listing(tuple(self.exchange.venue.instruments.values())), Listing(()))
 
     def account(self) -> Account:
-        cash = self.exchange.venue.account.available("USD")
-        return self._ask("account", lambda: Account("ACTIVE", "ACTIVE", False, False, False, cash), None)
+        told = account_of(self.exchange.venue)
+        return self._ask("account", lambda: told, None)
 
     def latest_quotes(self, symbols: Iterable[str]) -> Listing[Quote]:
         wanted = list(symbols)
-        quotes = self.exchange.venue.quotes
-        return self._ask(
-            "latest_quotes", lambda: Listing(tuple(quotes[one] for one in wanted if one in quotes)), Listing(())
-        )
+        return self._ask("latest_quotes", lambda: quotes_of(self.exchange.venue, wanted), Listing(()))
 
     def clock_skew(self) -> timedelta:
         return timedelta(seconds=-self.world.skew)
@@ -442,16 +430,3 @@ class Feeds:
     def _deliver_quote(self, quote: Quote) -> None:
         if self.quotes_up and not self.program.is_dead:
             self.on_quote(quote)
-
-
-def _request(symbol: str, order: Order) -> OrderRequest:
-    kind = "market" if order.limit_price is None else "limit"
-    return OrderRequest(
-        symbol,
-        order.side,
-        kind,
-        "gtc",
-        quantity=order.quantity,
-        limit_price=order.limit_price,
-        client_order_id=order.client_order_id,
-    )

@@ -125,8 +125,10 @@ def rows_are_remembered() -> Iterator[None]:
 
     peewee.ModelSelect._get_model_cursor_wrapper = cursor_of
     schema.Table._record = classmethod(record_of)  # type: ignore[method-assign, assignment]
+    schema.current.param = "?"  # asked for at every statement, and the way to the engine's own is long
     try:
         yield
     finally:
         peewee.ModelSelect._get_model_cursor_wrapper = make_cursor
         schema.Table._record = make_record
+        del schema.current.param

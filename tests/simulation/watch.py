@@ -194,7 +194,7 @@ class Watch:
         self.scene = scene
         self._row_laws, self._cycle_laws = tuple(row_laws), tuple(cycle_laws)
         self._send_laws, self._admission_laws = tuple(send_laws), tuple(admission_laws)
-        self._commits = self._written = -1
+        self._commits = -1
         self._before: dict[int, CycleRow] = {}
         scene.world.after_step = self.after_step
         scene.exchange.on_admission = self._admitted
@@ -205,9 +205,6 @@ class Watch:
         if scene.books.commits == self._commits:
             return
         self._commits = scene.books.commits
-        if scene.books.session.total_changes == self._written:
-            return  # a lock that was taken and given back
-        self._written = scene.books.session.total_changes
         changed, touched, is_set = scene.rows.read(scene.books.session)
         if is_set:
             scene.learn_settings()
