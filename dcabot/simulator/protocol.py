@@ -82,8 +82,8 @@ class Protocol(web.RequestHandler):
         return response
 
     def log_exception(self, *words: Any, **options: Any) -> None:
-        """Tell stderr what broke here; what a client packed badly is told to the client."""
-        if not isinstance(options.get("exc_info"), web.RequestPayloadError):
+        """Tell stderr what broke here, not that a client vanished or packed its body badly."""
+        if not isinstance(options.get("exc_info"), ConnectionError | web.RequestPayloadError):
             super().log_exception(*words, **options)
 
     async def finish_response(

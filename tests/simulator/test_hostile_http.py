@@ -1,5 +1,6 @@
 """HTTP that is none, or hardly: every answer is Alpaca's JSON, and nobody else notices."""
 
+import contextlib
 import json
 import socket
 from collections.abc import Iterator
@@ -105,6 +106,24 @@ def test_keys_that_are_no_text_are_wrong_keys(shared: Simulator) -> None:
             piece = connection.recv(4096)
             assert piece, received
             received += piece
+
+
+def test_clients_that_vanish_at_any_moment_are_no_news(shared: Simulator, caplog: pytest.LogCaptureFixture) -> None:
+    upgrade = b"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    upgrade += b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    for number in range(60):
+        vanishing = connect(shared)
+        vanishing.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        stream = b"/stream" if number % 2 else b"/v1beta3/crypto/us"
+        vanishing.sendall(SLOW_BODY if number % 3 else b"GET " + stream + b" HTTP/1.1\r\nHost: x\r\n" + upgrade)
+        if number % 5 == 0:
+            vanishing.settimeout(0.01)
+            with contextlib.suppress(TimeoutError):
+                vanishing.recv(1)
+        vanishing.close()
+    assert client(shared).get_account().cash
+    until(lambda: not any(door.connections for door in shared.server.doors.values()))
+    assert caplog.records == []
 
 
 def is_over(connection: socket.socket) -> bool:
