@@ -53,14 +53,14 @@ class World:
 
 def settings(found: Survey) -> Iterator[Finding]:
     for problem in found.problems:
-        yield misconfigured("settings", problem)
+        yield misconfigured("settings", problem, "man dcabot.env tells what belongs there; so does .env.example")
     if not found.problems:
         places = " and ".join(str(file) for file in found.files)
         yield ok("settings", f"complete, from {places or 'the environment alone; there is no environment file'}")
     for name in found.strangers:
         yield warning("settings", f"{name} is set and means nothing to dcabot", "a slip of the pen? man dcabot.env")
     for note in found.config.notes:
-        yield warning("settings", note)
+        yield warning("settings", note, "man dcabot.env")
     yield from (_rights(file) for file in found.files)
     if found.config.base_url:
         real = "REAL MONEY" if found.config.venue is Venue.LIVE else "no real money"
@@ -120,7 +120,7 @@ def _clock(broker: "Broker") -> Finding:
     try:
         skew = broker.clock_skew()
     except ExchangeError as error:
-        return unreachable("clock", f"Alpaca's clock could not be read: {error}")
+        return unreachable("clock", f"Alpaca's clock could not be read: {error}", "look again in a minute")
     words = f"this machine is {span(abs(skew))} {'behind' if skew > timedelta() else 'ahead of'} Alpaca"
     if abs(skew) > SKEW_MAX:
         return misconfigured("clock", f"{words}: quotes look too old or too new to act on", remedy)
@@ -137,11 +137,12 @@ def _prices(broker: "Broker", world: World) -> Finding:
         return misconfigured("prices", f"{url}: {error}", "is APCA_API_DATA_URL the data host of these keys?")
     except ExchangeError as error:
         return unreachable("prices", f"{url} could not be asked: {error}", "is APCA_API_DATA_URL right?")
+    later = "nothing is traded until Alpaca has fresh prices; look again in a few minutes"
     if not quotes:
-        return warning("prices", f"{url} has no quote of {symbol}")
+        return warning("prices", f"{url} has no quote of {symbol}", later)
     age = utc_now() - quotes[0].at
     words = f"{symbol} {price(quotes[0].bid)}/{price(quotes[0].ask)}, {span(age)} old"
-    return warning("prices", words) if age > QUOTE_OLD else ok("prices", words)
+    return warning("prices", words, later) if age > QUOTE_OLD else ok("prices", words)
 
 
 # The database.
@@ -163,7 +164,7 @@ def books(world: World) -> Iterator[Finding]:
             return
         yield ok("schema", "up to date")
         if world.account and (fault := another_account(notes.account_number(database), world.account.number)):
-            yield misconfigured("account", fault)
+            yield misconfigured("account", fault, "which of the two is meant?")
         yield from _privileges(denied(database))
         world.book = Store(database, utc_now).read_book()
     except DatabaseMisconfigured as error:
@@ -204,7 +205,7 @@ def _asset(asset: Asset, instruments: dict[str, Instrument] | None) -> Finding:
     if found and asset.enabled:
         return misconfigured("asset", f"{asset.symbol} cannot trade: {found}", _remedy(asset.symbol))
     if found:
-        return warning("asset", f"{asset.symbol} is disabled and could not trade: {found}")
+        return warning("asset", f"{asset.symbol} is disabled and could not trade: {found}", _remedy(asset.symbol))
     unseen = "" if instruments is not None else " (Alpaca was not asked)"
     return ok("asset", f"{asset.symbol} {'can trade' if asset.enabled else 'is disabled'}{unseen}")
 
@@ -244,7 +245,8 @@ def units() -> Iterator[Finding]:
 def _unit(name: str) -> Finding:
     state = journal.unit_state(name)
     if state.get("LoadState") != "loaded":
-        return warning("unit", f"{name} is not installed: {state.get('LoadState') or 'systemd gave no answer'}")
+        words = f"{name} is not installed: {state.get('LoadState') or 'systemd gave no answer'}"
+        return warning("unit", words, "the package brings it; without it, you start the programs yourself")
     active, enabled = state.get("ActiveState", ""), state.get("UnitFileState", "")
     words = f"{name} is {active}, {enabled or 'neither enabled nor disabled'}"
     if active == "failed":

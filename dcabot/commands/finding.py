@@ -1,4 +1,4 @@
-"""What one check found."""
+"""What one check found; where it is not well, what to do about it belongs to it."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -28,7 +28,7 @@ def ok(name: str, words: str) -> Finding:
     return Finding(name, Verdict.OK, words)
 
 
-def warning(name: str, words: str, remedy: str = "") -> Finding:
+def warning(name: str, words: str, remedy: str) -> Finding:
     return Finding(name, Verdict.WARNING, words, remedy)
 
 
@@ -36,13 +36,13 @@ def skipped(name: str, why: str) -> Finding:
     return Finding(name, Verdict.SKIPPED, why)
 
 
-def failed(name: str, words: str, remedy: str = "", code: int = FAILED) -> Finding:
+def failed(name: str, words: str, remedy: str, code: int = FAILED) -> Finding:
     return Finding(name, Verdict.FAILED, words, remedy, code)
 
 
-def misconfigured(name: str, words: str, remedy: str = "") -> Finding:
+def misconfigured(name: str, words: str, remedy: str) -> Finding:
     return failed(name, words, remedy, MISCONFIGURED)
 
 
-def unreachable(name: str, words: str, remedy: str = "") -> Finding:
+def unreachable(name: str, words: str, remedy: str) -> Finding:
     return failed(name, words, remedy, UNREACHABLE)
