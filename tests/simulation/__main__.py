@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,7 +72,7 @@ class Many:
         self.failures: list[Result] = []
 
     def run(self) -> int:
-        """0 when all is well; 1 when a seed failed; 130 after Ctrl-C, which gives the summary so far."""
+        """0 when all is well; 1 when a seed failed; 130 after Ctrl-C or a killed worker, with the summary so far."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         is_stopped = False
         with Progress(*columns, TimeRemainingColumn(), console=self.console) as progress:
@@ -80,8 +81,9 @@ class Many:
                 for result in results_of(self.seeds, self.jobs, self.planted):
                     self._count(result)
                     progress.update(task, advance=1, description=f"seeds, {len(self.failures)} failed")
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, BrokenProcessPool) as end:
                 is_stopped = True
+                self._say(f"{type(end).__name__}: {end}")
         self._summary()
         if is_stopped:
             self._say(f"stopped; --start {self.seeds.start + self.done} goes on from here")

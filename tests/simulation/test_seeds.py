@@ -33,6 +33,9 @@ MEANINGFUL = {
     "hand: sells": 200,
     "cycle ended in error": 60,
     "order canceled": 120,
+    "cycle-close done": 60,
+    "cycle released": 40,
+    "cycle-adopt done": 8,
 }
 
 
