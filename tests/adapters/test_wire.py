@@ -306,7 +306,7 @@ def test_a_position_gets_its_slash_back_from_the_list_and_never_by_guessing() ->
 
 def test_an_account_tells_what_crypto_may_spend_and_what_stands_in_the_way() -> None:
     account = wire.account(ACCOUNT)
-    assert account == Account("ACTIVE", "ACTIVE", False, False, False, Decimal("99990.5"))
+    assert account == Account("ACTIVE", "ACTIVE", False, False, False, Decimal("99990.5"), number="PA3XXXXXXXXX")
     assert account.obstacle == ""
     for changes in (
         {"status": "ONBOARDING"},
