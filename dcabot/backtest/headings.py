@@ -74,8 +74,10 @@ def _by_place(cells: list[str], delimiter: str, line: int) -> Layout | None:
     """Time, open, high, low, close; or day and hour first. None when these are headings."""
     for first in (1, 2):
         prices = tuple(range(first, first + len(TITLES)))
+        if len(cells) <= prices[-1]:
+            return None
         is_clock = first == 1 or re.match(r"\d{1,2}:\d\d", cells[1]) is not None
-        if len(cells) > prices[-1] and is_clock and all(_is_number(cells[place]) for place in prices):
+        if is_clock and all(_is_number(cells[place]) for place in prices):
             return Layout(tuple(range(first)), prices, len(cells), delimiter, line, has_headings=False)
     return None
 

@@ -21,7 +21,7 @@ from dcabot.backtest.figures import result
 from dcabot.backtest.headings import BadPrices
 from dcabot.backtest.path import SPREAD, HighLow
 from dcabot.backtest.path import Path as PricePath
-from dcabot.backtest.run import Setup, influences, walked
+from dcabot.backtest.run import Setup, dearest, influences, too_small, walked
 from dcabot.backtest.walk import COARSE, Walk
 from dcabot.commands import (
     DONE,
@@ -74,7 +74,8 @@ def _backtest(args: argparse.Namespace) -> int:
     setup = _setup(args, columns, instrument)
     if args.sweep:
         return backtest_sweep.sweep(args, columns, setup, source)
-    if found := faults(setup.asset, instrument):
+    found = faults(setup.asset, instrument)
+    if found := found or too_small(setup.asset, instrument, dearest(setup, source.candles)):
         raise WrongUse("; ".join(found))
     walk = walked(setup, source.candles)
     run = backtest_output.Run(setup, source, result(walk), influences(setup, source.candles))
@@ -87,6 +88,8 @@ def _backtest(args: argparse.Namespace) -> int:
 def _check_output(args: argparse.Namespace) -> None:
     if args.csv and args.cycles and args.fills:
         raise WrongUse("--csv is one table: with --cycles or with --fills, not with both; --json has all in one")
+    if args.random is not None and not args.sweep:
+        raise WrongUse("--random draws of the settings that --sweep names")
     if args.html and args.prices and args.html.resolve() in [file.resolve() for file in args.prices]:
         raise WrongUse(f"--html {args.html} would overwrite the prices")
 
@@ -149,7 +152,9 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
     told = f"percent the price runs away before an order is there (default: {slippage})"
     group.add_argument("--slippage", type=arguments.number, metavar="N", default=slippage, help=told)
     tiers = [tier.number for tier in TIERS]
-    group.add_argument("--fee-tier", type=int, choices=tiers, default=1, help="of Alpaca's table (default: 1)")
+    group.add_argument(
+        "--fee-tier", type=arguments.whole, choices=tiers, default=1, help="of Alpaca's table (default: 1)"
+    )
     group.add_argument(
         "--cash",
         type=arguments.number,

@@ -14,7 +14,7 @@ from decimal import Decimal
 from dcabot.adapters import assets
 from dcabot.adapters.assets import COLUMNS, INTEGERS, AssetError, Value
 from dcabot.backtest.checks import Source
-from dcabot.backtest.run import Setup
+from dcabot.backtest.run import Setup, dearest, too_small
 from dcabot.backtest.sweep import TRIES_MAX, Periods, Trial, Values, Verdict, attempt, choices, count, judged, split
 from dcabot.commands import DONE, arguments, backtest_output
 from dcabot.commands.console import console, percent, table, usd
@@ -23,6 +23,7 @@ from dcabot.core.money import ratio, text
 from dcabot.core.rules import faults
 
 STEPS_MAX = 10_000
+JOBS_MAX = 1_000
 TOP = 10  # of the trials, by training, or a fifth of them: what the verdict speaks of
 
 SHORT = {
@@ -91,7 +92,7 @@ def sweep(args: argparse.Namespace, columns: dict[str, Value], setup: Setup, sou
     if min(len(periods.training), len(periods.held_out)) < 2:
         raise AssetError(f"--held-out {args.held_out} leaves one of the two periods without candles")
     wanted = choices(values, args.random, args.seed)
-    work = Work(setup, periods, columns)
+    work = Work(setup, periods, columns, dearest(setup, source.candles))
     with backtest_output.progress("settings") as told:
         trials = list(_tried(work, wanted, args.jobs, told))
     found = sorted((one for one in trials if one is not None), key=lambda one: one.score, reverse=True)
@@ -105,6 +106,10 @@ def sweep(args: argparse.Namespace, columns: dict[str, Value], setup: Setup, sou
 def _check(args: argparse.Namespace, values: Values) -> None:
     if args.html or args.cycles or args.fills:
         raise AssetError("--html, --cycles and --fills are of one backtest, not of a --sweep")
+    if args.jobs > JOBS_MAX:
+        raise AssetError(f"--jobs {args.jobs} is more than {JOBS_MAX}")
+    if not 0 < args.held_out < 100:
+        raise AssetError(f"--held-out {args.held_out} must be above 0 and below 100 percent")
     if args.random is None and count(values) > TRIES_MAX:
         raise AssetError(f"that grid has {count(values):,} settings; --random N tries N of them")
     for name in INTEGERS & values.keys():
@@ -122,6 +127,7 @@ class Work:
     setup: Setup
     periods: Periods
     columns: dict[str, Value]
+    dearest: Decimal
 
     def asset(self, settings: dict[str, Decimal]) -> Asset:
         given: dict[str, Value] = {name: int(one) if name in INTEGERS else one for name, one in settings.items()}
@@ -148,7 +154,8 @@ def _try(settings: dict[str, Decimal]) -> Trial | None:
     """None when these settings cannot work."""
     work = _work[0]
     asset = work.asset(settings)
-    if faults(asset, work.setup.instrument):
+    instrument = work.setup.instrument
+    if faults(asset, instrument) or too_small(asset, instrument, work.dearest):
         return None
     return attempt(replace(work.setup, asset=asset), settings, work.periods)
 

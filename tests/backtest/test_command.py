@@ -175,7 +175,14 @@ REFUSED = [
     (["--prices", "PRICES", *AMOUNTS, "--sweep", "cooldown-period=1.5"], "whole numbers"),
     (["--prices", "PRICES", *AMOUNTS, "--sweep", "take-profit-percent=0.1"], "none of these settings can work"),
     (["--prices", "PRICES", *AMOUNTS, "--sweep", "take-profit-percent=1", "--fills"], "are of one backtest"),
-    (["--prices", "PRICES", *AMOUNTS, "--sweep", "take-profit-percent=1", "--held-out", "100"], "without candles"),
+    (["--prices", "PRICES", *AMOUNTS, "--sweep", "take-profit-percent=1", "--held-out", "100"], "below 100 percent"),
+    (["--prices", "PRICES", *AMOUNTS, "--sweep", "take-profit-percent=1", "--held-out", "99.95"], "without candles"),
+    (["--prices", "PRICES", *AMOUNTS, "--sweep", "take-profit-percent=1", "--held-out", "-5"], "must be above 0"),
+    (["--prices", "PRICES", *AMOUNTS, "--sweep", "take-profit-percent=1", "--jobs", "99999"], "is more than 1000"),
+    (["--prices", "PRICES", *AMOUNTS, "--random", "3"], "that --sweep names"),
+    (["--prices", "PRICES", "--base-order-amount", "10", "--safety-order-amount", "20"], "can fall below Alpaca's"),
+    (["--prices", "PRICES", "--base-order-amount", "20", "--safety-order-amount", "10"], "can fall below Alpaca's"),
+    (["--prices", "PRICES", *AMOUNTS, "--quantity-step", "99999"], "base_order_amount 50 can fall below"),
 ]
 
 

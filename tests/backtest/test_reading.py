@@ -265,6 +265,8 @@ def test_a_pipe_is_a_file(tmp_path: Path) -> None:
     [
         (b"PK\x03\x04rest", "this is a zip archive, not CSV as text; unpack it"),
         ((HEAD + GOOD[0]).encode("utf-16"), "this is UTF-16"),
+        ("<html>\n<body>\n", "line 1: no column for time, open, high, low, close among '<html>'"),
+        ("7\n", "line 1: no column for time"),
         (b"\n\n \n", "the file is empty"),
         (b"\xef\xbb\xbf", "the file is empty"),
         (HEAD.replace("volume", "open") + GOOD[0], "line 1: the column 'open' is there twice"),
