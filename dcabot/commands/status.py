@@ -50,6 +50,8 @@ class Line:
     profit: Decimal | None
     trouble: str
     next: str = ""
+    cooldown_until: datetime | None = None
+    restart: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,8 @@ def _lines(book: Book, market: Market, now: datetime) -> Iterable[Line]:
             yield _line(entry, market, now)
     for asset in book.idle:
         state = "waiting for its first cycle" if asset.enabled else "disabled"
-        yield Line(asset.symbol, asset.enabled, state, ZERO, None, None, None, None, "", None, "")
+        coming = f"buys {usd(asset.rules.base_notional)} USD once it has one" if asset.enabled else ""
+        yield Line(asset.symbol, asset.enabled, state, ZERO, None, None, None, None, "", None, "", coming)
     for symbol, fault in book.faults.items():
         yield Line(symbol, False, "held", ZERO, None, None, None, None, "", None, fault)
 
@@ -137,7 +140,13 @@ def _line(entry: Entry, market: Market, now: datetime) -> Line:
     holding = fold(cycle.orders)
     quote = market.quotes.get(asset.symbol)
     wrong = "; ".join(faults(asset, market.instrument(asset.symbol)))
-    sells_on = bool(wrong) and bool(holding.held) and may_sell(asset, market.instrument(asset.symbol))
+    rests = cycle.status is CycleStatus.COOLDOWN
+    if not wrong:
+        coming = _next(entry, holding, market)
+    elif holding.held and may_sell(asset, market.instrument(asset.symbol)):
+        coming = _next(_without_buys(entry), holding, market)
+    else:
+        coming = ""
     return Line(
         symbol=asset.symbol,
         enabled=asset.enabled,
@@ -150,11 +159,9 @@ def _line(entry: Entry, market: Market, now: datetime) -> Line:
         order="; ".join(_order(order, now) for order in cycle.orders if is_open(order)),
         profit=_unrealised(holding, quote.bid) if quote and holding.held else None,
         trouble=wrong,
-        next=_next(_without_buys(entry), holding, market)
-        if sells_on
-        else ""
-        if wrong
-        else _next(entry, holding, market),
+        next=coming,
+        cooldown_until=_cooldown_until(entry) if rests else None,
+        restart=restart_price(asset) if rests else None,
     )
 
 
@@ -187,12 +194,21 @@ def _next(entry: Entry, holding: Holding, market: Market) -> str:
 def _state(entry: Entry, now: datetime) -> str:
     asset, cycle = entry.asset, entry.cycle
     if cycle.status is CycleStatus.COOLDOWN:
-        ends = (cycle.cooldown_since or cycle.opened_at) + timedelta(seconds=asset.rules.cooldown_seconds)
-        return f"cooldown until {ends:%H:%M:%S} UTC"
+        return f"cooldown until {_clock(_cooldown_until(entry), now)}"
     waits = max((until for side in Side if (until := backoff_until(cycle, side))), default=now)
     if waits > now:
-        return f"{cycle.status.value}, refused: again at {waits:%H:%M:%S} UTC"
+        return f"{cycle.status.value}, refused: again at {_clock(waits, now)}"
     return cycle.status.value if asset.enabled else f"{cycle.status.value}, no new buys"
+
+
+def _cooldown_until(entry: Entry) -> datetime:
+    begun = entry.cycle.cooldown_since or entry.cycle.opened_at
+    return begun + timedelta(seconds=entry.asset.rules.cooldown_seconds)
+
+
+def _clock(at: datetime, now: datetime) -> str:
+    """A time of today, or a day and its time."""
+    return f"{at:%H:%M:%S} UTC" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def _order(order: Order, now: datetime) -> str:
@@ -279,6 +295,8 @@ def as_json(report: Report) -> dict[str, Any]:
                 "bid": _text(line.bid),
                 "next_safety_price": _text(line.next_safety),
                 "take_profit_price": _text(line.take_profit),
+                "cooldown_until": line.cooldown_until and line.cooldown_until.isoformat(),
+                "restart_price": _text(line.restart),
                 "open_order": line.order or None,
                 "unrealised_profit": _text(line.profit),
                 "next": line.next or None,

@@ -2,12 +2,13 @@
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from dcabot.simulator import Simulator
 from tests import servers
 from tests.commands.conftest import Start
 from tests.commands.seat import Seat, utc_now
-from tests.programs import environment, mariadb_books, until
+from tests.programs import ROOT, environment, mariadb_books, until
 
 
 def beat(seat: Seat, sentence: str = "1 assets: 1 watching", seconds_ago: float = 0) -> None:
@@ -100,6 +101,23 @@ def test_what_comes_next_follows_the_cycle(well: Seat) -> None:
     told = asset(well)
     assert told["state"].startswith("cooldown until ")
     assert told["next"] == "buys 20.00 USD after the cooldown, or at ask 59,486.00"
+    assert Decimal(told["restart_price"]) == 59486
+    assert 290 < (datetime.fromisoformat(told["cooldown_until"]) - utc_now()).seconds <= 300
+
+
+def test_a_cooldown_that_ends_on_another_day_says_which(well: Seat) -> None:
+    well.books.execute("UPDATE dca_assets SET cooldown_period = 172800")
+    well.trade("60000", "60010")
+    well.trade("60700", "60710")
+    day = utc_now() + timedelta(days=2)
+    assert re.fullmatch(rf"cooldown until {day:%Y-%m-%d} \d\d:\d\d UTC", asset(well)["state"])
+
+
+def test_an_asset_without_a_cycle_says_what_it_will_do(seat: Seat) -> None:
+    seat.books.add_asset()
+    seat.books.add_asset("ETH/USD", is_enabled=0)
+    assert asset(seat)["next"] == "buys 20.00 USD once it has one"
+    assert (asset(seat, "ETH/USD")["state"], asset(seat, "ETH/USD")["next"]) == ("disabled", None)
 
 
 def test_the_last_safety_order_leaves_only_the_sale(well: Seat) -> None:
@@ -151,8 +169,20 @@ def test_the_names_of_json_are_stable(well: Seat) -> None:
     assert list(told["daemon"]) == ["sentence", "started_at", "beat_at", "quote_at", "trade_update_at"]
     assert list(told["assets"][0]) == [
         "symbol", "enabled", "state", "held", "average_price", "bid", "next_safety_price", "take_profit_price",
-        "open_order", "unrealised_profit", "next", "trouble",
+        "cooldown_until", "restart_price", "open_order", "unrealised_profit", "next", "trouble",
     ]  # fmt: skip
+
+
+def test_the_names_of_json_are_documented(well: Seat) -> None:
+    """Those of `report --json` too."""
+    page = (ROOT / "docs" / "operator.md").read_text(encoding="utf-8")
+    well.trade("60000", "60010")
+    well.trade("60700", "60710")
+    told = well.run("status", "--json").json
+    rows = [told, told["daemon"], told["assets"][0], well.run("report", "--json").json[0]]
+    rows += well.run("report", "--by", "day", "--json").json
+    missing = {name for row in rows for name in row if f"`{name}`" not in page}
+    assert not missing
 
 
 def test_it_agrees_with_a_running_daemon(start: Start, seat: Seat) -> None:
