@@ -35,7 +35,6 @@ class RequestFault:
     seconds: float = 0
     status: int = 500
     body: Any = None
-    headers: dict[str, str] = field(default_factory=dict)
     hits: int = 0
     released: threading.Event = field(default_factory=threading.Event, repr=False)
 

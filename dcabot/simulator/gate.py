@@ -164,9 +164,9 @@ async def _translated(request: web.Request, handler: Handler) -> web.StreamRespo
 
 def _prescribed(rule: RequestFault) -> web.Response:
     if isinstance(rule.body, str):
-        return web.Response(status=rule.status, text=rule.body, content_type="text/html", headers=rule.headers)
+        return web.Response(status=rule.status, text=rule.body, content_type="text/html")
     body = b"" if rule.body is None else json.dumps(rule.body).encode()
-    return web.Response(status=rule.status, body=body, content_type="application/json", headers=rule.headers)
+    return web.Response(status=rule.status, body=body, content_type="application/json")
 
 
 def _broken(request: web.Request) -> web.Response:

@@ -346,8 +346,3 @@ def asset_json(listing: Listing) -> Json:
 def quote_numbers(quote: Quote, size: Decimal = ONE) -> Json:
     """Prices and sizes of a quote as the data host writes them; the sizes mean nothing."""
     return {"bp": number(quote.bid), "bs": number(size), "ap": number(quote.ask), "as": number(size)}
-
-
-def coin_position_symbol(symbol: str) -> str:
-    """The coin whose position the wire calls by this name: BTCUSD, as every position is shown in dollars."""
-    return symbol[: -len(USD)] if symbol.endswith(USD) and "/" not in symbol else ""
