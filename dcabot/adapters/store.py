@@ -176,8 +176,7 @@ class Store:
         current = _current_cycles(entry.asset.id).first()
         if current is None:
             return None
-        move = schema.Order.update(cycle=current.id).where(schema.Order.client_order_id == client_order_id)
-        move.execute()
+        schema.Order.update(cycle=current.id).where(schema.Order.client_order_id == client_order_id).execute()
         left = replace(entry.cycle, orders=tuple(o for o in entry.cycle.orders if o.client_order_id != client_order_id))
         schema.Cycle.change("id", left.id, **_cycle_columns(left), updated_at=self.clock())
         return self._read(current.id, lock=True)
@@ -216,8 +215,7 @@ class Store:
         return {row.asset_id: row.since for row in query.group_by(schema.Cycle.asset) if row.since is not None}
 
     def _insert_cycle(self, asset_id: int, status: CycleStatus, now: datetime) -> None:
-        cycle = schema.Cycle.insert(asset=asset_id, status=status.value, created_at=now, updated_at=now)
-        cycle.execute()
+        schema.Cycle.insert(asset=asset_id, status=status.value, created_at=now, updated_at=now).execute()
 
 
 def _cools(status: str, orders: Sequence[Any]) -> bool:
