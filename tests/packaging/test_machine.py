@@ -70,6 +70,12 @@ def test_nothing_trades_before_someone_starts_it(machine: Machine) -> None:
         assert machine.show(f"dcabot-{name}.timer", "UnitFileState") == "enabled"
 
 
+def test_every_unit_is_shut_in_as_this_systemd_sees_it(machine: Machine) -> None:
+    """Each version of systemd counts more; test_units.py asks that of the developer's machine."""
+    for name in ("dcabot", "dcabot-database", "dcabot-alert@dcabot.service", *(f"dcabot-{one}" for one in CARETAKERS)):
+        machine.run(f"systemd-analyze security --no-pager --threshold=15 {name}.service >/dev/null")
+
+
 def test_the_program_its_manual_and_its_completion_are_there(machine: Machine) -> None:
     assert machine.run("cd /tmp && dcabot --version").startswith("dcabot ")
     listing = machine.run("dpkg -L dcabot")
@@ -100,6 +106,14 @@ def test_without_keys_the_caretakers_wait_and_do_not_fail(machine: Machine) -> N
         machine.run(f"systemctl start dcabot-{name}.service")
         assert machine.show(f"dcabot-{name}.service", "ActiveState") == "inactive"
         assert machine.show(f"dcabot-{name}.service", "Result") == "exec-condition"
+
+
+def test_without_its_settings_file_it_says_so_too(machine: Machine) -> None:
+    machine.run(f"mv {ENV} away; systemctl reset-failed")
+    assert machine.attempt("systemctl start dcabot").returncode != 0
+    assert machine.show("dcabot", "ExecMainStatus") == "78"
+    assert "APCA_API_KEY_ID is not set" in machine.attempt("systemctl status --no-pager --full dcabot").stdout
+    machine.run(f"mv away {ENV}; systemctl reset-failed")
 
 
 # First start.
