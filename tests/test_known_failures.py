@@ -160,7 +160,10 @@ KNOWN: dict[str, tuple[str, ...] | str] = {
         SENT_ONCE,
         SEEDS,
     ),
-    "13 POSTs are retried blindly": ("adapters/test_broker.py::test_a_504_after_acceptance_sends_no_second_order",),
+    "13 POSTs are retried blindly": (
+        SENT_ONCE,
+        "adapters/test_broker.py::test_a_504_after_acceptance_sends_no_second_order",
+    ),
     "14 a retry goes on after the stream told of the acceptance": (SENT_ONCE, SEEDS),
     "15 reconciliation orders doubled at every restart": (
         "core/test_reconcile.py::test_mending_until_nothing_is_left_leaves_nothing_to_mend",

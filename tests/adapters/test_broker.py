@@ -219,6 +219,7 @@ def test_a_504_after_acceptance_sends_no_second_order(alpaca: Simulator, broker:
     alpaca.faults.respond_after(504, {"message": "gateway timeout"}, "POST", "/v2/orders")
     assert isinstance(broker.submit(BTC, BUY), Unknown)
     assert [one["client_order_id"] for one in alpaca.orders()] == ["dcabot-1"]
+    assert [entry["method"] for entry in alpaca.journal.entries("request")] == ["POST"]  # a second one is refused
 
 
 def test_one_slow_order_does_not_hold_up_twenty_others(alpaca: Simulator, broker: Broker) -> None:
