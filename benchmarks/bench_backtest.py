@@ -39,6 +39,7 @@ PEERS = Path(__file__).parent / "peers"
 ENVIRONMENTS = ROOT / ".venv" / "peers"
 MONTH = ROOT.parent / "shared" / "data" / "btc_usd_perp_1m_2022-01.csv.gz"
 START = 1_600_000_000_000_000
+WALKS = (250_000, 1_000_000)  # the same price a second is linear
 TIMES_NAUTILUS = 10  # the limit: dcabot must do so many times its candles
 
 RULES = {"base": 100, "amount": 100, "count": 20, "drop": 0.01, "profit": 0.008, "cooldown": 300, "restart": 0.02}
@@ -58,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         walk = random_walk(20_000)
         show("a quick walk", walk, {"dcabot": dcabot(walk), "plain loop": plain_loop(walk)})
         return 0
-    inputs = {"a walk of a million candles": random_walk(1_000_000)}
+    inputs = {f"a walk of {length:,} candles": random_walk(length) for length in WALKS}
     if MONTH.exists():
         inputs = {"the real month": load([MONTH], utc_now()).candles, **inputs}
     met = [compare(name, candles, arguments.runs) for name, candles in inputs.items()]
@@ -253,26 +254,29 @@ def show(name: str, candles: Candles, found: dict[str, Measured]) -> bool:
 
 
 def memory() -> None:
-    """What a walk adds to the memory that its input takes, for a short and a long input."""
+    """What a walk adds to the memory that its input takes, for inputs of several lengths."""
     out = Console()
-    for length in (1_000_000, 4_000_000):
+    table = Table("candles", "candles/s", "orders", "input MB", "the walk adds MB", "kB an order", "whole process MB")
+    table.title, table.title_justify = "dcabot: memory and speed by the number of candles", "left"
+    for length in (*WALKS, 4_000_000):
         code = (
             "from benchmarks.bench_backtest import random_walk, setup, walked, result\n"
             f"candles = random_walk({length})\n"
             "open('/proc/self/clear_refs', 'w').write('5')\n"
             "line = [one for one in open('/proc/self/status') if one.startswith('VmRSS')][0]\n"
             "before = int(line.split()[1]) / 1024\n"
-            "result(walked(setup(), candles))\n"
+            "import time; began = time.process_time()\n"
+            "fills = len(result(walked(setup(), candles)).fills)\n"
+            "rate = len(candles) / (time.process_time() - began)\n"
             "line = [one for one in open('/proc/self/status') if one.startswith('VmHWM')][0]\n"
-            "print(int(line.split()[1]) / 1024 - before, int(line.split()[1]) / 1024)\n"
+            "print(int(line.split()[1]) / 1024 - before, int(line.split()[1]) / 1024, rate, fills)\n"
         )
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
         size = sum(column.nbytes for column in (*_prices(random_walk(1000)), random_walk(1000).at)) * length / 1000
-        added, peak = map(float, done.stdout.split())
-        out.print(
-            f"dcabot: {length:,} candles take {size / 1e6:,.0f} MB; walking them adds {added:.1f} MB at most for the "
-            f"orders it makes; the whole process peaks at {peak:,.0f} MB"
-        )
+        added, peak, rate, fills = map(float, done.stdout.split())
+        cells = (rate, fills, size / 1e6, added, added * 1024 / fills, peak)
+        table.add_row(f"{length:,}", *(f"{one:,.0f}" for one in cells[:4]), f"{cells[4]:.1f}", f"{peak:,.0f}")
+    out.print(table)
 
 
 # --- is it the same? ---

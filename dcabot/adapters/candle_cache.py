@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # its SDK costs half a second, and who brings candles along d
     from dcabot.adapters.bars import Bar, Bars
 
 HEADINGS = "timestamp,open,high,low,close\n"
+STAMP = "%Y-%m-%dT%H:%M:%SZ"
 TIMEFRAMES = {
     "1Min": timedelta(minutes=1),
     "5Min": timedelta(minutes=5),
@@ -48,7 +49,10 @@ def default_folder() -> Path:
 def fetch(
     bars: "Bars", wanted: Wanted, folder: Path, now: datetime, told: Callable[[datetime], None] = lambda at: None
 ) -> list[Path]:
-    """The files that hold these candles, oldest first; `told` hears how far it is. Raises ExchangeUnreachable."""
+    """The files that hold these candles, oldest first; `told` hears how far it is.
+
+    Raises ExchangeUnreachable, and OSError where the folder cannot be used or a file in it is not of this program.
+    """
     place = folder / wanted.symbol.replace("/", "-") / wanted.timeframe
     place.mkdir(parents=True, exist_ok=True)
     return [
@@ -118,8 +122,13 @@ def _last(part: Path) -> datetime | None:
     line = kept.rstrip("\n").rpartition("\n")[2]
     if line == HEADINGS.strip():
         return None
-    return datetime.strptime(line.partition(",")[0], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+    try:
+        return datetime.strptime(line.partition(",")[0], STAMP).replace(tzinfo=timezone.utc)
+    except ValueError:
+        raise OSError(
+            0, f"its last line is no candle: {line[:40]!r}; delete the file to fetch it again", part
+        ) from None
 
 
 def _line(bar: "Bar") -> str:
-    return f"{bar.at:%Y-%m-%dT%H:%M:%SZ},{bar.open},{bar.high},{bar.low},{bar.close}\n"
+    return f"{bar.at:{STAMP}},{bar.open},{bar.high},{bar.low},{bar.close}\n"

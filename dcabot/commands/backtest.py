@@ -44,6 +44,7 @@ from dcabot.core.rules import faults
 from dcabot.core.snapshot import ExchangeError, ExchangeUnreachable
 
 FINEST = Decimal("0.000000001")
+HISTORY = datetime(2021, 1, 1, tzinfo=timezone.utc)  # where Alpaca's candles begin
 TICKS = 1_000_000  # so many price steps or more are in a price, as Alpaca's are
 
 Columns = dict[str, Value]
@@ -203,7 +204,7 @@ def _columns(args: argparse.Namespace) -> Columns:
 
 
 def _from_file(path: Path, symbol: str) -> Columns:
-    reader = configparser.ConfigParser()
+    reader = configparser.ConfigParser(interpolation=None)
     try:
         with path.open(encoding="utf-8") as file:
             reader.read_file(file)
@@ -261,6 +262,8 @@ def _prices(args: argparse.Namespace) -> Source:
         return load_prices(args.prices, now, (args.begin, args.end), args.allow_gaps)
     if args.begin is None:
         raise WrongUse("--fetch needs --from, such as --from 2024-01-01")
+    if not HISTORY <= args.begin < now:
+        raise WrongUse(f"--from {args.begin:%Y-%m-%d}: Alpaca's candles are from {HISTORY:%Y-%m-%d} until now")
     from dcabot.adapters.bars import Bars
 
     end = min(args.end or now, now)
@@ -271,6 +274,8 @@ def _prices(args: argparse.Namespace) -> Source:
             hour = timedelta(hours=1)
             hours = (end - args.begin) // hour
             files = fetch(bars, wanted, args.cache, now, lambda at: told((at - args.begin) // hour, hours))
+    except OSError as error:
+        raise BadPrices(f"--cache {error.filename or args.cache}: {error.strerror or error}") from None
     finally:
         bars.close()
     if not files:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -152,11 +153,26 @@ def test_candles_are_fetched_from_alpaca_and_kept(typed: Type, tmp_path: Path, m
         assert typed("ETH/USD", "--fetch", "--from", "2025-12-02", *AMOUNTS, "--allow-gaps")[0] == 75
 
 
+def test_a_cache_that_cannot_be_used_is_named(typed: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["--fetch", "--from", "2025-12-02", "--to", "2025-12-03", *AMOUNTS, "--cache"]
+    file, month = tmp_path / "file", tmp_path / "BTC-USD" / "1Min" / "2025-12.part"
+    file.touch()
+    month.parent.mkdir(parents=True)
+    month.write_text("timestamp,open,high,low,close\nnonsense\n")
+
+    assert typed(*words, file)[::2] == (1, f"dcabot backtest: --cache {file}/BTC-USD/1Min: Not a directory\n")
+    code, _, err = typed(*words, tmp_path)
+    assert (code, "its last line is no candle: 'nonsense'; delete the file" in err) == (1, True)
+    assert str(month) in err
+
+
 REFUSED = [
     (AMOUNTS, "where are the prices?"),
     (["--prices", "PRICES"], "nobody's guess: --base-order-amount, --safety-order-amount"),
     (["--prices", "PRICES", "--fetch", *AMOUNTS], "not both"),
     (["--fetch", *AMOUNTS], "--fetch needs --from"),
+    (["--fetch", "--from", "0001-01-01", *AMOUNTS], "Alpaca's candles are from 2021-01-01 until now"),
+    (["--fetch", "--from", "9999-01-01", *AMOUNTS], "Alpaca's candles are from 2021-01-01 until now"),
     (["--fetch", "--from", "2025-02-01", "--to", "2025-01-01", *AMOUNTS], "is not before"),
     (["--prices", "PRICES", "--from", "yesterday", *AMOUNTS], "is no day"),
     (["--prices", "PRICES", *AMOUNTS, "--take-profit-percent", "0.1"], "does not cover the round-trip fee"),
@@ -201,6 +217,7 @@ def test_wrong_use_is_refused_with_a_sentence(typed: Type, prices: Path, words: 
         ("[ETH/USD]\n", r"no section [BTC/USD]"),
         ("[BTC/USD]\ncolour = red\n", "has no setting colour"),
         ("[BTC/USD]\nbase_order_amount = much\n", "'much' is no number"),
+        ("[BTC/USD]\nbase_order_amount = 5 %\n", "'5 %' is no number"),
     ],
 )
 def test_a_settings_file_that_cannot_be_used_is_named(
@@ -223,3 +240,24 @@ def test_bad_prices_end_it_with_line_and_value(typed: Type, prices: Path) -> Non
 
     assert (code, out) == (1, "")
     assert "prices.csv, line 42: open is -" in err
+
+
+HOSTILE = ("nan", "1e400", "-5", "1,5", "x")
+WANT_WORDS = ("--env-file", "--settings", "--prices", "--cache", "--html")  # any word may be a file's name
+
+
+def test_nonsense_for_any_flag_is_refused_with_a_sentence(
+    typed: Type, prices: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    told = typed("--help")[1]
+    flags = set(re.findall(r"^  (--[a-z-]+) [^ ]", told, re.MULTILINE)) - set(WANT_WORDS)
+    assert len(flags) > 20
+    for flag in flags:
+        words = ["--sweep", "take-profit-percent=1"] if flag in ("--held-out", "--random", "--top", "--seed") else []
+        for nonsense in HOSTILE:
+            code, out, err = typed("--prices", prices, *AMOUNTS, *words, f"{flag}={nonsense}")
+            assert (code, out) == (2, ""), (flag, nonsense, err)
+            assert flag in err or flag[2:].replace("-", "_") in err, (flag, nonsense, err)
+            assert "Traceback" not in err
+            assert len(err.splitlines()) == 1
