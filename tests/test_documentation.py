@@ -3,6 +3,7 @@
 import gzip
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ STORY = "tests/packaging/test_machine.py"
 SECTIONS = {
     ("README.md", "From a checkout, without systemd"): "test_a_checkout_works_as_described",
     ("README.md", "The local Alpaca"): "test_the_simulator_starts_as_described",
-    ("docs/simulator.md", "The local Alpaca"): "test_the_simulator_starts_as_described",
+    ("docs/simulator.md", "The local Alpaca"): "test_the_simulator_starts_ and test_it_is_installed_as_described",
     ("docs/backtest.md", "Backtests"): "test_the_backtests_run_as_described",
     ("CONTRIBUTING.md", "Dependencies"): "test_the_locks_are_refreshed_as_described",
 }
@@ -160,6 +161,7 @@ def with_dcabot(folder: Path) -> None:
     program.chmod(0o755)
 
 
+@pytest.mark.slow
 def test_a_checkout_works_as_described(tmp_path: Path) -> None:
     with_dcabot(tmp_path)
     (tmp_path / ".env.example").write_bytes((ROOT / ".env.example").read_bytes())
@@ -184,10 +186,34 @@ def fill_in(file: Path, values: dict[str, str]) -> None:
     file.write_text("\n".join([*kept, *(f'{name}="{value}"' for name, value in values.items()), ""]))
 
 
+@pytest.mark.slow
+def test_it_is_installed_as_described(tmp_path: Path) -> None:
+    """What is built and what is needed beside it comes from this environment: no test asks a registry."""
+    lines = [one for one in on("docs/simulator.md", "The local Alpaca") if "dcabot simulator" not in one]
+    source = tmp_path / "dcabot"
+    for name in ("dcabot", "sql"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@t.example", "-C", str(source)]
+    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "as it is"]):
+        subprocess.run([*git, *words], check=True)
+    for number, line in enumerate(lines):
+        # PIP_NO_BUILD_ISOLATION=0 is how pip's environment says --no-build-isolation
+        there = str(tmp_path / f"installed-{number}")
+        settings = {"PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PIP_TARGET": there}
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        variables = {**environment(tmp_path, settings, PATH=path), "PYTHONPATH": ""}
+        shell(line.replace("URL-OF-THIS-REPOSITORY", f"file://{source}"), tmp_path, variables)
+        told = shell("python -m dcabot simulator --help", tmp_path / there, {**variables, "PYTHONPATH": there})
+        assert told.stdout.startswith("usage: dcabot simulator")
+        assert (Path(there) / "dcabot" / "simulator" / "__init__.py").exists()
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/simulator.md"])
 def test_the_simulator_starts_as_described(tmp_path: Path, page: str) -> None:
     with_dcabot(tmp_path)
-    (line,) = on(page, "The local Alpaca")
+    (line,) = (one for one in on(page, "The local Alpaca") if "dcabot simulator" in one)
     asked = f"{line.replace('--port 8080 ', '')} --port 0"  # theirs may be taken here
     variables = environment(tmp_path, PATH=f"{tmp_path}/.venv/bin:{os.environ['PATH']}")
     with started(asked, tmp_path, variables, "# control") as said:
@@ -196,6 +222,7 @@ def test_the_simulator_starts_as_described(tmp_path: Path, page: str) -> None:
     assert all(name in text or "APCA_*" in text for name in names)
 
 
+@pytest.mark.slow
 def test_the_backtests_run_as_described(tmp_path: Path) -> None:
     with_dcabot(tmp_path)
     books = sqlite_books(tmp_path)
