@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from dcabot.core.venue import Refusal
 from dcabot.simulator.exchange import Exchange
 from dcabot.simulator.faults import MAINTENANCE_BODY, RequestFault, until_released
 from dcabot.simulator.protocol import MALFORMED, UNKNOWN_METHOD, Protocol, answer, refuse
@@ -20,7 +21,7 @@ TRADING_HOST = "/v2"
 LOCATIONS = ("us", "us-1", "us-2", "eu-1", "bs-1")
 STREAM_PATHS = frozenset({"/stream", *(f"/v1beta3/crypto/{place}" for place in LOCATIONS)})
 BODY_MAX = 1_000_000
-TOO_LARGE = {"code": 41310000, "message": "request body is too large"}
+TOO_LARGE = Refusal(413, 41310000, "request body is too large")
 
 
 class Bucket:
@@ -71,9 +72,9 @@ class Gate:
                 connection.work()
                 return await self._let(request, handler)
             except web.HTTPRequestEntityTooLarge:
-                return answer(TOO_LARGE, 413)
+                return self._unread(request, TOO_LARGE)
             except web.RequestPayloadError:
-                return refuse(MALFORMED)
+                return self._unread(request, MALFORMED)
             finally:
                 connection.rest()
 
@@ -86,24 +87,34 @@ class Gate:
         return await self._pass(request, handler)
 
     async def _pass(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        entry = self._exchange.journal.add(
-            "request",
-            method=request.method,
-            path=request.path,
-            query=request.rel_url.raw_query_string[:2000],
-            body=(await request.read())[:10_000].decode("utf-8", "replace"),
-            status=None,
-        )
+        number = self._note(request, (await request.read())[:10_000].decode("utf-8", "replace"))
         rule = self._exchange.faults.request_fault(request.method, request.path)
         response = await self._suffer(rule, request, handler)
         self._exchange.journal.add(
             "response",
-            request=entry["number"],
+            request=number,
             status=response.status,
             fault=None if rule is None else rule.effect,
             body=response.text[:10_000] if isinstance(response, web.Response) and response.text else "",
         )
         return response
+
+    def _note(self, request: web.Request, body: str) -> int:
+        entry = self._exchange.journal.add(
+            "request",
+            method=request.method,
+            path=request.path,
+            query=request.rel_url.raw_query_string[:2000],
+            body=body,
+        )
+        number: int = entry["number"]
+        return number
+
+    def _unread(self, request: web.Request, refusal: Refusal) -> web.Response:
+        """The answer to a body that nobody can take."""
+        number = self._note(request, "")
+        self._exchange.journal.add("response", request=number, status=refusal.status, fault=None, body=refusal.message)
+        return refuse(refusal)
 
     async def _suffer(self, rule: RequestFault | None, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer the request, or what a fault leaves of it."""

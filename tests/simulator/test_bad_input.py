@@ -111,7 +111,11 @@ def test_an_absent_symbol_is_absent_from_the_answer(shared: Simulator) -> None:
 
 def test_a_body_of_megabytes_is_refused(shared: Simulator) -> None:
     body = json.dumps({**order(), "client_order_id": "x" * 2_000_000}).encode()
-    assert ask(shared, "POST", "/v2/orders", body)[0] == 413
+    assert ask(shared, "POST", "/v2/orders", body) == (
+        413, {"code": 41310000, "message": "request body is too large"},
+    )  # fmt: skip
+    request, response = shared.journal.entries()[-2:]
+    assert (request["path"], response["request"], response["status"]) == ("/v2/orders", request["number"], 413)
 
 
 @pytest.mark.parametrize(
