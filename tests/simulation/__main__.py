@@ -42,6 +42,8 @@ def main(argv: list[str]) -> int:
     planted = next((plant for plant in PLANTS if plant.__name__ == args.plant), None)
     if args.seed is not None:
         return _one(args.seed, planted, args.whole)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores SIGINT
+        signal.signal(number, signal.default_int_handler)
     return Many(range(args.start, args.start + args.seeds), args.jobs, planted, args.stories).run()
 
 
@@ -161,6 +163,7 @@ def results_of(seeds: range, jobs: int, planted: Planted | None) -> Iterator[Res
 def _begin_work() -> None:
     """Ctrl-C is for the parent, and what is imported by now stays: nobody need look through it again."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     gc.collect()
     gc.freeze()
 
