@@ -5,12 +5,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from dcabot.simulator import Simulator
+from tests.agreement import disagreement
 from tests.commands.conftest import Start
 from tests.programs import Books, environment, run_program, until
 
@@ -237,16 +237,17 @@ def test_a_row_of_nonsense_is_named_by_each_and_holds_nobody_else(holding: Books
 # Beside the daemon.
 
 
-def test_all_three_beside_a_trading_daemon_again_and_again(
-    alpaca: Simulator, books: Books, start: Start, tmp_path: Path
+def test_two_of_each_beside_a_trading_daemon_again_and_again(
+    alpaca: Simulator, books: Books, start: Start, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    """Three rounds of six; with --long sixty."""
     books.add_asset(max_safety_orders=1, cooldown_period=0)
     books.add_asset("ETH/USD", max_safety_orders=1, cooldown_period=0)
     variables = environment(tmp_path, alpaca.env(), books.environment)
+    words = [[sys.executable, "-m", "dcabot", name] for name in NAMES] * 2
     with start(books) as daemon:
         daemon.until_ready()
-        words = [[sys.executable, "-m", "dcabot", name] for name in NAMES]
-        for bid in ("60000", "59000", "61000"):
+        for bid in ("60000", "59000", "61000") * (20 if request.config.getoption("--long") else 1):
             alpaca.set_quote("BTC/USD", bid=bid, ask=str(int(bid) + 10))
             alpaca.set_quote("ETH/USD", bid=str(int(bid) // 30), ask=str(int(bid) // 30 + 1))
             crowd = [
@@ -259,19 +260,7 @@ def test_all_three_beside_a_trading_daemon_again_and_again(
         daemon.until(lambda: len(books.cycles()) >= 2 and len(books.cycles("ETH/USD")) >= 2, "both cycles to be sold")
         alpaca.set_quote("BTC/USD", bid="1", ask="100000")  # nothing more happens
         alpaca.set_quote("ETH/USD", bid="1", ask="100000")
-        daemon.until(lambda: _agree(alpaca, books), "the books to agree with the exchange")
+        daemon.until(lambda: not disagreement(alpaca, books), "the books to agree with the exchange")
         assert "Traceback" not in daemon.log()
         daemon.stop()
-    rows = {name for name, _, _, _ in books.orders()}
-    assert {one["client_order_id"] for one in alpaca.orders()} <= rows
-
-
-def _agree(alpaca: Simulator, books: Books) -> bool:
-    held = {one["symbol"]: Decimal(one["qty"]) for one in alpaca.positions()}
-    for symbol in ("BTC/USD", "ETH/USD"):
-        status, quantity, _ = books.cycles(symbol)[-1]
-        if status in ("buying", "selling") or Decimal(quantity) != held.get(symbol.replace("/", ""), 0):
-            return False
-    orders = {one["client_order_id"]: Decimal(one["filled_qty"]) for one in alpaca.orders()}
-    filled = {name: Decimal(quantity) for name, _, status, quantity in books.orders() if name in orders}
-    return orders == filled
+    assert disagreement(alpaca, books) == ""

@@ -13,6 +13,7 @@ import pytest
 
 from dcabot.simulator import Simulator
 from dcabot.simulator.faults import DATA, TRADING
+from tests.agreement import disagreement
 from tests.commands.conftest import Start
 from tests.programs import Books, Daemon, alpaca_for_tests, environment, mariadb_books, running_daemon, until
 from tests.servers import MariaDB, missing_programs
@@ -150,6 +151,31 @@ def test_a_frozen_database_starves_the_watchdog_and_a_sigterm_still_ends_it_with
         finally:
             server.thaw()
     assert len(alpaca.orders()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["freeze", "stop"])
+def test_a_database_that_is_away_in_the_middle_of_an_order_is_asked_again_when_it_is_back(
+    frail: tuple[MariaDB, Books], alpaca: Simulator, start: Start, fault: str
+) -> None:
+    """The request is at the exchange and its answer comes when nobody can write it down."""
+    server, books = frail
+    books.add_asset()
+    with start(books) as daemon:
+        bought(daemon, books)
+        held = alpaca.faults.hold("POST", "^/v2/orders$")
+        alpaca.set_quote("BTC/USD", bid="59000", ask="59010")
+        daemon.until(lambda: held.hits, "the safety order's request")
+        getattr(server, fault)()
+        held.release()
+        daemon.until_said("ERROR mysql dcabot@|the database did not answer", 60)  # a read is waited for 15 s
+        server.thaw() if fault == "freeze" else server.start()
+        daemon.until(lambda: books.cycles()[0][2] == 1, "the safety order's fill", 60)
+        daemon.until(lambda: not disagreement(alpaca, books), "the books to agree with the exchange", 60)
+        alpaca.set_quote("BTC/USD", bid="61000", ask="61010")
+        daemon.until(lambda: books.status() == "cooldown", "the take profit", 60)
+    assert [order["side"] for order in alpaca.orders()] == ["buy", "buy", "sell"]
+    assert disagreement(alpaca, books) == ""
 
 
 def test_a_sigterm_while_the_start_waits_for_a_frozen_database_ends_it_within_five_seconds(
