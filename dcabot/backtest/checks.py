@@ -188,7 +188,7 @@ def _gaps(candles: Candles, lines: Lines, allow_gaps: bool) -> list[str]:
     row = int(holes[steps[holes].argmax()]) + 1
     longest = timedelta(microseconds=int(steps[row - 1]))
     sentence = (
-        f"{missing} candles are missing in {len(holes)} gaps; the longest, {longest}, "
+        f"{missing} candles are missing in {len(holes)} gap{'s' if len(holes) > 1 else ''}; the longest, {longest}, "
         f"is before {lines.of(row)}, {shown(int(at[row]))}"
     )
     if not allow_gaps and missing > (len(at) + missing) * MISSING_MAX:

@@ -16,7 +16,7 @@ from dcabot.simulator.bars import Bar
 from dcabot.simulator.clock import ns_of
 from tests.backtest.prices import random_candles
 from tests.builders import START
-from tests.programs import alpaca_for_tests, sqlite_books
+from tests.programs import alpaca_for_tests, run_program, sqlite_books
 
 AMOUNTS = ["--base-order-amount", "50", "--safety-order-amount", "25"]
 Type = Callable[..., tuple[int, str, str]]
@@ -120,6 +120,22 @@ def test_settings_from_the_database(typed: Type, prices: Path, tmp_path: Path, m
 
     assert (found["base_order_amount"], found["cooldown_period"]) == ("77", "42")
     assert typed("ETH/USD", "--prices", prices, "--database")[0] == 2
+
+
+def test_a_small_sqlite_file_is_enough_for_settings(prices: Path, tmp_path: Path) -> None:
+    """No server, no keys: made, filled and asked by the program alone."""
+    variables = {"DB_URL": f"sqlite:///{tmp_path / 'settings.db'}"}
+    ask = ("backtest", "--prices", str(prices), "--database", "--json")
+    unmade = run_program(tmp_path, variables, *ask)
+    steps = [
+        run_program(tmp_path, variables, "db", "init"),
+        run_program(tmp_path, variables, "asset", "add", "BTC/USD", *AMOUNTS, "--cooldown-period", "17"),
+        run_program(tmp_path, variables, *ask),
+    ]
+
+    assert (unmade.returncode, "unable to open database file" in unmade.stderr) == (78, True)
+    assert [one.returncode for one in steps] == [0, 0, 0], [one.stderr for one in steps]
+    assert json.loads(steps[-1].stdout)["settings"]["cooldown_period"] == "17"
 
 
 def test_every_choice_changes_what_it_should(typed: Type, prices: Path) -> None:

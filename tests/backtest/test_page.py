@@ -23,6 +23,9 @@ svg.dispatchEvent(new PointerEvent("pointermove", { clientX: box.left + box.widt
 const root = document.documentElement;
 root.dataset.overflow = root.scrollWidth - root.clientWidth;
 root.dataset.low = Math.min(...[...document.querySelectorAll("svg")].map(one => one.getBoundingClientRect().height));
+for (const name of ["ground", "card", "ink", "soft", "price", "average", "buy", "sell", "good", "bad"])
+  root.dataset[name] = getComputedStyle(root).getPropertyValue("--" + name).trim();
+root.dataset.body = getComputedStyle(document.body).backgroundColor;
 root.dataset.foreign = performance.getEntriesByType("resource").length;
 </script></body>"""
 
@@ -86,6 +89,36 @@ def test_a_browser_draws_it_and_its_script_runs(
     sells = sum(fill.side is Side.SELL for fill in found.fills)
     assert marks["take_profit"] == sells > 0
     assert sum(marks.values()) == len(found.fills)
+
+
+@pytest.mark.parametrize(("scheme", "body"), [(0, "rgb(17, 21, 28)"), (1, "rgb(246, 247, 249)")], ids=["dark", "light"])
+def test_it_can_be_read_in_the_dark_and_in_the_light(
+    browser: str, made: tuple[str, Result], tmp_path: Path, scheme: int, body: str
+) -> None:
+    file = tmp_path / "page.html"
+    file.write_text(made[0].replace("</body>", PROBE), encoding="utf-8")
+
+    dom = run(browser, tmp_path, f"--blink-settings=preferredColorScheme={scheme}", "--dump-dom", file.as_uri())
+
+    found = dict(re.findall(r'data-(\w+)="([^"]*)"', dom[:2000]))
+    assert found["body"] == body
+    for name in ("ink", "soft", "good", "bad"):  # WCAG 2 AA: 4.5 for text, 3 for marks and lines
+        assert min(contrast(found[name], found[ground]) for ground in ("card", "ground")) >= 4.5, name
+    for name in ("price", "average", "buy", "sell"):
+        assert contrast(found[name], found["card"]) >= 3, name
+
+
+def contrast(one: str, other: str) -> float:
+    """Of two colours of the form #rgb or #rrggbb, as the WCAG have it."""
+    lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def luminance(colour: str) -> float:
+    digits = colour[1:] if len(colour) == 7 else "".join(digit * 2 for digit in colour[1:])
+    parts = [int(digits[place : place + 2], 16) / 255 for place in (0, 2, 4)]
+    red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def test_the_picture_is_no_blank_sheet(browser: str, made: tuple[str, Result], tmp_path: Path) -> None:

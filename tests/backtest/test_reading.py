@@ -138,7 +138,7 @@ def test_a_few_missing_candles_are_said_and_many_are_refused(tmp_path: Path) -> 
     lines = [f"{at + timedelta(minutes=n):%Y-%m-%d %H:%M:%S},1.5,2,1,1.5,1" for n in range(500)]
 
     few = read(tmp_path, HEAD + "\n".join(lines[:200] + lines[203:]))
-    assert "3 candles are missing in 1 gaps; the longest, 0:04:00, is before" in few.notes[0]
+    assert "3 candles are missing in 1 gap; the longest, 0:04:00, is before" in few.notes[0]
     assert "line 202, 2022-01-01 03:23:00" in few.notes[0]
     with pytest.raises(BadPrices, match=r"100 candles are missing .* --allow-gaps"):
         read(tmp_path, HEAD + "\n".join(lines[:200] + lines[300:]))

@@ -14,7 +14,7 @@ from tests.backtest.test_command import AMOUNTS, Type, document, prices, typed
 __all__ = ["prices", "typed"]  # the fixtures
 
 SWEEP = ["--sweep", "take-profit-percent=0.8,1.2", "--jobs", "1"]
-GAP = "2 candles are missing in 1 gaps"
+GAP = "2 candles are missing in 1 gap"
 TURNED = "the candles stood newest first; they were turned around"
 
 
