@@ -1,17 +1,23 @@
 """The fast walk is the slow walk in less time: the same orders at the same instants, to the last digit."""
 
 import random
+import tracemalloc
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dcabot.backtest.bot import Terms
+from dcabot.backtest.candles import Candles, microseconds
+from dcabot.backtest.figures import result
 from dcabot.backtest.path import HighLow, Path
+from dcabot.backtest.walk import Walk
 from dcabot.core.fees import TIERS, coin_fee
 from tests.backtest.prices import candles, led, make_bot, outcome, random_candles
+from tests.builders import START
 
 
 def drawn(seed: int) -> tuple[dict[str, Any], dict[str, Any], Terms, Path]:
@@ -175,3 +181,21 @@ def test_dust_and_fees_are_the_ledgers() -> None:
         sold = sum(order.filled_quantity for order in cycle.orders if order.side.value == "sell")
         assert fees > 0
         assert bought - fees == sold
+
+
+def test_memory_grows_with_the_orders_and_not_with_the_candles() -> None:
+    """What a walk and its figures add to the candles: as much for 100,000 as for 800,000 when the same is bought."""
+    added = []
+    for length in (100_000, 800_000):
+        prices = np.full(length, 10_000, dtype=np.int64)
+        at = microseconds(START) + np.arange(length, dtype=np.int64) * 60_000_000
+        flat = Candles(at, prices, prices + 1, prices - 1, prices, Decimal("0.01"), 60)
+        tracemalloc.start()
+        walk = Walk(make_bot(safety_notional=20), flat, Path())
+        walk.fast()
+        assert len(result(walk).fills) == 1
+        added.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+
+    assert added[1] < added[0] * 1.2
+    assert added[1] < 3 * 2**20
