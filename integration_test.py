@@ -33,7 +33,7 @@ try:
     from dcabot.adapters import schema
     from dcabot.adapters.broker import Broker
     from dcabot.adapters.config import EXCHANGE, Config, ConfigError, Venue, load, survey
-    from dcabot.adapters.database import DatabaseError, connect
+    from dcabot.adapters.database import DatabaseError, DatabaseMisconfigured, connect
     from dcabot.adapters.dburl import DatabaseSettings
     from dcabot.adapters.migrations import migrate, pending, schema_version
     from dcabot.adapters.store import Store
@@ -388,9 +388,11 @@ def main() -> int:
         return 130
     except Refused as error:
         why, code = str(error), error.code
-    except (ConfigError, ExchangeDenied) as error:
+    except (ConfigError, ExchangeDenied, DatabaseMisconfigured) as error:
         why, code = str(error), 78
-    except (ExchangeError, DatabaseError) as error:
+    except ExchangeError as error:
+        why, code = f"Alpaca could not be asked: {error}", 75
+    except DatabaseError as error:
         why, code = str(error), 75
     except Failed as error:
         why, code = str(error), 1

@@ -206,7 +206,7 @@ def test_ctrl_c_at_any_moment_and_twice_leaves_nothing_behind(
 def test_after_kill_9_no_daemon_lives_and_what_is_left_needs_a_yes(
     tmp_path: Path, account: Simulator, books: Books
 ) -> None:
-    variables = environment(tmp_path, account.env(), books.environment)
+    variables = environment(tmp_path, account.env(), books.environment, TMPDIR=str(tmp_path))
     with start(tmp_path, variables, "base-order") as process:
         until(account.positions, "the base order's coins")
         process.kill()
@@ -236,7 +236,13 @@ def daemons_in(folder: Path) -> list[str]:
         (["--colour"], {}, 2, "unrecognized arguments"),
         ([], {"DB_HOST": "localhost"}, 78, "DB_USER is not set"),
         ([], {"DB_URL": "mysql://me:geheim@127.0.0.1:9/books"}, 75, "mysql"),
-        ([], {"APCA_API_KEY_ID": "a", "APCA_API_SECRET_KEY": "b", "APCA_API_BASE_URL": "http://127.0.0.1:9"}, 75, ""),
+        (
+            [],
+            {"APCA_API_KEY_ID": "a", "APCA_API_SECRET_KEY": "b", "APCA_API_BASE_URL": "http://127.0.0.1:9"},
+            75,
+            "Alpaca could",
+        ),
+        ([], {"DB_URL": "sqlite:////nonexistent/books.db"}, 78, "unable to open database file"),
     ],
 )
 def test_bad_surroundings_are_one_line(
