@@ -18,6 +18,7 @@ import pytest
 
 from dcabot.simulator.bars import Bar
 from dcabot.simulator.clock import ns_of
+from tests import servers
 from tests.programs import ROOT, alpaca_for_tests, environment, sqlite_books, until
 
 PAGES = ("README.md", "SECURITY.md", "CONTRIBUTING.md", "benchmarks/README.md", "packaging/README.md")
@@ -162,10 +163,16 @@ def with_dcabot(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_checkout_works_as_described(tmp_path: Path) -> None:
+def test_a_checkout_works_as_described(tmp_path: Path, mariadb_server: servers.MariaDB) -> None:
     with_dcabot(tmp_path)
+    client = tmp_path / "bin" / "mariadb"  # as root's, whose server listens where the system's does
+    client.parent.mkdir()
+    client.write_text(
+        f'#!/bin/sh\nexec {shutil.which("mariadb")} --no-defaults --socket={mariadb_server.socket} -u root "$@"\n'
+    )
+    client.chmod(0o755)
     (tmp_path / ".env.example").write_bytes((ROOT / ".env.example").read_bytes())
-    variables = environment(tmp_path)
+    variables = environment(tmp_path, PATH=f"{client.parent}:{os.environ['PATH']}")
     with alpaca_for_tests() as alpaca:
         alpaca.set_quote("BTC/USD", "60000", "60010")
         for line in on("README.md", "From a checkout, without systemd"):
@@ -175,13 +182,14 @@ def test_a_checkout_works_as_described(tmp_path: Path) -> None:
                 continue
             shell(line, tmp_path, variables)
             if line.endswith(".env"):
-                fill_in(tmp_path / ".env", {**alpaca.env(), "DB_URL": "sqlite:///books.db"})
+                fill_in(tmp_path / ".env", {**alpaca.env(), "DB_SOCKET": str(mariadb_server.socket)})
+        mariadb_server.execute("DROP DATABASE dca_bot_db", "DROP USER your_db_user@localhost")
         assert [one["symbol"] for one in alpaca.orders()] == ["BTC/USD"]
 
 
 def fill_in(file: Path, values: dict[str, str]) -> None:
-    """As an editor would: these lines, and no DB_* beside a DB_URL."""
-    names = {*values, *(f"DB_{name}" for name in ("HOST", "PORT", "USER", "PASSWORD", "NAME"))}
+    """As an editor would: these lines; a socket in the place of a host."""
+    names = {*values, "DB_HOST", "DB_PORT"}
     kept = [line for line in file.read_text().splitlines() if line.partition("=")[0] not in names]
     file.write_text("\n".join([*kept, *(f'{name}="{value}"' for name, value in values.items()), ""]))
 
