@@ -7,9 +7,11 @@ import multiprocessing.pool
 import os
 import signal
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from multiprocessing import resource_tracker
 
 from dcabot.adapters import assets
 from dcabot.adapters.assets import COLUMNS, INTEGERS, AssetError, Value
@@ -177,11 +179,15 @@ def _tried(
             told(number, len(wanted))
 
 
-def _pool(jobs: int, work: Work) -> multiprocessing.pool.Pool:
+@contextmanager
+def _pool(jobs: int, work: Work) -> Iterator[multiprocessing.pool.Pool]:
     """Processes that leave Ctrl-C to this one, which ends them."""
-    ours = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # they inherit it
+    resource_tracker.ensure_running()  # to start it later would unblock the signal
+    ours = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the processes inherit it
     try:
-        return multiprocessing.get_context("spawn").Pool(jobs, _begin, (work,))
+        with multiprocessing.get_context("spawn").Pool(jobs, _begin, (work,)) as pool:
+            signal.pthread_sigmask(signal.SIG_SETMASK, ours)
+            yield pool
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, ours)
 

@@ -46,17 +46,24 @@ def until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize("is_early", [True, False])
-def test_a_search_that_is_stopped_leaves_nothing_behind(prices: Path, how: signal.Signals, is_early: bool) -> None:
+@pytest.mark.parametrize(
+    ("how", "after"),
+    [
+        *((signal.SIGINT, after) for after in (0, 0.06, 0.15, 1)),
+        (signal.SIGTERM, 1),
+        (signal.SIGKILL, 0),
+        (signal.SIGKILL, 1),
+    ],
+)
+def test_a_search_that_is_stopped_leaves_nothing_behind(prices: Path, how: signal.Signals, after: float) -> None:
+    """While its processes come up and when they are at work; `after` so many seconds, whatever it is then doing."""
     words = ["--prices", prices, "--jobs", "2", "--sweep", "take-profit-percent=0.6:30:0.003"]
     with subprocess.Popen(
         command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as search:
         try:
             until(lambda: len(children(search.pid)) >= 3)  # two for the work and multiprocessing's tracker
-            if not is_early:
-                time.sleep(1)  # at work; what stops it does not wait for that
+            time.sleep(after)
             below = children(search.pid)
             os.killpg(search.pid, how) if how is signal.SIGINT else search.send_signal(how)
             out, err = search.communicate(timeout=PATIENCE)
