@@ -29,6 +29,7 @@ SECTIONS = {
     ("README.md", "The local Alpaca"): "test_the_simulator_starts_as_described",
     ("docs/simulator.md", "The local Alpaca"): "test_the_simulator_starts_ and test_it_is_installed_as_described",
     ("docs/backtest.md", "Backtests"): "test_the_backtests_run_as_described",
+    ("docs/backtest.md", "Settings"): "test_the_backtests_run_as_described",
     ("CONTRIBUTING.md", "Dependencies"): "test_the_locks_are_refreshed_as_described",
 }
 # One command each that runs elsewhere, at a price or in other words: the file, and the words to find in it.
@@ -234,7 +235,6 @@ def test_the_simulator_starts_as_described(tmp_path: Path, page: str) -> None:
 def test_the_backtests_run_as_described(tmp_path: Path) -> None:
     with_dcabot(tmp_path)
     books = sqlite_books(tmp_path)
-    books.add_asset("BTC/USD")
     for name, price in {"btc-2022-01.csv.gz": 40_000, "btc.csv": 40_000, "eth.csv": 3_000}.items():
         opened = gzip.open if name.endswith(".gz") else open
         with opened(tmp_path / name, "wt") as file:
@@ -245,7 +245,7 @@ def test_the_backtests_run_as_described(tmp_path: Path) -> None:
         alpaca.server.tape.load("BTC/USD", list(bars(begin, datetime(2024, 7, 1, tzinfo=timezone.utc))))
         path = f"{tmp_path}/.venv/bin:{os.environ['PATH']}"
         variables = environment(tmp_path, books.environment, PATH=path, APCA_API_DATA_URL=alpaca.url)
-        for line in on("docs/backtest.md", "Backtests"):
+        for line in (*on("docs/backtest.md", "Settings"), *on("docs/backtest.md", "Backtests")):  # the former adds it
             assert shell(line, tmp_path, variables).stdout
     assert (tmp_path / "result.html").exists()
 
