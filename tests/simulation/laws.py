@@ -233,15 +233,16 @@ def a_sale_is_one_commit(scene: Scene, cycle: CycleRow, before: CycleRow | None)
     later = [c for c in scene.rows.cycles.values() if c.asset_id == cycle.asset_id and c.id > cycle.id]
     if not later or cycle.completed_at is None:
         scene.fail("a sale is one commit", f"cycle {cycle.id} is {cycle.status} without successor or time")
-    if cycle.status == "complete" and cycle.quantity and scene.is_by("cycle-release"):
-        # The coins are the operator's now.
+    sells = [one for one in scene.rows.orders_of(cycle.id) if one.side == "sell" and one.filled]
+    is_sold = bool(sells) and asset.last_sell_price == (sells[-1].price or Decimal(0)).quantize(PRICE)
+    if cycle.status == "complete" and cycle.quantity and not is_sold and scene.is_by("cycle-release"):
+        # The coins are the operator's now. Had a sale that was under way come first, only its dust would be.
         scene.world.saw("cycle released")
         scene.released.add(cycle.id)
         scene.exchange.hand_moved[asset.symbol] = scene.world.now
     elif cycle.status == "complete":
         scene.world.saw("cycle complete")
-        sells = [one for one in scene.rows.orders_of(cycle.id) if one.side == "sell" and one.filled]
-        if not sells or asset.last_sell_price != (sells[-1].price or Decimal(0)).quantize(PRICE):
+        if not is_sold:
             scene.fail("a sale is one commit", f"cycle {cycle.id} sold, last_sell_price is {asset.last_sell_price}")
     else:
         scene.world.saw("cycle ended in error")
