@@ -134,10 +134,9 @@ def _print_totals(sums: list[Total], args: Any) -> None:
 
 def _print_total(all_of_them: Total, exact: bool) -> None:
     how = "from Alpaca's ledger" if exact else "estimated at the highest rate; --ledger asks Alpaca"
-    console().print(
-        f"\n{all_of_them.cycles} cycles, profit {usd(all_of_them.profit)} USD after fees of "
-        f"{usd(all_of_them.fees)} USD ({how})."
-    )
+    cycles = f"{all_of_them.cycles} cycle{'' if all_of_them.cycles == 1 else 's'}"
+    sums = f"profit {usd(all_of_them.profit)} USD after fees of {usd(all_of_them.fees)} USD ({how})"
+    console().print(f"\n{cycles}, {sums}.")
 
 
 def _end(one: CycleReport) -> str:

@@ -39,7 +39,7 @@ def test_a_finished_cycle_is_a_line_with_its_sum(traded: Seat) -> None:
     line = next(line for line in said.out.splitlines() if line.lstrip().startswith("1 "))
     assert "BTC/USD" in line
     assert "40.00" in line  # spent
-    assert "1 cycles, profit" in said.out
+    assert "1 cycle, profit" in said.out
     assert "estimated at the highest rate; --ledger asks Alpaca" in said.out
 
 
