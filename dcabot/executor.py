@@ -9,11 +9,13 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from dcabot.adapters.database import DatabaseBusy
 from dcabot.adapters.store import Store
 from dcabot.core import lifecycle
+from dcabot.core.ledger import fold
 from dcabot.core.model import Cycle, Decision, Order, OrderReport, Side
 from dcabot.core.reconcile import Entry, Repair
 from dcabot.core.snapshot import Accepted, ExchangeError, Refused
@@ -60,7 +62,7 @@ class Executor:
     def _book(self, cycle_id: int, report: OrderReport) -> Decision | None:
         with self.store.locked(cycle_id) as entry:
             if entry is not None and _comes_too_late(entry, report):
-                entry = self.store.move_to_current(entry, report.client_order_id) or entry
+                entry = self.store.move_to_current(entry, report.client_order_id, partial(_takes, report)) or entry
             decision = lifecycle.on_report(entry.cycle, report, self.clock()) if entry else None
             if entry is not None and decision is not None:
                 self.store.save(entry, decision)
@@ -119,11 +121,16 @@ def commit(store: Store, cycle_id: int, decide: Repair, known: Entry | None = No
 
 
 def _comes_too_late(entry: Entry, report: OrderReport) -> bool:
-    """A buy that brings coins to a cycle that is over."""
+    """A fill for a cycle that is over: its coins come to the asset's current cycle, or were taken from it."""
     order = entry.cycle.order(report.client_order_id)
-    if order is None or entry.cycle.status not in OVER or order.side is not Side.BUY:
+    if order is None or entry.cycle.status not in OVER:
         return False
     return lifecycle.merge(order, report).filled_quantity > order.filled_quantity
+
+
+def _takes(report: OrderReport, current: Cycle) -> bool:
+    """Whether the current cycle answers for a late fill: any buy, and the sale of coins that it holds."""
+    return report.side is Side.BUY or fold(current.orders).held >= report.filled_quantity
 
 
 def _when_not_busy(work: Callable[[], T]) -> T:

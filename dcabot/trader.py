@@ -209,12 +209,12 @@ class Trader:
             entries[asset.symbol] = replace(entry, asset=asset)
             if asset.held_back:
                 held[asset.symbol] = asset.held_back
+        before, self.entries, self.held = self.held, entries, held  # first, so that what is said is true
         for symbol, sentence in held.items():
-            if self.held.get(symbol) != sentence:
+            if before.get(symbol) != sentence:
                 log.error("%s is held: %s", symbol, sentence)
-        for symbol in self.held.keys() - held.keys():
+        for symbol in before.keys() - held.keys():
             log.info("%s is no longer held", symbol)
-        self.entries, self.held = entries, held
 
     def _judged(self, asset: Asset) -> Asset:
         """The asset with what is wrong in its settings: one that cannot work is held, the others trade."""

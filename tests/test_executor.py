@@ -184,6 +184,44 @@ def test_a_buy_that_surfaces_after_its_cycle_was_sold_belongs_to_the_current_cyc
     assert desk.broker.position("BTC") == 0
 
 
+def test_a_sell_that_surfaces_after_its_cycle_was_sold_is_the_sale_of_the_coins_it_took(desk: Desk) -> None:
+    """Simulation seed 7166: the current cycle's coins were gone, and it ended in error."""
+    desk.quote("60000", "60010")
+    desk.settle()
+    desk.broker.fates["submit"] = [Fate.LATE]
+    desk.quote("61000", "61010")
+    desk.clock.advance(121)
+    desk.trader.sweep()  # void: a second take profit may go out
+    desk.quote("61000", "61010")
+    desk.settle()
+    desk.quote("58000", "58010")  # an early restart
+    desk.settle()
+    assert statuses(desk) == ["filled", "void", "filled", "filled"]
+    desk.broker.deliver_late()
+    desk.settle()
+    assert statuses(desk) == ["filled", "filled", "filled", "filled"]
+    cycles = desk.rows("SELECT status, last_sell_price FROM dca_cycles c JOIN dca_assets a ON a.id = asset_id")
+    assert [row[0] for row in cycles] == ["complete", "complete", "cooldown"]
+    assert Decimal(cycles[0][1]) == 58000
+    assert desk.broker.position("BTC") * 58000 < 1  # dust: the cheaper base order had bought a little more
+
+
+def test_a_sell_that_surfaces_and_took_what_no_cycle_holds_stays_where_it_was(desk: Desk) -> None:
+    desk.quote("60000", "60010")
+    desk.settle()
+    desk.broker.fates["submit"] = [Fate.LATE]
+    desk.quote("61000", "61010")
+    desk.clock.advance(121)
+    desk.trader.sweep()
+    desk.quote("61000", "61010")
+    desk.settle()
+    desk.broker.move("BTC", Decimal("0.01"))
+    desk.broker.deliver_late()
+    desk.settle()
+    assert statuses(desk) == ["filled", "filled", "filled"]
+    assert [row[0] for row in desk.rows("SELECT status FROM dca_cycles ORDER BY id")] == ["complete", "cooldown"]
+
+
 def test_an_unreachable_exchange_is_a_refusal_and_costs_nothing(desk: Desk) -> None:
     desk.broker.is_reachable = False
     desk.quote("60000", "60010")

@@ -162,24 +162,24 @@ class Store:
     def known_ids(self, client_order_ids: Iterable[str]) -> set[str]:
         """Which of these ids have a row."""
         wanted = list(client_order_ids)
-        if not wanted:
-            return set()
+        query = schema.Order.select(schema.Order.client_order_id).where(schema.Order.client_order_id.in_(wanted))
         with self.database.transaction():
-            query = schema.Order.select(schema.Order.client_order_id).where(schema.Order.client_order_id.in_(wanted))
-            return {row.client_order_id for row in query}
+            return {row.client_order_id for row in query} if wanted else set()
 
-    def move_to_current(self, entry: Entry, client_order_id: str) -> Entry | None:
+    def move_to_current(
+        self, entry: Entry, client_order_id: str, takes: Callable[[Cycle], bool] = lambda _: True
+    ) -> Entry | None:
         """Inside `locked`: hand an order of a cycle that is over to the asset's current cycle, and lock that one.
 
-        A buy that surfaces after its cycle ended brings coins; the current cycle is the one that can sell them.
+        None when there is none, or when it does not take the order.
         """
-        current = _current_cycles(entry.asset.id).first()
-        if current is None:
+        row = _current_cycles(entry.asset.id).first()
+        if row is None or (current := self._read(row.id, lock=True)) is None or not takes(current.cycle):
             return None
-        schema.Order.update(cycle=current.id).where(schema.Order.client_order_id == client_order_id).execute()
+        schema.Order.update(cycle=row.id).where(schema.Order.client_order_id == client_order_id).execute()
         left = replace(entry.cycle, orders=tuple(o for o in entry.cycle.orders if o.client_order_id != client_order_id))
         schema.Cycle.change("id", left.id, **_cycle_columns(left), updated_at=self.clock())
-        return self._read(current.id, lock=True)
+        return self._read(row.id, lock=True)
 
     def _read(self, cycle_id: int, lock: bool = False, known: Entry | None = None) -> Entry | None:
         """The entry of one cycle; None without the cycle or its asset. Raises RowFault.
@@ -346,7 +346,7 @@ def _entry(asset: Asset, row: Row, orders: list[Order], since: datetime | None) 
     )
     if fault := renamed(cycle, row.symbol):
         raise RowFault(fault)
-    return Entry(asset, cycle, _stored(row, fold(cycle.orders)))
+    return Entry(asset, cycle, _stored(row, fold(cycle.orders)), row.latest_order_id)
 
 
 def _stored(row: Row, holding: Holding) -> Holding:
@@ -387,14 +387,13 @@ def _order_columns(order: Order) -> dict[str, object]:
 
 def _cycle_columns(cycle: Cycle) -> dict[str, object]:
     holding: Holding = fold(cycle.orders)
-    latest = next((order.order_id for order in reversed(cycle.orders) if order.order_id), None)
     return {
         "status": cycle.status.value,
         "quantity": holding.held,
         "average_purchase_price": holding.average_price,
         "safety_orders": holding.safety_count,
         "last_order_fill_price": holding.last_buy_price,
-        "latest_order_id": latest,
+        "latest_order_id": cycle.latest_order_id,
         "completed_at": cycle.completed_at,
         "symbol": cycle.symbol,
     }

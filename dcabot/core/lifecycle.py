@@ -23,7 +23,7 @@ def merge(order: Order, report: OrderReport) -> Order:
     if report.filled_price is None and (report.filled_quantity or report.status is OrderStatus.FILLED):
         return order
     status = report.status if may_step(ORDER_STEPS, order.status, report.status) else order.status
-    merged = replace(order, status=status, order_id=order.order_id or report.order_id)
+    merged = replace(order, status=status, order_id=report.order_id or order.order_id)
     grown = report.filled_quantity > order.filled_quantity
     if grown:
         filled, price = report.filled_quantity, report.filled_price

@@ -181,6 +181,11 @@ class Cycle:
     def order(self, client_order_id: str) -> Order | None:
         return next((o for o in self.orders if o.client_order_id == client_order_id), None)
 
+    @property
+    def latest_order_id(self) -> str | None:
+        """Alpaca's id of the newest order that has one."""
+        return next((order.order_id for order in reversed(self.orders) if order.order_id), None)
+
     def next_id(self, purpose: Purpose) -> str:
         """The id of this purpose's next order: a function of the row, so two writers collide."""
         attempt = 1 + sum(1 for o in self.orders if o.purpose is purpose)

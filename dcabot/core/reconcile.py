@@ -33,6 +33,7 @@ class Entry:
     asset: Asset
     cycle: Cycle
     stored: Holding | None = None
+    stored_order_id: str | None = None
     seen: tuple[object, ...] | None = field(default=None, compare=False)
 
 
@@ -115,7 +116,7 @@ def booked(entry: Entry, snapshot: Snapshot) -> Entry:
     for report in news(entry, snapshot):
         decision = lifecycle.on_report(cycle, report, snapshot.at)
         cycle = decision.cycle if decision else cycle
-    return Entry(entry.asset, cycle, entry.stored if cycle is entry.cycle else None)
+    return entry if cycle is entry.cycle else Entry(entry.asset, cycle)
 
 
 def to_ask(book: Iterable[Entry], open_orders: Iterable[OrderReport], now: datetime) -> list[str]:
@@ -187,7 +188,8 @@ def columns(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | N
     """Harm prevented: operators who read a status or an average that is not true."""
     cycle = entry.cycle
     status_right = cycle.status in OVER or current_status(cycle) is cycle.status
-    if status_right and (entry.stored is None or entry.stored == fold(cycle.orders)):
+    stored_right = entry.stored == fold(cycle.orders) and entry.stored_order_id == cycle.latest_order_id
+    if status_right and (entry.stored is None or stored_right):
         return None
     reason = "computed columns differed from the orders: recomputed"
     return Discrepancy("columns", entry, lambda asset, cycle: lifecycle.settle_status(cycle, reason, snapshot.at))

@@ -202,10 +202,11 @@ def test_law_columns_a_status_that_the_orders_do_not_give_is_recomputed(wrong: C
 
 
 def test_law_columns_stored_figures_that_differ_are_recomputed() -> None:
-    entry = Entry(make_asset(), make_cycle(BOUGHT), fold([]))
-    (one,) = discrepancies([entry], snapshot(position="0.2"), Limits())
-    assert mended(one, "columns").cycle == entry.cycle
-    true = Entry(make_asset(), make_cycle(BOUGHT), fold([BOUGHT]))
+    for stored, order_id in ((fold([]), BOUGHT.order_id), (fold([BOUGHT]), "an id that never existed")):
+        entry = Entry(make_asset(), make_cycle(BOUGHT), stored, order_id)
+        (one,) = discrepancies([entry], snapshot(position="0.2"), Limits())
+        assert mended(one, "columns").cycle == entry.cycle
+    true = Entry(make_asset(), make_cycle(BOUGHT), fold([BOUGHT]), BOUGHT.order_id)
     assert discrepancies([true], snapshot(position="0.2"), Limits()) == []
 
 
