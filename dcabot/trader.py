@@ -90,14 +90,15 @@ class Trader:
         instrument = self.instruments.get(symbol)
         if entry is None or instrument is None:
             return None
-        if stale(quote, now, self.quote_max_age):
-            self._say_if_it_came_so(quote, now)
-            return None
-        self.seen_at[symbol] = quote.at
         before = self.screens.get(symbol)
         # A first quote that was believed for want of another is judged by the price we then traded at.
         after = screen(before if before and before.compared else _first_screen(entry, now, before), quote)
         self.screens[symbol] = after
+        # An old quote decides nothing; and yet what comes next is compared with it.
+        if stale(quote, now, self.quote_max_age):
+            self._say_if_it_came_so(quote, now)
+            return None
+        self.seen_at[symbol] = quote.at
         if after.fault:
             self.say(symbol, after.fault)
             return None

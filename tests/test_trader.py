@@ -284,6 +284,14 @@ def test_an_order_of_a_caretakers_time_is_seen_on_the_row(trading: Desk) -> None
     assert len(trading.broker.sent("submit")) == 1
 
 
+def test_a_quote_that_comes_too_late_is_what_the_next_one_is_compared_with(trading: Desk) -> None:
+    """Simulation seed 11094: after an hour of late quotes a false one was judged by the price of the last buy."""
+    trading.trader.screens.clear()
+    assert trading.trader.consider(quoted(trading, "30000", "30010", age=300)) is None
+    assert trading.trader.consider(quoted(trading, "60000", "60010")) is None
+    assert trading.trader.consider(quoted(trading, "30000", "30010")) is not None
+
+
 def test_without_the_database_nothing_is_sent(trading: Desk, tmp_path: Path) -> None:
     occasion = trading.trader.consider(quoted(trading))
     assert occasion is not None
