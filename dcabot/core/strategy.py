@@ -1,6 +1,6 @@
 """The trading rules: one quote and one cycle in, one decision out. `system.md` section 5 numbers them.
 
-A decision is asked for twice, first on the book in memory and then on the row under its lock,
+A decision is asked for on the book in memory, and again on the row under its lock if that has changed,
 so it depends on nothing but its arguments.
 """
 
