@@ -2,7 +2,7 @@
 
 `consider` runs on every quote and touches nothing but memory. Everything else may wait for the database or the
 exchange and runs in a worker thread; `commands/daemon.py` sees to it that one asset is worked on once at a time.
-The book in memory may be old: every decision is taken again on the locked row.
+The book in memory may be old: unless the locked row is still the one decided on, the decision is taken again on it.
 """
 
 import logging
