@@ -167,5 +167,7 @@ def test_debians_own_autopkgtest_passes(machine: Machine) -> None:
     machine.stop_beside()
     machine.run("mariadb -e 'DROP DATABASE dcabot'")
     machine.run("apt-get install --no-install-recommends autopkgtest dpkg-dev")
-    said = machine.run("autopkgtest --no-built-binaries ./dcabot.deb ./source -- null", seconds=400)
+    # The machine around it is the container that null itself is not.
+    how = "--no-built-binaries --ignore-restrictions=isolation-container"
+    said = machine.run(f"autopkgtest {how} ./dcabot.deb ./source -- null", seconds=400)
     assert "story                PASS" in said
