@@ -4,9 +4,9 @@ Cells become whole numbers here; what the columns are is told by `headings.py`, 
 """
 
 import csv
-import io
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +22,7 @@ from dcabot.core.money import parse
 
 PIECE = 1 << 20  # bytes read at once
 PACKED = 1 << 16
+GZIP = b"\x1f\x8b"  # its first bytes
 DECIMALS_MAX = 12
 TICKS_MAX = 10**16  # of the highest price: what is computed of it has room in 64 bits
 SECOND = 1_000_000  # microseconds
@@ -67,14 +68,16 @@ def read(path: Path) -> tuple[Columns, Layout]:
     line, last = 1, b""
     try:
         with path.open("rb") as file:
-            for piece in _pieces(_bytes(file)):
-                if layout is None:
-                    layout = layout_of(path, piece)
-                    line = layout.first_line
-                    piece = piece.split(b"\n", line - 1)[-1].removeprefix(b"\xef\xbb\xbf")
-                if piece:
-                    _take(path, columns, layout, piece, line)
-                    line, last = line + piece.count(b"\n"), piece.rstrip().rpartition(b"\n")[2]
+            packed = _unpacked(file) if file.peek(2)[:2] == GZIP else None  # whatever its name says
+            for piece in _pieces(packed or iter(lambda: file.read(PIECE), b"")):
+                with _damage_named(packed or iter(())):
+                    if layout is None:
+                        layout = layout_of(path, piece)
+                        line = layout.first_line
+                        piece = piece.split(b"\n", line - 1)[-1].removeprefix(b"\xef\xbb\xbf")
+                    if piece:
+                        _take(path, columns, layout, piece, line)
+                        line, last = line + piece.count(b"\n"), piece.rstrip().rpartition(b"\n")[2]
     except Torn as error:
         whole = f"after line {line - 1}, {last[:SHOWN_MAX].decode(errors='replace')!r}" if last else "before any candle"
         raise BadPrices(f"{path}, {whole}: the gzip is damaged or cut off ({error})") from None
@@ -90,17 +93,22 @@ def read(path: Path) -> tuple[Columns, Layout]:
     return columns, layout
 
 
-def _bytes(file: io.BufferedReader) -> Iterator[bytes]:
-    """The file's bytes, unpacked where its first two say gzip, whatever its name says. Raises Torn after the last."""
-    if file.peek(2)[:2] == b"\x1f\x8b":
-        yield from _unpacked(file)
-        return
-    while more := file.read(PIECE):
-        yield more
+@contextmanager
+def _damage_named(rest: Iterator[bytes]) -> Iterator[None]:
+    """A bad cell in a damaged gzip is most likely the damage; its checksum, at the end of the rest, knows."""
+    try:
+        yield
+    except BadPrices as error:
+        try:
+            for _ in rest:
+                pass
+        except Torn as torn:
+            raise BadPrices(f"{error}; and the gzip is damaged or cut off ({torn}), here or elsewhere") from None
+        raise
 
 
 def _unpacked(file: BinaryIO) -> Iterator[bytes]:
-    """One gzip after another, as far as it goes."""
+    """One gzip after another, as far as it goes. Raises Torn after the last byte that can be had."""
     unpacker = zlib.decompressobj(wbits=31)
     while packed := file.read(PACKED):
         while packed:

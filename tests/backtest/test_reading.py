@@ -244,6 +244,26 @@ def test_a_truncated_or_damaged_gzip_is_named_with_the_last_line_that_can_be_rea
         read(tmp_path, whole[:30])
 
 
+@pytest.mark.parametrize("piece", [1 << 9, 1 << 16])
+def test_a_bad_cell_in_a_damaged_gzip_is_told_with_the_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    """As one flipped byte leaves it: what is unpacked goes on, and only the checksum at the end knows."""
+    monkeypatch.setattr(reading, "PACKED", piece)
+    lines = [f"2022-01-01 {n // 60:02}:{n % 60:02}:00,1,2,1,1.5,1" for n in range(1_000)]
+    plain = (HEAD + "\n".join(lines)).encode()
+    stored = bytearray(gzip.compress(plain, 0))
+    stored[stored.index(b"1.5")] = ord("x")
+    packed = gzip.compress(plain.replace(b"1.5", b"x.5", 1))
+
+    with pytest.raises(BadPrices, match=r"line 2: close is 'x\.5', no number; and the gzip is damaged .*data check"):
+        read(tmp_path, bytes(stored))
+    with pytest.raises(BadPrices, match=r"line 2: close is 'x\.5', no number$"):
+        read(tmp_path, packed)
+    with pytest.raises(BadPrices, match=r"no number; and the gzip is damaged or cut off \(the end is missing\)"):
+        read(tmp_path, packed[:-4])
+
+
 def test_gzips_one_after_another_are_one_file(tmp_path: Path) -> None:
     parts = [gzip.compress(f"{line}\n".encode()) for line in [HEAD.strip(), *GOOD]]
 
