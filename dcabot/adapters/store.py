@@ -25,6 +25,7 @@ from dcabot.core.states import OPEN, OVER
 Row = Any  # a peewee model instance, whose attributes no type checker sees
 ORDER_ID_MAX = 255
 CURRENT = [status.value for status in CycleStatus if status not in OVER]
+STOPPED = "stopped"  # the last sentence of a daemon that ends in order
 
 
 class RowFault(Exception):

@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -20,9 +21,10 @@ from typing import Any, TypeVar
 from dcabot.adapters import notes, wire
 from dcabot.adapters.config import ConfigError
 from dcabot.adapters.database import DatabaseBusy, DatabaseError, DatabaseUnreachable
+from dcabot.adapters.store import STOPPED
 from dcabot.adapters.streams import Feed, Streams, mute_symbols
 from dcabot.adapters.systemd import Systemd
-from dcabot.commands import DONE, FAILED, parser, start_logging, utc_now
+from dcabot.commands import DONE, FAILED, paces, parser, start_logging, utc_now
 from dcabot.commands.health import Health
 from dcabot.commands.lanes import ORDER_THREADS, Lanes, leave_within
 from dcabot.commands.wiring import Parts, build, check_account, check_schema
@@ -31,30 +33,13 @@ from dcabot.trader import Trader
 
 log = logging.getLogger(__name__)
 
-SWITCH_SECONDS = 0.0002  # Python's 5 ms would hold up an order at each answer while another thread computes
-REST_SECONDS = 0.00025  # after each quote looked at: in a flood, four fifths of the time are the socket's
-START_PATIENCE_SECONDS = 60  # the database or the exchange may start later than we do
-SWEEP_SPACING_SECONDS = 2.0
-SWEEP_STREAM_DOWN_SECONDS = 3.0
-SWEEP_UNSETTLED_SECONDS = 5.0
-SWEEP_ORDER_OPEN_SECONDS = 30.0
-SWEEP_IDLE_SECONDS = 60.0
-EVENT_PATIENCE_SECONDS = 5.0  # a request that brought no event by then is asked about
-INSTRUMENTS_SECONDS = 3600.0
-INSTRUMENTS_AGAIN_SECONDS = 60.0  # while Alpaca's list lacks a pair of ours: that may have been one odd answer
-RETRY_SECONDS = 2.0
-HEALTH_SECONDS = 5.0
-PULSE_SECONDS = 5.0
-STOP_PATIENCE_SECONDS = 3.0  # for requests in flight; what they came to, the next start will ask
-STOP_SECONDS = 4.0  # then we go, whatever hangs: a name server, a library's goodbye
-
 T = TypeVar("T")
 
 
 def main(argv: list[str]) -> int:
     args = parser("run", "The daemon: trades until it is stopped. SIGHUP reads the assets again.").parse_args(argv)
     start_logging(args.verbose)
-    sys.setswitchinterval(SWITCH_SECONDS)
+    sys.setswitchinterval(paces.SWITCH_SECONDS)
     parts = build(args.env_file)
     venue = parts.config.venue.value.upper()
     log.info("dcabot trades on %s (%s), books in %s", venue, parts.config.base_url, parts.store.database.settings)
@@ -100,6 +85,7 @@ class Daemon:
         self.refresh_wanted = asyncio.Event()
         self.stopping = asyncio.Event()
         self.reload_wanted = False
+        self.is_seen = False  # by `dcabot status`
         self.lanes: Lanes
         self.streaming: asyncio.Task[None]
 
@@ -114,13 +100,15 @@ class Daemon:
         stop = asyncio.create_task(self.stopping.wait())
         ends: list[asyncio.Future[Any]] = [life, stop, self.lanes.failed]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        leave_within(STOP_SECONDS, DONE if self.stopping.is_set() else FAILED)
+        leave_within(paces.STOP_SECONDS, DONE if self.stopping.is_set() else FAILED)
         self.systemd.stopping("stopping")
         log.info("stopping")
         ended = [one for one in (life, self.lanes.failed) if one.done()]
         self.streams.stop()
         life.cancel()
-        await self.lanes.close(STOP_PATIENCE_SECONDS)
+        if self.is_seen:
+            self.lanes.pulse.submit(self._say_goodbye)
+        await self.lanes.close(paces.STOP_PATIENCE_SECONDS)
         for one in ended:
             one.result()
 
@@ -191,7 +179,7 @@ class Daemon:
 
     async def _patiently(self, work: Callable[[], T]) -> T:
         """Try again while the database or the exchange is not there yet; then their error ends the start."""
-        patience_ends = time.monotonic() + START_PATIENCE_SECONDS
+        patience_ends = time.monotonic() + paces.START_PATIENCE_SECONDS
         while True:
             try:
                 return await self.lanes.run(self.lanes.sweeps, work)
@@ -202,7 +190,7 @@ class Daemon:
                     raise
                 self.systemd.status(f"starting: {error}")
                 log.warning("%s; trying again", error)
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(paces.RETRY_SECONDS)
 
     async def _consume(self) -> None:
         """Decide on the newest quote of every symbol that is not busy."""
@@ -218,7 +206,7 @@ class Daemon:
             for symbol in waiting:
                 self._decide(symbol, self.latest.pop(symbol))
             self.health.consumer_advanced()
-            rested_at = time.monotonic() + REST_SECONDS * len(waiting)
+            rested_at = time.monotonic() + paces.REST_SECONDS * len(waiting)
 
     def _notice_stream(self) -> None:
         """While trade updates are away, what happens is only known to REST: begin to ask at once."""
@@ -252,12 +240,12 @@ class Daemon:
     def _acted(self, symbol: str, error: Exception | None) -> None:
         if error is not None:
             # Without the database no order goes out; the quote after the pause tries again.
-            self.loop.call_later(RETRY_SECONDS, self.busy.discard, symbol)
+            self.loop.call_later(paces.RETRY_SECONDS, self.busy.discard, symbol)
             return
         self.busy.discard(symbol)
         self._look_again()
         self._ask_if_unsettled()
-        self.loop.call_later(EVENT_PATIENCE_SECONDS, self.sweep_wanted.set)
+        self.loop.call_later(paces.EVENT_PATIENCE_SECONDS, self.sweep_wanted.set)
 
     def _book(self, frame: dict[str, Any]) -> None:
         """In the books lane: one report of the stream."""
@@ -298,7 +286,7 @@ class Daemon:
                 await self.lanes.run(self.lanes.sweeps, self._sweep)
                 self._look_again()
                 await self._check_for_mute_data()
-                wait = INSTRUMENTS_SECONDS if self.trader.knows_its_pairs() else INSTRUMENTS_AGAIN_SECONDS
+                wait = paces.INSTRUMENTS_SECONDS if self.trader.knows_its_pairs() else paces.INSTRUMENTS_AGAIN_SECONDS
                 if time.monotonic() - instruments_at > wait:
                     await self.lanes.run(self.lanes.sweeps, self.trader.learn_instruments)
                     instruments_at = time.monotonic()
@@ -306,14 +294,14 @@ class Daemon:
             except (ExchangeError, DatabaseError) as error:
                 self.health.trouble(str(error))
             self.health.sweep_ended()
-            await asyncio.sleep(SWEEP_SPACING_SECONDS)
+            await asyncio.sleep(paces.SWEEP_SPACING_SECONDS)
 
     def _sweep_pause(self) -> float:
         if not self.health.is_up(Feed.ORDERS):
-            return SWEEP_STREAM_DOWN_SECONDS
+            return paces.SWEEP_STREAM_DOWN_SECONDS
         if self.trader.is_unsettled():
-            return SWEEP_UNSETTLED_SECONDS
-        pause = SWEEP_ORDER_OPEN_SECONDS if self.trader.has_open_orders() else SWEEP_IDLE_SECONDS
+            return paces.SWEEP_UNSETTLED_SECONDS
+        pause = paces.SWEEP_ORDER_OPEN_SECONDS if self.trader.has_open_orders() else paces.SWEEP_IDLE_SECONDS
         return min(pause, self.parts.config.data_timeout_seconds)
 
     def _sweep(self) -> None:
@@ -365,7 +353,7 @@ class Daemon:
     async def _stay_alone(self) -> None:
         """Prove, whatever else waits, that the database answers and that we are its only daemon."""
         while True:
-            await asyncio.sleep(PULSE_SECONDS)
+            await asyncio.sleep(paces.PULSE_SECONDS)
             try:
                 await self.lanes.run(self.lanes.pulse, self._beat)
             except AnotherDaemon:
@@ -377,10 +365,17 @@ class Daemon:
         """In the pulse lane, which waits for nobody else."""
         self._be_alone()
         self.parts.store.write_beat(self.health.beat(utc_now()))  # for `dcabot status`; the database can be written
+        self.is_seen = True
         self.health.database_answered()
 
+    def _say_goodbye(self) -> None:
+        """The last of the pulse lane. Nobody waits for a database that is away: the beat grows old all the same."""
+        with contextlib.suppress(DatabaseError):
+            self._be_alone()  # or it is another daemon's beat by now
+            self.parts.store.write_beat(replace(self.health.beat(utc_now()), sentence=STOPPED))
+
     async def _tell_health(self) -> None:
-        pause = min(HEALTH_SECONDS, (self.systemd.watchdog_seconds or HEALTH_SECONDS * 3) / 3)
+        pause = min(paces.HEALTH_SECONDS, (self.systemd.watchdog_seconds or paces.HEALTH_SECONDS * 3) / 3)
         told, was_sick = "", False
         while True:
             sick = self.health.sickness()

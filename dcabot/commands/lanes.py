@@ -69,10 +69,10 @@ class Lanes:
         lane.submit(work, *given).add_done_callback(tell)
 
     async def close(self, patience_seconds: float) -> None:
-        """Begin nothing new; for a moment, let requests in flight be answered and their answers be written."""
+        """Begin nothing new but what `pulse` was given; for a moment, let what is in flight be answered and written."""
         self._is_closed = True
         for lane in self._all:
-            lane.shutdown(wait=False, cancel_futures=True)
+            lane.shutdown(wait=False, cancel_futures=lane is not self.pulse)
         patience_ends = time.monotonic() + patience_seconds
         while self.are_stuck() and time.monotonic() < patience_ends:
             await asyncio.sleep(0.02)

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from dcabot.adapters.config import DATABASE, load
 from dcabot.adapters.database import DatabaseBusy, DatabaseUnreachable
-from dcabot.adapters.store import Beat, Book, Store
+from dcabot.adapters.store import STOPPED, Beat, Book, Store
 from dcabot.commands import DONE, FAILED, parser, utc_now
 from dcabot.commands.console import ago, coins, console, percent, price, table, usd
 from dcabot.commands.market import Market, Window
@@ -118,6 +118,8 @@ def _unowned(book: Book, market: Market) -> Iterable[str]:
 def _daemon_troubles(beat: Beat | None, now: datetime) -> list[str]:
     if beat is None:
         return ["the daemon has never run on this database; `systemctl start dcabot` starts it"]
+    if beat.sentence == STOPPED:
+        return [f"the daemon was stopped {ago(beat.beat_at, now)}. `systemctl start dcabot` starts it"]
     if now - beat.beat_at > BEAT_MAX_AGE:
         return [f"the daemon is down; it last spoke {ago(beat.beat_at, now)}. `systemctl start dcabot` starts it"]
     return [f"the daemon is {beat.sentence}"] if beat.sentence.startswith(SICK) else []

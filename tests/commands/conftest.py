@@ -13,10 +13,10 @@ from tests.servers import Database
 
 # REST is asked as often as a test is patient.
 QUICK = {
-    "daemon.SWEEP_SPACING_SECONDS": 0.2,
-    "daemon.SWEEP_UNSETTLED_SECONDS": 1,
-    "daemon.SWEEP_STREAM_DOWN_SECONDS": 0.5,
-    "daemon.EVENT_PATIENCE_SECONDS": 1,
+    "paces.SWEEP_SPACING_SECONDS": 0.2,
+    "paces.SWEEP_UNSETTLED_SECONDS": 1,
+    "paces.SWEEP_STREAM_DOWN_SECONDS": 0.5,
+    "paces.EVENT_PATIENCE_SECONDS": 1,
     "transport.PAUSE_SECONDS": 0.05,
 }
 

@@ -18,7 +18,7 @@ from tests.commands.conftest import Start
 from tests.programs import Books, Daemon, alpaca_for_tests, environment, mariadb_books, running_daemon, until
 from tests.servers import MariaDB, missing_programs
 
-HURRY = {"health.STREAM_SECONDS": 2, "health.DATABASE_SECONDS": 4, "daemon.PULSE_SECONDS": 1}
+HURRY = {"health.STREAM_SECONDS": 2, "health.DATABASE_SECONDS": 4, "paces.PULSE_SECONDS": 1}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_a_database_that_never_comes_ends_the_start_with_75(
 ) -> None:
     server, books = frail
     server.stop()
-    with start(books, hurry={"daemon.START_PATIENCE_SECONDS": 1}) as daemon:
+    with start(books, hurry={"paces.START_PATIENCE_SECONDS": 1}) as daemon:
         assert daemon.ended() == 75
         assert daemon.log().splitlines()[-1].startswith("dcabot: mysql dcabot@127.0.0.1")
         assert "Traceback" not in daemon.log()
@@ -201,7 +201,7 @@ def test_an_exchange_that_comes_late_is_waited_for_and_one_that_never_comes_ends
 ) -> None:
     small_books.add_asset()
     alpaca.faults.refuse_connections()
-    with start(small_books, hurry={"daemon.START_PATIENCE_SECONDS": 1}) as daemon:
+    with start(small_books, hurry={"paces.START_PATIENCE_SECONDS": 1}) as daemon:
         assert daemon.ended() == 75
         assert daemon.log().splitlines()[-1].startswith("dcabot: no connection: ")
     with start(small_books) as daemon:
@@ -471,7 +471,7 @@ def test_a_stream_that_is_connected_and_tells_nothing_is_renewed(
     small_books: Books, alpaca: Simulator, start: Start
 ) -> None:
     small_books.add_asset()
-    with start(small_books, hurry={"daemon.EVENT_PATIENCE_SECONDS": 5}) as daemon:
+    with start(small_books, hurry={"paces.EVENT_PATIENCE_SECONDS": 5}) as daemon:
         bought(daemon, small_books)
         time.sleep(6)  # until REST has nothing more to be asked about
         alpaca.faults.mute(TRADING)
@@ -489,7 +489,7 @@ def test_without_trade_updates_and_without_rest_no_order_is_placed(
     small_books: Books, alpaca: Simulator, start: Start
 ) -> None:
     small_books.add_asset()
-    with start(small_books, hurry={"daemon.SWEEP_IDLE_SECONDS": 1}) as daemon:
+    with start(small_books, hurry={"paces.SWEEP_IDLE_SECONDS": 1}) as daemon:
         bought(daemon, small_books)
         asked = alpaca.faults.respond(503, "<html>", method="GET", path="^/v2/", times=None)
         alpaca.faults.refuse_upgrade(TRADING)

@@ -5,7 +5,7 @@ from tests.commands.conftest import Start
 from tests.commands.test_daemon_faults import is_fed
 from tests.programs import Books
 
-HURRY = {"health.SWEEP_SECONDS": 3, "daemon.SWEEP_IDLE_SECONDS": 0.5}
+HURRY = {"health.SWEEP_SECONDS": 3, "paces.SWEEP_IDLE_SECONDS": 0.5}
 
 
 def test_a_look_at_rest_that_does_not_end_starves_the_watchdog(

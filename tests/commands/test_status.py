@@ -19,8 +19,8 @@ from dcabot.adapters.store import Beat
 from dcabot.simulator import Simulator
 from tests import servers
 from tests.commands.conftest import Start
-from tests.commands.seat import Seat, utc_now
-from tests.programs import ROOT, environment, mariadb_books, until
+from tests.commands.seat import Seat, seat_for, utc_now
+from tests.programs import ROOT, Books, environment, mariadb_books, until
 
 
 def beat(seat: Seat, sentence: str = "1 assets: 1 watching", seconds_ago: float = 0) -> None:
@@ -56,6 +56,26 @@ def test_a_daemon_that_is_down_is_said_and_the_rest_is_shown_all_the_same(well: 
     assert said.out.splitlines()[0] == "Not well:"
     assert "the daemon is down; it last spoke 60 min ago. `systemctl start dcabot` starts it" in said.out
     assert "BTC/USD" in said.out
+
+
+def test_a_daemon_that_has_just_been_stopped_is_said_at_once(
+    small_books: Books,
+    alpaca: Simulator,
+    start: Start,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small_books.add_asset()
+    with seat_for(alpaca, small_books, capsys, monkeypatch, tmp_path) as seat, start(small_books) as daemon:
+        daemon.until_ready()
+        assert seat.run("status").out.splitlines()[0] == "All is well."
+        code, seconds = daemon.stop()
+        assert (code, seconds < 5) == (0, True)
+        said = seat.run("status")
+        assert said.code == 1
+        assert re.search(r"the daemon was stopped \d s ago. `systemctl start dcabot` starts it", said.out)
+        assert seat.run("status", "--json").json["daemon"]["sentence"] == "stopped"
 
 
 def test_a_daemon_that_never_ran_is_said(seat: Seat) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from dcabot.adapters.database import DatabaseBusy, DatabaseError, DatabaseUnreachable
 from dcabot.adapters.streams import mute_symbols
-from dcabot.commands.daemon import (
+from dcabot.commands.paces import (
     EVENT_PATIENCE_SECONDS,
     INSTRUMENTS_AGAIN_SECONDS,
     INSTRUMENTS_SECONDS,
