@@ -45,9 +45,12 @@ from dcabot.core.snapshot import ExchangeError, ExchangeUnreachable
 
 FINEST = Decimal("0.000000001")
 HISTORY = datetime(2021, 1, 1, tzinfo=timezone.utc)  # where Alpaca's candles begin
+TIMEFRAME = "1Min"
 TICKS = 1_000_000  # so many price steps or more are in a price, as Alpaca's are
 
 Columns = dict[str, Value]
+# Flags that do nothing without another one.
+DEPENDENT = {"timeframe": "fetch", "cache": "fetch", **backtest_sweep.DEPENDENT}
 
 
 class WrongUse(Exception):
@@ -68,7 +71,9 @@ def main(argv: list[str]) -> int:
 def _backtest(args: argparse.Namespace) -> int:
     if not args.prices and not args.fetch:
         raise WrongUse("where are the prices? --prices FILE reads candles from CSV, --fetch asks Alpaca for them")
-    _check_output(args)
+    _check(args)
+    if args.sweep:
+        backtest_sweep.check(args)
     columns = _columns(args)
     source = _prices(args)
     instrument = _instrument(args, source)
@@ -86,11 +91,13 @@ def _backtest(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _check_output(args: argparse.Namespace) -> None:
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what would be ignored."""
+    for name, other in DEPENDENT.items():
+        if getattr(args, name) is not None and not getattr(args, other):
+            raise WrongUse(f"--{name.replace('_', '-')} does nothing without --{other}")
     if args.csv and args.cycles and args.fills:
         raise WrongUse("--csv is one table: with --cycles or with --fills, not with both; --json has all in one")
-    if args.random is not None and not args.sweep:
-        raise WrongUse("--random draws of the settings that --sweep names")
     if args.html and args.prices and args.html.resolve() in [file.resolve() for file in args.prices]:
         raise WrongUse(f"--html {args.html} would overwrite the prices")
 
@@ -128,12 +135,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_prices(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--prices", metavar="FILE", nargs="+", type=Path, help="candles as CSV, gzip too; see the docs")
+    group.add_argument(
+        "--prices", metavar="FILE", nargs="+", action="extend", type=Path, help="candles as CSV, gzip too; see the docs"
+    )
     group.add_argument("--fetch", action="store_true", help="fetch candles from Alpaca, and keep them on disk")
     group.add_argument("--from", dest="begin", type=_day, metavar="DATE", help="from this day (UTC), like 2024-01-31")
     group.add_argument("--to", dest="end", type=_day, metavar="DATE", help="up to and without this day")
-    group.add_argument("--timeframe", choices=list(TIMEFRAMES), default="1Min", help="of --fetch (default: 1Min)")
-    group.add_argument("--cache", metavar="DIR", type=Path, default=default_folder(), help="where --fetch keeps them")
+    group.add_argument("--timeframe", choices=list(TIMEFRAMES), help=f"of --fetch (default: {TIMEFRAME})")
+    group.add_argument("--cache", metavar="DIR", type=Path, help="where --fetch keeps them")
     group.add_argument("--allow-gaps", action="store_true", help="go on although more than 1 %% of the candles miss")
 
 
@@ -197,6 +206,7 @@ def _columns(args: argparse.Namespace) -> Columns:
     if args.settings:
         columns |= _from_file(Path(args.settings), args.symbol)
     columns |= {name: getattr(args, name) for name in COLUMNS if getattr(args, name) is not None}
+    columns |= {name: int(first) if name in INTEGERS else first for name, (first, *_) in args.sweep or ()}
     if missing := [name for name in COLUMNS if name not in columns]:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
         raise WrongUse(f"how much to spend is nobody's guess: {flags} (or --settings, or --database)")
@@ -268,14 +278,15 @@ def _prices(args: argparse.Namespace) -> Source:
 
     end = min(args.end or now, now)
     bars = Bars(load(set(), os.environ, args.env_file))
-    wanted = Wanted(args.symbol, args.timeframe, args.begin, end)
+    wanted = Wanted(args.symbol, args.timeframe or TIMEFRAME, args.begin, end)
+    folder = args.cache or default_folder()
     try:
         with backtest_output.progress("candles") as told:
             hour = timedelta(hours=1)
             hours = (end - args.begin) // hour
-            files = fetch(bars, wanted, args.cache, now, lambda at: told((at - args.begin) // hour, hours))
+            files = fetch(bars, wanted, folder, now, lambda at: told((at - args.begin) // hour, hours))
     except OSError as error:
-        raise BadPrices(f"--cache {error.filename or args.cache}: {error.strerror or error}") from None
+        raise BadPrices(f"--cache {error.filename or folder}: {error.strerror or error}") from None
     finally:
         bars.close()
     if not files:

@@ -24,6 +24,10 @@ from dcabot.core.model import Asset
 from dcabot.core.money import ratio, text
 from dcabot.core.rules import faults
 
+# Flags that do nothing without another one.
+DEPENDENT = {"random": "sweep", "held_out": "sweep", "jobs": "sweep", "top": "sweep", "seed": "random"}
+HELD_OUT = Decimal(30)  # percent
+SHOWN = 20
 STEPS_MAX = 10_000
 JOBS_MAX = 1_000
 TOP = 10  # of the trials, by training, or a fifth of them: what the verdict speaks of
@@ -50,22 +54,13 @@ def add_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--random", type=arguments.count, metavar="N", help="not the whole grid but N of it, drawn by chance"
     )
-    group.add_argument("--seed", metavar="N", type=arguments.whole, default=0, help="of --random")
+    group.add_argument("--seed", metavar="N", type=arguments.whole, help="of --random (default: 0)")
     group.add_argument(
-        "--held-out",
-        metavar="N",
-        type=arguments.number,
-        default=Decimal(30),
-        help="percent at the end to judge by (30)",
+        "--held-out", metavar="N", type=arguments.number, help=f"percent at the end to judge by (default: {HELD_OUT})"
     )
-    group.add_argument(
-        "--jobs",
-        metavar="N",
-        type=arguments.count,
-        default=os.cpu_count() or 1,
-        help="processes (default: one for each core)",
-    )
-    group.add_argument("--top", metavar="N", type=arguments.count, default=20, help="how many are shown (default: 20)")
+    group.add_argument("--jobs", metavar="N", type=arguments.count, help="processes (default: one for each core)")
+    told = f"how many the table shows (default: {SHOWN})"
+    group.add_argument("--top", metavar="N", type=arguments.count, help=told)
 
 
 def _values(words: str) -> tuple[str, tuple[Decimal, ...]]:
@@ -89,14 +84,13 @@ def _values(words: str) -> tuple[str, tuple[Decimal, ...]]:
 
 def sweep(args: argparse.Namespace, columns: dict[str, Value], setup: Setup, source: Source) -> int:
     values: Values = dict(args.sweep)
-    _check(args, values)
-    periods = split(source.candles, ratio(args.held_out))
+    periods = split(source.candles, ratio(_held_out(args)))
     if min(len(periods.training), len(periods.held_out)) < 2:
-        raise AssetError(f"--held-out {args.held_out} leaves one of the two periods without candles")
-    wanted = choices(values, args.random, args.seed)
+        raise AssetError(f"--held-out {_held_out(args)} leaves one of the two periods without candles")
+    wanted = choices(values, args.random, args.seed or 0)
     work = Work(setup, periods, columns, dearest(setup, source.candles))
     with backtest_output.progress("settings") as told:
-        trials = list(_tried(work, wanted, args.jobs, told))
+        trials = list(_tried(work, wanted, args.jobs or os.cpu_count() or 1, told))
     found = sorted((one for one in trials if one is not None), key=lambda one: one.score, reverse=True)
     left_out = len(trials) - len(found)
     if not found:
@@ -105,18 +99,35 @@ def sweep(args: argparse.Namespace, columns: dict[str, Value], setup: Setup, sou
     return DONE
 
 
-def _check(args: argparse.Namespace, values: Values) -> None:
+def check(args: argparse.Namespace) -> None:
+    """Refuse what makes no search, before anything is read for it."""
+    values: Values = dict(args.sweep)
+    for name, tries in args.sweep:
+        flag = f"--{name.replace('_', '-')}"
+        if getattr(args, name) is not None:
+            raise AssetError(f"{flag} {getattr(args, name)} would be ignored: --sweep tries others")
+        if values[name] is not tries:
+            raise AssetError(f"--sweep {flag[2:]} is there twice: name all of its values in one")
+        if len(set(tries)) < len(tries):
+            raise AssetError(f"--sweep {flag[2:]} tries a value twice, which would count it twice")
+    if args.top is not None and (args.json or args.csv):
+        raise AssetError("--top is of the table; --json and --csv have every one")
     if args.html or args.cycles or args.fills:
         raise AssetError("--html, --cycles and --fills are of one backtest, not of a --sweep")
-    if args.jobs > JOBS_MAX:
+    if args.jobs is not None and args.jobs > JOBS_MAX:
         raise AssetError(f"--jobs {args.jobs} is more than {JOBS_MAX}")
-    if not 0 < args.held_out < 100:
+    if not 0 < _held_out(args) < 100:
         raise AssetError(f"--held-out {args.held_out} must be above 0 and below 100 percent")
     if args.random is None and count(values) > TRIES_MAX:
         raise AssetError(f"that grid has {count(values):,} settings; --random N tries N of them")
     for name in INTEGERS & values.keys():
         if any(one != int(one) or one < 0 for one in values[name]):
             raise AssetError(f"{name} takes whole numbers")
+
+
+def _held_out(args: argparse.Namespace) -> Decimal:
+    """Percent of the candles."""
+    return HELD_OUT if args.held_out is None else Decimal(args.held_out)
 
 
 # --- in the processes ---
@@ -246,7 +257,7 @@ def _print(args: argparse.Namespace, search: Search) -> None:
     )
     headings = [*(SHORT[name] for name in search.values), "capital", "training", "cycles", "fall"]
     headings += ["held out", "cycles", "fall"]
-    out.print(table(headings, (_cells(one) for one in search.trials[: args.top])))
+    out.print(table(headings, (_cells(one) for one in search.trials[: args.top or SHOWN])))
     out.print("\n" + search.judgement)
     out.print("\n" + backtest_output.assumed(search.setup))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dcabot.commands.backtest import main
+from dcabot.commands.backtest import DEPENDENT, main
 from dcabot.simulator.bars import Bar
 from dcabot.simulator.clock import ns_of
 from tests.backtest.prices import random_candles
@@ -211,7 +211,29 @@ REFUSED = [
     (["--prices", "PRICES", *AMOUNTS, "--sweep", "take-profit-percent=1", "--held-out", "99.95"], "without candles"),
     (["--prices", "PRICES", *AMOUNTS, "--sweep", "take-profit-percent=1", "--held-out", "-5"], "must be above 0"),
     (["--prices", "PRICES", *AMOUNTS, "--sweep", "take-profit-percent=1", "--jobs", "99999"], "is more than 1000"),
-    (["--prices", "PRICES", *AMOUNTS, "--random", "3"], "that --sweep names"),
+    *(
+        (["--prices", "PRICES", *AMOUNTS, *words], f"{words[0]} does nothing without {other}")
+        for words, other in (
+            (["--timeframe", "1Min"], "--fetch"),
+            (["--cache", "folder"], "--fetch"),
+            (["--random", "3"], "--sweep"),
+            (["--held-out", "30"], "--sweep"),
+            (["--jobs", "1"], "--sweep"),
+            (["--top", "20"], "--sweep"),
+            (["--seed", "0"], "--random"),
+            (["--seed", "0", "--sweep", "take-profit-percent=1"], "--random"),
+        )
+    ),
+    *(
+        (["--prices", "PRICES", *AMOUNTS, "--sweep", "take-profit-percent=1,2", *words], said)
+        for words, said in (
+            (["--take-profit-percent", "3"], "--take-profit-percent 3 would be ignored: --sweep tries others"),
+            (["--sweep", "take_profit_percent=3"], "--sweep take-profit-percent is there twice"),
+            (["--sweep", "cooldown-period=60,60.0"], "--sweep cooldown-period tries a value twice"),
+            (["--top", "5", "--json"], "--top is of the table; --json and --csv have every one"),
+            (["--top", "5", "--csv"], "--top is of the table"),
+        )
+    ),
     (["--prices", "PRICES", "--base-order-amount", "10", "--safety-order-amount", "20"], "can fall below Alpaca's"),
     (["--prices", "PRICES", "--base-order-amount", "20", "--safety-order-amount", "10"], "can fall below Alpaca's"),
     (["--prices", "PRICES", *AMOUNTS, "--quantity-step", "99999"], "base_order_amount 50 can fall below"),
@@ -247,6 +269,17 @@ def test_a_settings_file_that_cannot_be_used_is_named(
     assert said in err
 
 
+def test_several_files_are_one_history_however_they_are_named(typed: Type, prices: Path, tmp_path: Path) -> None:
+    head, *lines = prices.read_text().splitlines()
+    first, second = tmp_path / "1.csv", tmp_path / "2.csv"
+    first.write_text("\n".join([head, *lines[:400]]))
+    second.write_text("\n".join([head, *lines[400:]]))
+
+    whole = document(typed, "--prices", prices, *AMOUNTS)
+    assert document(typed, "--prices", first, second, *AMOUNTS) == whole
+    assert document(typed, "--prices", first, "--prices", second, *AMOUNTS) == whole
+
+
 def test_bad_prices_end_it_with_line_and_value(typed: Type, prices: Path) -> None:
     lines = prices.read_text().splitlines()
     lines[41] = lines[41].replace(",", ",-", 1)
@@ -270,7 +303,8 @@ def test_nonsense_for_any_flag_is_refused_with_a_sentence(
     flags = set(re.findall(r"^  (--[a-z-]+) [^ ]", told, re.MULTILINE)) - set(WANT_WORDS)
     assert len(flags) > 20
     for flag in flags:
-        words = ["--sweep", "take-profit-percent=1"] if flag in ("--held-out", "--random", "--top", "--seed") else []
+        other = {**DEPENDENT, "seed": "sweep"}.get(flag[2:].replace("-", "_"))
+        words = ["--sweep", "take-profit-percent=1"] if other == "sweep" else []
         for nonsense in HOSTILE:
             code, out, err = typed("--prices", prices, *AMOUNTS, *words, f"{flag}={nonsense}")
             assert (code, out) == (2, ""), (flag, nonsense, err)

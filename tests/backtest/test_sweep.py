@@ -74,6 +74,14 @@ def test_a_trial_is_the_backtest_of_its_settings(capsys: pytest.CaptureFixture[s
     assert (row["training_profit"], row["training_fingerprint"]) == (alone["profit"], alone["fingerprint"])
 
 
+def test_what_a_search_tries_needs_no_flag_of_its_own(capsys: pytest.CaptureFixture[str], prices: Path) -> None:
+    words = ["--sweep", "base-order-amount=50,100", "--sweep", "max-safety-orders=1,2", "--jobs", "1", "--json"]
+    assert main(["--prices", str(prices), "--safety-order-amount", "25", *words]) == 0
+    trials = json.loads(capsys.readouterr().out)["trials"]
+
+    assert {one["training_capital"] for one in trials} == {"75", "100", "125", "150"}
+
+
 def test_settings_that_cannot_work_are_left_out_and_counted(capsys: pytest.CaptureFixture[str], prices: Path) -> None:
     words = ["--sweep", "take-profit-percent=0.2,0.8", "--jobs", "1"]
     assert main(["--prices", str(prices), *AMOUNTS, *words]) == 0
