@@ -1,6 +1,8 @@
 """Where the database is: `DatabaseSettings`, and how a `DB_URL` becomes one. Imports no driver."""
 
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
@@ -56,11 +58,29 @@ def _sqlite(parts: SplitResult) -> DatabaseSettings:
     if parts.query or parts.fragment:
         raise ValueError("a SQLite URL takes nothing after the path; write ? and # in it percent-encoded")
     path = unquote(parts.path[1:])
+    if path.startswith("//"):
+        path = "/" + path.lstrip("/")  # SQLite takes what follows two slashes for a host
     if not path:
         raise ValueError("the path of the SQLite file is missing")
+    if not path.isprintable():
+        raise ValueError("there is an unprintable character in the path of the SQLite file")
     if path == ":memory:":
         raise ValueError("a database in memory is seen by one connection only; name a file")
     return DatabaseSettings("sqlite", path=path)
+
+
+def in_the_way(file: Path) -> str:
+    """Why SQLite can neither open a file nor make it, which it does not say; empty when nothing is to be seen."""
+    try:
+        if file.exists():
+            if not file.is_file():
+                return "it is not a file"
+            return "" if os.access(file, os.R_OK | os.W_OK) else "permission denied"
+        if not file.parent.is_dir():
+            return f"there is no folder {file.parent}"
+        return "" if os.access(file.parent, os.W_OK | os.X_OK) else f"permission denied in {file.parent}"
+    except OSError as error:  # a folder on the way that may not be looked into, a name that is too long
+        return error.strerror or str(error)
 
 
 def _mysql(parts: SplitResult) -> DatabaseSettings:

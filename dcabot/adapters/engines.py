@@ -20,7 +20,7 @@ import pymysql
 from pymysql.constants import CLIENT, FIELD_TYPE
 from pymysql.converters import conversions
 
-from dcabot.adapters.dburl import DatabaseSettings
+from dcabot.adapters.dburl import DatabaseSettings, in_the_way
 from dcabot.core.money import text
 
 SQL_MODE = "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
@@ -233,6 +233,8 @@ class SQLite(peewee.SqliteDatabase):
 
     def open_session(self, read_timeout: float) -> Session:
         """A connection: write-ahead log, foreign keys on. It waits for the lock of others, never for a server."""
+        if why := in_the_way(self.path):
+            raise DatabaseMisconfigured(f"{self.settings}: {SQLITE_NO_FILE} database file: {why}")
         # Without `create` a wrong path is an error, not a new and empty database.
         mode = "rwc" if self.create else "rw"
         session = sqlite3.connect(

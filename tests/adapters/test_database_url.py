@@ -23,6 +23,8 @@ from dcabot.adapters.dburl import DatabaseSettings, parse_url
         ),
         ("sqlite:///relative.db", DatabaseSettings("sqlite", path="relative.db")),
         ("sqlite:////var/lib/dcabot/dcabot.db", DatabaseSettings("sqlite", path="/var/lib/dcabot/dcabot.db")),
+        ("sqlite://///var/dcabot.db", DatabaseSettings("sqlite", path="/var/dcabot.db")),
+        ("sqlite:///%2F/var/dcabot.db", DatabaseSettings("sqlite", path="/var/dcabot.db")),
         ("sqlite:///50%25%20off%3F.db", DatabaseSettings("sqlite", path="50% off?.db")),
     ],
 )
@@ -54,6 +56,8 @@ def test_a_url_becomes_settings(url: str, settings: DatabaseSettings) -> None:
         ("sqlite://hunter2.db", "three slashes"),
         ("sqlite:///", "missing"),
         ("sqlite:///:memory:", "memory"),
+        ("sqlite:///hun%00.db", "unprintable"),
+        ("sqlite:///hun%0A.db", "unprintable"),
         ("sqlite:///a.db?hunter2", "nothing after the path"),
     ],
 )

@@ -176,7 +176,10 @@ def test_db_init_tells_a_server_that_is_not_there_from_a_wrong_name(
     with pytest.raises(DatabaseUnreachable):
         main(["init"])
     monkeypatch.setenv("DB_URL", "sqlite:////no/such/folder/dcabot.db")
-    with pytest.raises(DatabaseMisconfigured, match=r"unable to open database file$"):
+    with pytest.raises(
+        DatabaseMisconfigured,
+        match=r"unable to open database file: there is no folder /no/such/folder$",
+    ):
         main(["init"])
     monkeypatch.setenv("DB_URL", f"mysql://dcabot@/nothing_here?socket={database.socket}")
     with pytest.raises(DatabaseMisconfigured, match="nothing_here"):

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests import servers
 from tests.commands.seat import Seat
-from tests.programs import Books, environment, mariadb_books, until
+from tests.programs import ROOT, Books, environment, mariadb_books, until
 
 ADD = ("asset", "add", "ETH/USD", "--base-order-amount", "20", "--safety-order-amount", "20")
 READ = [("status",), ("report",), ("asset", "list"), ("asset", "show", "BTC/USD"), ("cycle", "show", "BTC/USD")]
@@ -62,6 +63,42 @@ def test_a_database_without_tables_is_78_and_told_how_to_get_them(
     assert (said.code, said.out) == (78, "")
     assert "`dcabot db init`" in said.line
     assert not Path("nothing.db").exists()
+
+
+@pytest.mark.parametrize("words", [("db", "init"), *EVERY], ids=name)
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [("", "it is not a file"), ("/missing/x.db", "there is no folder"), ("/notes.txt", "not a database")],
+)
+def test_a_path_where_sqlite_can_have_no_file_is_78_and_told_why(
+    seat: Seat, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: tuple[str, ...], path: str, why: str
+) -> None:
+    (tmp_path / "notes.txt").write_text("These are no books. " * 100)
+    monkeypatch.setenv("DB_URL", f"sqlite:///{tmp_path}{path}")
+    said = seat.run(*words)
+    assert (said.code, said.out) == (78, "")
+    assert why in said.line
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not")
+def test_a_sqlite_file_without_permission_is_78_and_told_why(tmp_path: Path) -> None:
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    try:
+        folder.chmod(0o755)
+        for words in (["db", "init"], ["status"]):
+            done = subprocess.run(
+                ["setpriv", "--reuid=nobody", "--clear-groups", sys.executable, "-m", "dcabot", *words],
+                env=environment(tmp_path, {"DB_URL": f"sqlite:///{folder}/x.db", "DCABOT_ENV_FILE": "/dev/null"}),
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+            )
+            assert (done.returncode, done.stdout) == (78, "")
+            assert done.stderr.splitlines() == [
+                f"dcabot: sqlite {folder}/x.db: unable to open database file: permission denied in {folder}"
+            ]
+    finally:
+        folder.rmdir()
 
 
 @pytest.mark.parametrize("words", WRITE, ids=name)
