@@ -42,7 +42,9 @@ def show(run: Run, args: argparse.Namespace) -> None:
     if args.json:
         print(json.dumps(_document(run, args), indent=2))
     elif args.csv:
-        print_notes(run.source.notes)
+        told = [f"{one.choice} {usd(one.figures.profit)}" for one in run.influences]
+        assumed = f"what the assumptions do to the profit of {usd(run.result.figures.profit)}: {'; '.join(told)}"
+        print_notes([*run.source.notes, assumed])
         _print_csv(run, args)
     else:
         _print_tables(run, args)
@@ -201,8 +203,9 @@ def _print_csv(run: Run, args: argparse.Namespace) -> None:
         print_rows(_cycle_rows(run.result))
     else:
         chosen = {f"assumed_{name.replace(' ', '_')}": words for name, words in assumptions(run.setup).items()}
-        notes = {"notes": "; ".join(run.source.notes)}
-        print_rows([{**settings(run.setup.asset), **row(run.result.figures), **chosen, **notes}])
+        influence = "; ".join(f"{one.choice}: {text(one.figures.profit)}" for one in run.influences)
+        told = {"influence": influence, "notes": "; ".join(run.source.notes)}
+        print_rows([{**settings(run.setup.asset), **row(run.result.figures), **chosen, **told}])
 
 
 def _cycle_rows(result: Result) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import multiprocessing.pool
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -16,7 +16,7 @@ from multiprocessing import resource_tracker
 from dcabot.adapters import assets
 from dcabot.adapters.assets import COLUMNS, INTEGERS, AssetError, Value
 from dcabot.backtest.checks import Source
-from dcabot.backtest.run import Setup, dearest, too_small
+from dcabot.backtest.run import Influence, Setup, dearest, influences, too_small
 from dcabot.backtest.sweep import TRIES_MAX, Periods, Trial, Values, Verdict, attempt, choices, count, judged, split
 from dcabot.commands import DONE, arguments, backtest_output
 from dcabot.commands.console import console, percent, table, usd
@@ -28,6 +28,7 @@ from dcabot.core.rules import faults
 DEPENDENT = {"random": "sweep", "held_out": "sweep", "jobs": "sweep", "top": "sweep", "seed": "random"}
 HELD_OUT = Decimal(30)  # percent
 SHOWN = 20
+INFLUENCE = "What the assumptions do to the profit of the best in training, in percent of its capital"
 STEPS_MAX = 10_000
 JOBS_MAX = 1_000
 TOP = 10  # of the trials, by training, or a fifth of them: what the verdict speaks of
@@ -95,7 +96,9 @@ def sweep(args: argparse.Namespace, columns: dict[str, Value], setup: Setup, sou
     left_out = len(trials) - len(found)
     if not found:
         raise AssetError("none of these settings can work; `dcabot asset add` would say why of each")
-    _show(args, Search(setup, source.notes, periods, values, found, left_out))
+    best = replace(setup, asset=work.asset(found[0].settings))
+    both = zip(influences(best, periods.training), influences(best, periods.held_out), strict=True)
+    _show(args, Search(setup, source.notes, periods, values, found, left_out, list(both)))
     return DONE
 
 
@@ -142,7 +145,7 @@ class Work:
     columns: dict[str, Value]
     dearest: Decimal
 
-    def asset(self, settings: dict[str, Decimal]) -> Asset:
+    def asset(self, settings: Mapping[str, Decimal]) -> Asset:
         given: dict[str, Value] = {name: int(one) if name in INTEGERS else one for name, one in settings.items()}
         return assets.preview(self.setup.asset.symbol, {**self.columns, **given})
 
@@ -216,7 +219,7 @@ def _row(trial: Trial) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What was tried, and what came of it: trials best first."""
+    """What was tried, and what came of it: trials best first, and of the first its `influences` in both periods."""
 
     setup: Setup
     notes: Sequence[str]
@@ -224,6 +227,7 @@ class Search:
     values: Values
     trials: Sequence[Trial]
     left_out: int
+    influences: Sequence[tuple[Influence, Influence]]
 
     @property
     def judgement(self) -> str:
@@ -236,9 +240,13 @@ def _show(args: argparse.Namespace, search: Search) -> None:
     if args.json:
         assumptions = backtest_output.assumptions(search.setup)
         told = {"assumptions": assumptions, "notes": list(search.notes), "warning": search.judgement}
-        print(json.dumps({**told, "left_out": search.left_out, "trials": list(rows)}, indent=2))
+        found = {"left_out": search.left_out, "influence": list(map(_influence_row, search.influences))}
+        print(json.dumps({**told, **found, "trials": list(rows)}, indent=2))
     elif args.csv:
-        backtest_output.print_notes([*search.notes, *search.judgement.splitlines()])
+        otherwise = "; ".join(f"{name} {first} and {second}" for name, first, second in _influence_cells(search))
+        influence = f"{INFLUENCE}, in training and held out: {otherwise}"
+        assumed = backtest_output.assumed(search.setup)
+        backtest_output.print_notes([*search.notes, *search.judgement.splitlines(), assumed, influence])
         backtest_output.print_rows(rows)
     else:
         _print(args, search)
@@ -260,6 +268,20 @@ def _print(args: argparse.Namespace, search: Search) -> None:
     out.print(table(headings, (_cells(one) for one in search.trials[: args.top or SHOWN])))
     out.print("\n" + search.judgement)
     out.print("\n" + backtest_output.assumed(search.setup))
+    out.print(f"\n{INFLUENCE}:")
+    out.print(table(["<if instead", "training", "held out"], _influence_cells(search)))
+
+
+def _influence_row(both: tuple[Influence, Influence]) -> dict[str, str]:
+    training, held_out = (text(one.figures.profit) for one in both)
+    return {"choice": both[0].choice, "training_profit": training, "held_out_profit": held_out}
+
+
+def _influence_cells(search: Search) -> Iterator[list[str]]:
+    best = search.trials[0]
+    yield ["as assumed", *(percent(one.of_capital(one.profit)) for one in (best.training, best.held_out))]
+    for both in search.influences:
+        yield [both[0].choice, *(percent(one.figures.of_capital(one.figures.profit)) for one in both)]
 
 
 def _cells(trial: Trial) -> list[str]:

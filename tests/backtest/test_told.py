@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -74,6 +75,40 @@ def test_a_search_tells_what_was_assumed_and_warns_in_every_form(typed: Type, pr
     assert "Assumed: a candle: open, high, low, close" in plain
     assert all(warning in words for words in (plain, beside_csv, whole["warning"]))
     assert whole["assumptions"]["slippage"] == "0.05 %"
+    assert "Assumed: a candle: open, high, low, close" in beside_csv
+
+
+def test_csv_tells_the_influence_of_each_assumption(typed: Type, prices: Path) -> None:
+    whole = document(typed, "--prices", prices, *AMOUNTS)["influence"]
+    _, out, err = typed("--prices", prices, *AMOUNTS, "--csv")
+    (row,) = csv.DictReader(io.StringIO(out))
+
+    assert row["influence"] == "; ".join(f"{one['choice']}: {one['profit']}" for one in whole)
+    for form in ([], ["--cycles"], ["--fills"]):
+        err = typed("--prices", prices, *AMOUNTS, "--csv", *form)[2]
+        for one in whole:
+            assert f"{one['choice']} {Decimal(one['profit']):,.2f}" in err
+
+
+def test_a_search_tells_what_the_assumptions_do_to_its_best(typed: Type, prices: Path, tmp_path: Path) -> None:
+    searched = ["--prices", prices, *AMOUNTS, *SWEEP]
+    whole = json.loads(typed(*searched, "--json")[1])
+    best, *_ = whole["trials"]
+    lines = prices.read_text().splitlines()
+    training, held_out = tmp_path / "training.csv", tmp_path / "held-out.csv"
+    training.write_text("\n".join(lines[:631]))
+    held_out.write_text("\n".join([lines[0], *lines[631:]]))
+    words = [*AMOUNTS, "--take-profit-percent", best["take_profit_percent"]]
+    first, second = (document(typed, "--prices", file, *words)["influence"] for file in (training, held_out))
+
+    assert whole["influence"] == [
+        {"choice": one["choice"], "training_profit": one["profit"], "held_out_profit": other["profit"]}
+        for one, other in zip(first, second, strict=True)
+    ]
+    share = f"{100 * Decimal(first[0]['profit']) / Decimal(best['training_capital']):.2f} %"
+    for told in (typed(*searched)[1], typed(*searched, "--csv")[2]):
+        assert "What the assumptions do to the profit of the best in training" in told
+        assert re.search(f"{first[0]['choice']} +{share}", told)
 
 
 def test_each_assumption_is_tried_otherwise(typed: Type, prices: Path) -> None:
