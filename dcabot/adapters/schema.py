@@ -192,7 +192,9 @@ class Cycle(Table):
         mark, locked = current.param, " FOR UPDATE" if lock and current.for_update else ""
         rows = f"SELECT {names} FROM dca_cycles c JOIN dca_assets a ON a.id = c.asset_id WHERE c.id = {mark}{locked}"
         # In a statement of its own: it must look after the lock was granted, whoever held it before.
-        orders = f"SELECT COUNT(*), COALESCE(SUM(version), 0), MAX(updated_at) FROM dca_orders WHERE cycle_id = {mark}"
+        # All times and not the newest: who edits by hand writes times of the server's clock and of his own time zone.
+        sums = "COALESCE(SUM(version), 0), COALESCE(SUM(updated_at + 0), 0)"
+        orders = f"SELECT COUNT(*), {sums} FROM dca_orders WHERE cycle_id = {mark}"
         found, version = current.first_rows((rows, (cycle_id,)), (orders, (cycle_id,)))
         return None if found is None else (*found, *version)
 
@@ -227,6 +229,12 @@ class Order(Table):
 
     class Meta:
         table_name = "dca_orders"
+
+    @classmethod
+    def version_of(cls, rows: Sequence[Any]) -> Seen:
+        """What `Cycle.seen` says of a cycle's orders: SQL adds times up as numbers."""
+        times = (Decimal(f"{row.updated_at:%Y%m%d%H%M%S.%f}") for row in rows)
+        return (len(rows), sum(row.version for row in rows), sum(times, Decimal()))
 
 
 class Daemon(Table):

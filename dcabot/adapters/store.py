@@ -285,9 +285,7 @@ def _shows_everything(known: Entry) -> bool:
 
 def _seen(cycle: Row, asset: Row, orders: list[Row]) -> schema.Seen:
     """What `schema.Cycle.seen` says of these rows."""
-    writes, last = sum(order.version for order in orders), max((order.updated_at for order in orders), default=None)
-    version = (len(orders), writes, schema.Order.updated_at.db_value(last))
-    return (*schema.Cycle.as_stored(cycle), *schema.Asset.as_stored(asset), *version)
+    return (*schema.Cycle.as_stored(cycle), *schema.Asset.as_stored(asset), *schema.Order.version_of(orders))
 
 
 def asset_of(row: Row) -> Asset:

@@ -359,6 +359,21 @@ def test_an_order_edited_by_hand_is_read_again(store: Store) -> None:
         pass
 
 
+@pytest.mark.parametrize("zone", ["-11:00", "+00:00", "+13:00"])
+def test_an_edit_by_hand_in_any_time_zone_is_read_again(store: Store, zone: str) -> None:
+    """A row's time is that of the editor's session: west of Greenwich it is older than what the bot wrote."""
+    if store.database.settings.engine == "sqlite":
+        pytest.skip("there the orders are read every time")
+    entry = opened(store)
+    orders = [make_order(created_at=START, number=number) for number in (1, 2)]
+    known = save(store, entry, Decision(entry.cycle.with_order(orders[0]).with_order(orders[1]), "base"))
+    edit(store, f"SET time_zone = '{zone}'")
+    edit(store, "UPDATE dca_orders SET filled_quantity = 0.1 WHERE id = 1")
+    edit(store, "SET time_zone = '+00:00'")
+    with store.locked(entry.cycle.id, known) as locked:
+        assert locked is not None and locked.cycle.orders[0].filled_quantity == Decimal("0.1")
+
+
 def test_settings_are_read_on_the_locked_row_even_when_the_orders_are_known(store: Store) -> None:
     entry = opened(store)
     edit(store, "UPDATE dca_assets SET is_enabled = 0")
