@@ -282,9 +282,9 @@ def _prices(args: argparse.Namespace) -> Source:
     folder = args.cache or default_folder()
     try:
         with backtest_output.progress("candles") as told:
+            first, last = _reach(args.begin, end, now)
             hour = timedelta(hours=1)
-            hours = (end - args.begin) // hour
-            files = fetch(bars, wanted, folder, now, lambda at: told((at - args.begin) // hour, hours))
+            files = fetch(bars, wanted, folder, now, lambda at: told((at - first) // hour, (last - first) // hour))
     except OSError as error:
         raise BadPrices(f"--cache {error.filename or folder}: {error.strerror or error}") from None
     finally:
@@ -292,6 +292,13 @@ def _prices(args: argparse.Namespace) -> Source:
     if not files:
         raise BadPrices(f"Alpaca has no candles of {args.symbol} from {args.begin:%Y-%m-%d} to {end:%Y-%m-%d}")
     return load_prices(files, now, (args.begin, args.end), args.allow_gaps)
+
+
+def _reach(begin: datetime, end: datetime, now: datetime) -> tuple[datetime, datetime]:
+    """From when until when there is something to fetch: whole months, as they are kept."""
+    first = begin.replace(day=1)
+    last = (end - timedelta(microseconds=1)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return first, min(now, (last + timedelta(days=32)).replace(day=1))
 
 
 def _day(words: str) -> datetime:
