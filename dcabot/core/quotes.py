@@ -36,7 +36,8 @@ def screen(before: Screen, quote: Quote) -> Screen:
     if not _jumps(before.believed, quote):
         return Screen(believed=quote, compared=before.compared or quote != before.believed)
     doubted = before.doubted
-    if doubted is None or _jumps(doubted, quote):
+    # One from the future would wait for its own time.
+    if doubted is None or _jumps(doubted, quote) or quote.at < doubted.at:
         doubted = quote
     if quote.at - doubted.at >= BELIEVED_AFTER:
         return Screen(believed=quote)

@@ -83,6 +83,13 @@ def test_section_9_jumps_that_do_not_agree_with_each_other_are_never_believed() 
         assert seen.fault
 
 
+def test_section_9_a_jump_whose_time_is_in_the_future_does_not_keep_those_of_now_from_being_believed() -> None:
+    seen = after(make_quote("100", "100"), make_quote("40", "40", at=10**6), make_quote("40", "40", at=1))
+    assert seen.fault
+    assert screen(seen, make_quote("40", "40", at=10.9)).fault
+    assert not screen(seen, make_quote("40", "40", at=11)).fault
+
+
 def test_section_9_a_stale_quote_decides_nothing() -> None:
     quote = make_quote(at=0)
     assert not stale(quote, make_time(60), MINUTE)
