@@ -26,6 +26,7 @@ from dcabot.sync import Swept, Sync
 log = logging.getLogger(__name__)
 
 SAID_AGAIN_AFTER = timedelta(minutes=10)
+STANDS = timedelta(seconds=1)  # a decision that waited longer to be carried out is taken anew
 CONTACT_MAX_AGE = timedelta(seconds=20)  # without the stream and without REST this long, no new order
 
 
@@ -123,7 +124,9 @@ class Trader:
             now = self.clock()
             if stale(market.quote, now, self.quote_max_age):
                 return None
-            if cycle is occasion.entry.cycle and asset is occasion.entry.asset:
+            is_same = cycle is occasion.entry.cycle and asset is occasion.entry.asset
+            # An order is as old as its decision: one that waited would be missed, or cancelled, too soon.
+            if is_same and now - market.now < STANDS:
                 return occasion.decision  # the row under its lock is still the one it was taken on
             return on_quote(self._judged(asset), cycle, replace(market, now=now))
 

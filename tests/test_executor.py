@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -75,6 +76,17 @@ def test_the_row_is_committed_before_the_request_leaves(desk: Desk, settings: Da
     ((name, rows),) = seen
     assert rows == [(name, "intended")]
     beside.database.close_all()
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1, 59])
+def test_an_order_is_as_old_as_it_is_and_not_as_its_quote(shared_desk: Desk, seconds: float) -> None:
+    """Behind a slow exchange it waits for a thread; a sale that seems to rest for a minute is cancelled at once."""
+    occasion = shared_desk.trader.consider(_quote(shared_desk))
+    assert occasion is not None
+    shared_desk.clock.advance(seconds)
+    decision = shared_desk.trader.act("BTC/USD", occasion)
+    assert decision is not None
+    assert shared_desk.clock() - decision.submit[0].created_at < timedelta(seconds=1)
 
 
 def test_an_accepted_order_is_booked_at_once(desk: Desk) -> None:
