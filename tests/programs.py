@@ -30,6 +30,11 @@ from dcabot.simulator import Simulator
 from tests import servers
 
 ROOT = Path(__file__).parents[1]
+# What a command says last when nobody listens there.
+NO_ALPACA = (
+    r"dcabot: Alpaca could not be asked: no connection to 127\.0\.0\.1:\d+: Connection refused; "
+    "`dcabot check` looks for the cause"
+)
 PATIENCE = 30.0  # for anything that should happen soon, on a machine that is busy with something else
 
 T = TypeVar("T")

@@ -215,16 +215,21 @@ def sentence(error: Exception) -> str:
         text = message(error) or " ".join(str(error).split()) or "no reason given"
         return f"HTTP {error.status_code}: {text[:SHOWN_MAX]}"
     if isinstance(error, requests.ConnectTimeout):
-        return f"no connection within {CONNECT_SECONDS:.0f} s"
+        return f"no connection to {_host(error)} within {CONNECT_SECONDS:.0f} s"
     if isinstance(error, requests.ReadTimeout):
-        return f"no answer within {READ_SECONDS:.0f} s"
-    if never_connected(error):
-        return f"no connection: {str(error).rstrip(QUOTES).rpartition(': ')[2][:SHOWN_MAX]}"
+        return f"no answer from {_host(error)} within {READ_SECONDS:.0f} s"
+    if isinstance(error, requests.ConnectionError) and never_connected(error):
+        why = str(error).rstrip(QUOTES).rpartition(": ")[2].rpartition("] ")[2]  # without its number
+        return f"no connection to {_host(error)}: {why[:SHOWN_MAX]}"
     if isinstance(error, (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
         return "the connection broke before the answer was complete"
     if isinstance(error, json.JSONDecodeError):
         return "the answer is not JSON"
     return f"{type(error).__name__}: {' '.join(str(error).split())[:SHOWN_MAX]}"
+
+
+def _host(error: requests.RequestException) -> str:
+    return urlsplit(error.request.url or "").netloc if error.request is not None else "Alpaca"
 
 
 def never_connected(error: Exception) -> bool:

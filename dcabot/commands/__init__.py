@@ -53,7 +53,7 @@ def _by_name(error: Exception) -> int:
     """Errors of the exchange and of the books, without importing a library for commands that do not need it."""
     broker = sys.modules.get("dcabot.adapters.broker")
     if broker is not None and isinstance(error, broker.ExchangeUnreachable):
-        return _say(error, UNREACHABLE)
+        return _say(f"Alpaca could not be asked: {error}; `dcabot check` looks for the cause", UNREACHABLE)
     if broker is not None and isinstance(error, broker.ExchangeDenied):
         return _say(error, MISCONFIGURED)
     store = sys.modules.get("dcabot.adapters.store")
@@ -63,7 +63,7 @@ def _by_name(error: Exception) -> int:
     return FAILED
 
 
-def _say(error: Exception, code: int) -> int:
+def _say(error: Exception | str, code: int) -> int:
     for line in str(error).splitlines():
         print(f"dcabot: {line}", file=sys.stderr)
     return code

@@ -12,7 +12,7 @@ import pytest
 from dcabot.simulator import Simulator
 from tests.agreement import disagreement
 from tests.commands.conftest import Start
-from tests.programs import Books, environment, run_program, until
+from tests.programs import NO_ALPACA, Books, environment, run_program, until
 
 NAMES = ("order-manager", "cooldown-manager", "consistency-checker")
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -76,7 +76,7 @@ def test_an_unreachable_exchange_exits_75_and_changes_nothing(
     alpaca.faults.refuse_connections()
     done = run(name)
     assert done.returncode == 75
-    assert re.fullmatch(r"dcabot: no connection: .*\n", done.stderr)
+    assert re.fullmatch(rf"{NO_ALPACA}\n", done.stderr)
     assert (holding.cycles(), holding.orders()) == before
     assert run("cooldown-manager").returncode == 0
 

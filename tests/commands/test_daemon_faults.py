@@ -15,7 +15,7 @@ from dcabot.simulator import Simulator
 from dcabot.simulator.faults import DATA, TRADING
 from tests.agreement import disagreement
 from tests.commands.conftest import Start
-from tests.programs import Books, Daemon, alpaca_for_tests, environment, mariadb_books, running_daemon, until
+from tests.programs import NO_ALPACA, Books, Daemon, alpaca_for_tests, environment, mariadb_books, running_daemon, until
 from tests.servers import MariaDB, missing_programs
 
 HURRY = {"health.STREAM_SECONDS": 2, "health.DATABASE_SECONDS": 4, "paces.PULSE_SECONDS": 1}
@@ -203,7 +203,7 @@ def test_an_exchange_that_comes_late_is_waited_for_and_one_that_never_comes_ends
     alpaca.faults.refuse_connections()
     with start(small_books, hurry={"paces.START_PATIENCE_SECONDS": 1}) as daemon:
         assert daemon.ended() == 75
-        assert daemon.log().splitlines()[-1].startswith("dcabot: no connection: ")
+        assert re.fullmatch(NO_ALPACA, daemon.log().splitlines()[-1])
     with start(small_books) as daemon:
         daemon.until_said("trying again")
         alpaca.faults.refuse_connections(False)
