@@ -246,7 +246,7 @@ class _Missing(ExchangeUnreachable):
 
 def _refused(error: APIError) -> SubmitOutcome:
     """What an error answer to an order means: refused only where Alpaca says so in its own words."""
-    status, said, shown = error.status_code, message(error).lower(), sentence(error)
+    status, said, shown = error.status_code, message(error).lower(), wire.storable(sentence(error))
     if status == 429:
         return Refused(shown, Refusal.RATE_LIMITED)
     if status == 401:

@@ -147,7 +147,7 @@ def account(raw: object) -> Account:
         suspended_by_user=row.get("trade_suspended_by_user") is True,
         buying_power=_number(row, "non_marginable_buying_power"),
         crypto_tier=tier if isinstance(tier := row.get("crypto_tier"), int) else 1,
-        number=str(row.get("account_number") or ""),
+        number=storable(str(row.get("account_number") or "")),
     )
 
 
@@ -201,7 +201,14 @@ def _text(row: Mapping[str, object], name: str) -> str:
     value = row.get(name)
     if not isinstance(value, str) or not value:
         raise WireError(f"{name} is missing" if value is None else f"{name} is not text: {_shown(value)}")
+    if not value.isascii() and value != storable(value):
+        raise WireError(f"{name} has half a character: {_shown(value)}")
     return value
+
+
+def storable(foreign: str) -> str:
+    """The text without what JSON may carry and no database takes: half a surrogate pair."""
+    return foreign.encode(errors="replace").decode()
 
 
 def _flag(row: Mapping[str, object], name: str) -> bool:

@@ -217,6 +217,7 @@ def test_figures_may_be_numbers_and_exponents() -> None:
         ({"side": "hold"}, "side is neither buy nor sell"),
         ({"client_order_id": None}, "client_order_id is missing"),
         ({"symbol": 7}, "symbol is not text"),
+        ({"client_order_id": "half \ud83d"}, "client_order_id has half a character"),
         ({"updated_at": "yesterday"}, "updated_at is not a time"),
         ({"filled_qty": "1e999999999"}, "filled_qty is absurd"),
         ({"qty": "1" * 100}, "qty is absurd"),
@@ -317,6 +318,11 @@ def test_an_account_tells_what_crypto_may_spend_and_what_stands_in_the_way() -> 
         {"trade_suspended_by_user": True},
     ):
         assert wire.account(ACCOUNT | changes).obstacle
+
+
+@pytest.mark.parametrize(("said", "number"), [(None, ""), (7, "7"), ("", ""), ("PA\ud83d", "PA?")])
+def test_an_account_whose_number_is_no_text_is_still_read(said: object, number: str) -> None:
+    assert wire.account(ACCOUNT | {"account_number": said}).number == number
 
 
 def test_an_order_goes_out_as_decimal_strings() -> None:
