@@ -1,11 +1,18 @@
 """What an operator types as an argument, as a value of the domain; for argparse, which tells what is wrong with it."""
 
 import argparse
+from collections.abc import Iterable
 from decimal import Decimal
 
 from dcabot.core.money import parse
 
 LARGEST, FINEST = 15, -18  # powers of ten; nothing that anybody types here is beyond them
+
+
+def settings_anywhere(actions: Iterable[argparse.ArgumentParser]) -> None:
+    """--env-file after the action too; without a default there, which would hide the one before."""
+    for action in actions:
+        action.add_argument("--env-file", metavar="FILE", default=argparse.SUPPRESS, help="read settings from FILE")
 
 
 def symbol(word: str) -> str:
@@ -34,6 +41,16 @@ def whole(word: str) -> int:
     if not word.isascii() or not word.isdigit() or len(word) > 9:
         raise argparse.ArgumentTypeError(f"{word!r} is no whole number of at least 0")
     return int(word)
+
+
+def cycle(word: str) -> int | str:
+    """A cycle's number, or a pair."""
+    if word.isascii() and word.isdigit() and len(word) <= 9:
+        return int(word)
+    try:
+        return symbol(word)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{word!r} is neither a cycle's number nor a pair like BTC/USD") from None
 
 
 def count(word: str) -> int:

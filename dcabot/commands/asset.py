@@ -89,10 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         action.add_argument("symbol", type=arguments.symbol, metavar="SYMBOL", help="such as BTC/USD")
         if name == "remove":
             action.add_argument("--yes", action="store_true", help="delete its history too, without asking")
-    for (
-        action
-    ) in actions.choices.values():  # wherever it is written; without a default, which would hide the one before
-        action.add_argument("--env-file", metavar="FILE", default=argparse.SUPPRESS, help="read settings from FILE")
+    arguments.settings_anywhere(actions.choices.values())
     return made
 
 

@@ -19,7 +19,7 @@ from dcabot.adapters.assets import AssetError
 from dcabot.adapters.config import DATABASE, Config, load
 from dcabot.adapters.database import DatabaseBusy, DatabaseUnreachable
 from dcabot.adapters.store import Store
-from dcabot.commands import DONE, FAILED, parser, start_logging, utc_now
+from dcabot.commands import DONE, FAILED, arguments, parser, start_logging, utc_now
 from dcabot.commands.console import coins, console, price, print_table, refused, usd
 from dcabot.commands.cycle_adopt import adopt
 from dcabot.commands.wiring import Parts, assemble, open_books
@@ -68,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     made = parser("cycle", what)
     actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")
     showing = actions.add_parser("show", help="every order and fill of a cycle, in order")
-    showing.add_argument("which", metavar="ID|SYMBOL", help="a cycle's number, or a pair for its newest cycle")
+    showing.add_argument(
+        "which", metavar="ID|SYMBOL", type=arguments.cycle, help="a cycle's number, or a pair for its newest cycle"
+    )
     showing.add_argument("--json", action="store_true", help="for programs; the names are stable")
     for name, told in {
         "close": "sell the position now, at the market, and disable the asset",
@@ -76,13 +78,14 @@ def _parser() -> argparse.ArgumentParser:
         "adopt": "give the position of the last cycle that ended in error to the current one, when Alpaca shows it",
     }.items():
         action = actions.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
-        action.add_argument("symbol", metavar="SYMBOL", type=str.upper, help="such as BTC/USD")
+        action.add_argument("symbol", metavar="SYMBOL", type=arguments.symbol, help="such as BTC/USD")
         action.add_argument("--yes", action="store_true", help="do not ask")
         if name == "adopt":
             continue
         action.add_argument(
             "--wait", type=_seconds, default=WAIT_SECONDS, metavar="SECONDS", help="at most (default: %(default)s)"
         )
+    arguments.settings_anywhere(actions.choices.values())
     return made
 
 
@@ -280,18 +283,17 @@ def _show(args: argparse.Namespace, config: Config, store: Store) -> int:
     return DONE
 
 
-def _find(store: Store, which: str) -> Entry:
+def _find(store: Store, which: int | str) -> Entry:
     """A cycle by its number, or a pair's newest one. Raises AssetError."""
-    if which.isascii() and which.isdigit() and len(which) <= 9:
-        entry = store.read_entry(int(which))
+    if isinstance(which, int):
+        entry = store.read_entry(which)
         if entry is None:
             raise AssetError(f"there is no cycle {which}; `dcabot report` lists those that are over")
         return entry
-    symbol = which.upper()
     try:
-        return _current(store, symbol)
+        return _current(store, which)
     except AssetError:
-        over = [entry for entry in store.read_finished() if entry.asset.symbol == symbol]
+        over = [entry for entry in store.read_finished() if entry.asset.symbol == which]
         if not over:
             raise
         return over[-1]

@@ -199,9 +199,19 @@ def test_the_settings_file_may_be_named_anywhere(seat: Seat, tmp_path: Path, mon
     file = tmp_path / "mine.env"
     file.write_text(f'DB_URL="{os.environ["DB_URL"]}"\n')
     monkeypatch.delenv("DB_URL")
-    for words in (("--env-file", str(file), "list"), ("list", "--env-file", str(file))):
-        assert seat.run("asset", *words).code == 0
-    assert seat.run("asset", "list").code == 78
+    for command, *words in (("asset", "list"), ("db", "init"), ("cycle", "show", "1")):
+        expected = 1 if command == "cycle" else 0  # there is no cycle 1
+        assert seat.run(command, "--env-file", str(file), *words).code == expected
+        assert seat.run(command, *words, "--env-file", str(file)).code == expected
+        assert seat.run(command, *words).code == 78
+
+
+@pytest.mark.parametrize("which", ["", "-5", "0x1", "5.5", "1,5", "nan", "1e400", "BTC", "٣", "9999999999"])
+@pytest.mark.parametrize("action", ["show", "close", "release", "adopt"])
+def test_a_cycle_is_a_number_or_a_pair_and_anything_else_wrong_usage(seat: Seat, action: str, which: str) -> None:
+    said = seat.run("cycle", action, which)
+    assert (said.code, said.out) == (2, "")
+    assert f"{which!r} is n" in said.line  # neither a number nor a pair; no pair
 
 
 @pytest.mark.parametrize("words", [*READ, LEDGER, ADD, ("check",), ("asset", "--help"), ("--help",)], ids=name)
