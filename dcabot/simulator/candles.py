@@ -16,7 +16,7 @@ from typing import IO, NamedTuple
 from dcabot.core.money import parse
 from dcabot.simulator.clock import EPOCH
 from dcabot.simulator.listings import listing_of
-from dcabot.simulator.prices import Number, Tick, quoted
+from dcabot.simulator.prices import Number, Tick, exact, quoted
 
 TIME_NAMES = ("timestamp", "time", "date", "datetime", "open_time")
 PRICE_NAMES = ("open", "high", "low", "close")
@@ -88,7 +88,7 @@ def candles(path: str | Path, symbol: str, spread: Number = "0.0010", scale: Num
 
     `scale` multiplies the prices. For several symbols: `heapq.merge(candles(...), candles(...))`.
     """
-    listing, half, factor = listing_of(symbol), parse(spread) / 2, parse(scale)
+    listing, half, factor = listing_of(symbol), exact(spread) / 2, exact(scale)
     first: datetime | None = None
     for candle in read_candles(path):
         first = candle.at if first is None else first

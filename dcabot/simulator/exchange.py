@@ -15,13 +15,13 @@ from typing import Any
 
 from dcabot.core.matching import Venue
 from dcabot.core.model import Quote
-from dcabot.core.money import ZERO, parse, text
+from dcabot.core.money import ZERO, text
 from dcabot.core.venue import Event, OrderRequest, Refusal, VenueOrder, VenueStatus
 from dcabot.simulator.clock import SECOND, Clock, ns_of
 from dcabot.simulator.faults import Faults
 from dcabot.simulator.journal import Journal
 from dcabot.simulator.listings import Listing, listing_of
-from dcabot.simulator.prices import Tick
+from dcabot.simulator.prices import Tick, exact
 from dcabot.simulator.requests import read_order
 from dcabot.simulator.settings import Settings
 
@@ -39,12 +39,12 @@ class Exchange:
         self._names = {name: listing.symbol for listing in listings for name in _names_of(listing)}
         self._dice = random.Random(settings.seed)
         self._id_dice = random.Random(settings.seed + 1)
-        self._partial = parse(settings.partial_fills)
+        self._partial = exact(settings.partial_fills)
         if not 0 <= self._partial <= 1:
             raise ValueError(f"a chance is between 0 and 1, not {text(self._partial)}")
         self.venue = Venue(
             [listing.instrument for listing in listings],
-            parse(settings.cash),
+            exact(settings.cash),
             self.new_id,
             settings.policy,
             self._slice,
@@ -121,6 +121,10 @@ class Exchange:
     def _read_tick(self) -> Tick | None:
         try:
             tick = next(self._ticks, None)
+            if tick is not None and not isinstance(tick, Tick):
+                raise ValueError(
+                    f"prices are Ticks, as script(...), walk(...) and candles(...) make them, not {tick!r}"
+                )
             if tick is not None and tick.symbol not in self.listings:
                 raise ValueError(f"prices of {tick.symbol}, which is not listed")
             return tick

@@ -14,7 +14,12 @@ from dcabot.core.money import ONE, parse, step_down, step_up
 from dcabot.simulator.listings import Listing, listing_of
 
 PARTS = 1_000_000_000  # walks move in billionths of the price
-Number = Decimal | int | str
+Number = Decimal | int | str | float
+
+
+def exact(number: Number) -> Decimal:
+    """The number as it is written: a program's 0.1 is meant as 0.1. Raises ValueError for what is no finite number."""
+    return parse(repr(number) if isinstance(number, float) else number)
 
 
 class Tick(NamedTuple):
@@ -28,7 +33,13 @@ class Tick(NamedTuple):
 
 def script(rows: Iterable[tuple[Number, str, Number, Number]]) -> list[Tick]:
     """Ticks from (seconds, symbol, bid, ask), put in order of time."""
-    ticks = [Tick(parse(seconds), symbol, parse(bid), parse(ask)) for seconds, symbol, bid, ask in rows]
+    ticks = []
+    for row in rows:
+        try:
+            seconds, symbol, bid, ask = row
+            ticks.append(Tick(exact(seconds), symbol, exact(bid), exact(ask)))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"a row is (seconds, symbol, bid, ask), not {row!r}: {error}") from None
     return sorted(ticks, key=lambda tick: tick.seconds)
 
 
@@ -73,29 +84,32 @@ class WalkShape:
 def walk(seed: int, symbols: Sequence[str], shape: WalkShape | None = None, **changes: Number) -> Iterator[Tick]:
     """An endless random walk; `changes` are fields of WalkShape."""
     form = WalkShape(**changes) if shape is None else shape
-    if parse(form.interval) <= 0:
+    if exact(form.interval) <= 0:
         raise ValueError(f"a walk's interval is above 0, not {form.interval}")
+    for name in ("correlation", "jump_chance", "wide_chance"):
+        if not 0 <= exact(getattr(form, name)) <= ONE:
+            raise ValueError(f"a walk's {name} is between 0 and 1, not {getattr(form, name)}")
     dice = random.Random(seed)
     listings = [listing_of(symbol) for symbol in symbols]
     mids = [listing.start_price for listing in listings]
-    reach, common = int(parse(form.step) * PARTS), parse(form.correlation)
+    reach, common = int(exact(form.step) * PARTS), exact(form.correlation)
     seconds = Decimal(0)
     while True:
         shared = dice.randint(-reach, reach)
         for number, listing in enumerate(listings):
             spread = form.wide_spread if _happens(dice, form.wide_chance) else form.spread
-            yield quoted(seconds, listing, mids[number], parse(spread) / 2)
+            yield quoted(seconds, listing, mids[number], exact(spread) / 2)
             move = common * shared + (ONE - common) * dice.randint(-reach, reach)
             if _happens(dice, form.jump_chance):
-                move += dice.choice((-1, 1)) * parse(form.jump) * PARTS
+                move += dice.choice((-1, 1)) * exact(form.jump) * PARTS
             moved = step_down(mids[number] * (PARTS + move) / PARTS, listing.instrument.price_step / 1000)
             mids[number] = max(listing.instrument.price_step * 100, moved)
-        seconds += parse(form.interval)
+        seconds += exact(form.interval)
 
 
 def _happens(dice: random.Random, chance: Number) -> bool:
     # Not drawn when it cannot happen, so that a walk without jumps is the same with and without this feature.
-    return bool(parse(chance)) and dice.randrange(PARTS) < parse(chance) * PARTS
+    return bool(exact(chance)) and dice.randrange(PARTS) < exact(chance) * PARTS
 
 
 def quoted(seconds: Decimal, listing: Listing, mid: Decimal, half_spread: Decimal) -> Tick:

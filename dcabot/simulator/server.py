@@ -5,23 +5,24 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
 from types import TracebackType
 from typing import Any, TypeVar
+from uuid import UUID
 
 from aiohttp import web
 
-from dcabot.core.money import parse
 from dcabot.core.venue import Refusal
+from dcabot.simulator.arguments import check_close
 from dcabot.simulator.bars import Tape
 from dcabot.simulator.clock import SECOND, Clock
 from dcabot.simulator.control import Control
 from dcabot.simulator.exchange import Exchange
-from dcabot.simulator.faults import DATA, TRADING, Faults, check_close
+from dcabot.simulator.faults import DATA, TRADING, Faults
 from dcabot.simulator.flood import Flood
 from dcabot.simulator.gate import BODY_MAX, LOCATIONS, Gate
 from dcabot.simulator.journal import Journal
 from dcabot.simulator.marketdata import DataHost
+from dcabot.simulator.prices import Number, exact
 from dcabot.simulator.protocol import Protocols
 from dcabot.simulator.quotes import QuoteDoor
 from dcabot.simulator.settings import Settings
@@ -29,7 +30,6 @@ from dcabot.simulator.sockets import Door
 from dcabot.simulator.trading import TradingHost
 from dcabot.simulator.updates import UpdateDoor
 
-Number = Decimal | int | str
 T = TypeVar("T")
 
 
@@ -85,6 +85,10 @@ class Server:
             self._listener.close()
         if self._runner is not None:
             await self._runner.cleanup()
+        self.release()
+
+    def release(self) -> None:
+        """Free the port."""
         self._socket.close()
 
     # --- what the faults borrow ---
@@ -153,6 +157,7 @@ class Simulator:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="dcabot-simulator", daemon=True)
         self._is_ready = threading.Event()
+        self._failure: BaseException | None = None
 
     # --- life ---
 
@@ -166,9 +171,11 @@ class Simulator:
         self.stop()
 
     def start(self) -> None:
-        """Serve; returns when requests are answered. Raises ValueError if the prices cannot be read."""
+        """Serve, once; returns when requests are answered. Raises ValueError if the prices cannot be read."""
         self._thread.start()
         self._is_ready.wait()
+        if self._failure is not None:
+            raise self._failure
         if self.price_error is not None:
             self.stop()
             raise ValueError(self.price_error)
@@ -183,14 +190,20 @@ class Simulator:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
+        elif not self._loop.is_closed():  # never started
+            self.server.release()
+            self._loop.close()
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
         self.faults.attach(self.server, self._do)
         try:
-            self._loop.run_until_complete(self.server.start())
-            self._is_ready.set()
-            self._loop.run_forever()
+            starting = self._loop.create_task(self.server.start())
+            self._loop.run_until_complete(asyncio.wait({starting}))
+            self._failure = starting.exception()
+            if self._failure is None:
+                self._is_ready.set()
+                self._loop.run_forever()
             self._loop.run_until_complete(self.server.stop())
             for task in asyncio.all_tasks(self._loop):
                 task.cancel()
@@ -203,6 +216,8 @@ class Simulator:
         """The function's result, from the simulator's own loop. Who is interrupted while waiting ends the work."""
         if threading.current_thread() is self._thread:
             return function()
+        if not self._thread.is_alive():
+            raise RuntimeError("the simulator does not run: use it between start() and stop(), or in its `with` block")
 
         async def run() -> T:
             result = function()
@@ -259,30 +274,33 @@ class Simulator:
 
     def set_quote(self, symbol: str, bid: Number, ask: Number, at: datetime | None = None) -> None:
         """A new price for quotes, fills and positions; `at` sends a quote with another date than now."""
-        self._call(lambda: self.server.exchange.set_quote(symbol, parse(bid), parse(ask), at))
+        self._call(lambda: self.server.exchange.set_quote(symbol, exact(bid), exact(ask), at))
 
     def advance(self, seconds: Number) -> None:
         """Step the clock; prices play, orders expire and fees are posted on the way.
 
         Raises ValueError for more than 366 days, and for a year before 1971 or after 2499.
         """
-        step = parse(seconds)
+        step = exact(seconds)
         self._do(lambda: self.clock.advance(step))
 
     def foreign_order(self, **body: Any) -> str:
         """Another program's or a person's order on the same account; its id. Raises ValueError if refused."""
-        outcome = self._call(lambda: self.server.exchange.foreign_order(body))
+        wanted = {name: exact(value) if isinstance(value, float) else value for name, value in body.items()}
+        outcome = self._call(lambda: self.server.exchange.foreign_order(wanted))
         if isinstance(outcome, Refusal):
             raise ValueError(outcome.message)
         return outcome.id
 
-    def foreign_cancel(self, order_id: str) -> None:
-        """Someone cancels an order by hand."""
-        self._call(lambda: self.server.exchange.cancel(order_id))
+    def foreign_cancel(self, order_id: str | UUID) -> None:
+        """Someone cancels an order by hand. Raises ValueError if refused, as for an order that nobody knows."""
+        refusal = self._call(lambda: self.server.exchange.cancel(str(order_id)))
+        if refusal is not None:
+            raise ValueError(refusal.message)
 
     def transfer(self, coin: str, quantity: Number, price: Number = 0) -> None:
         """Coins (`BTC`) or dollars (`USD`) come, or go when negative, without an order."""
-        self._call(lambda: self.server.exchange.move_coins(coin, parse(quantity), parse(price)))
+        self._call(lambda: self.server.exchange.move_coins(coin, exact(quantity), exact(price)))
 
     # --- what is there: the same shapes as over REST ---
 

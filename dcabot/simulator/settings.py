@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from dcabot.core.venue import Policy
 from dcabot.simulator.listings import LISTINGS, Listing
-from dcabot.simulator.prices import Tick
+from dcabot.simulator.prices import Number, Tick, exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,13 @@ class Settings:
     """
 
     symbols: Iterable[str | Listing] = tuple(LISTINGS)
-    cash: Decimal | int | str = 100_000
+    cash: Number = 100_000
     prices: Iterable[Tick] = ()
     refresh_seconds: float | None = None
     speed: float = 1
     start: datetime | None = None
     seed: int = 0
-    partial_fills: Decimal | int | str = Decimal("0.1")
+    partial_fills: Number = Decimal("0.1")
     policy: Policy = field(default_factory=Policy)
     timing: Timing = field(default_factory=Timing)
     rate_limit: int | None = 200  # trading requests a minute
@@ -53,3 +53,38 @@ class Settings:
     port: int = 0
     key: str = "PKSIMULATOR000000000"
     secret: str = field(default="simulator-secret-0000000000000000000000", repr=False)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what would only be found out later, and elsewhere."""
+        if isinstance(self.symbols, str):
+            raise ValueError(f'symbols is a list of pairs, as ["BTC/USD"], not {self.symbols!r}')
+        for name, fits, words in (
+            ("start", self.start is None or isinstance(self.start, datetime), "a datetime with a time zone"),
+            ("speed", _is_number(self.speed), "a number"),
+            ("seed", _is_whole(self.seed), "a whole number"),
+            ("policy", isinstance(self.policy, Policy), "a Policy"),
+            ("timing", isinstance(self.timing, Timing), "a Timing"),
+            ("key", isinstance(self.key, str), "a text"),
+            ("cash", exact(self.cash) >= 0, "0 or more"),
+            ("rate_limit", _is_limit(self.rate_limit), "None or a whole number above 0"),
+            ("data_rate_limit", _is_limit(self.data_rate_limit), "None or a whole number above 0"),
+            ("refresh_seconds", _is_refresh(self.refresh_seconds), "None or a number above 0"),
+        ):
+            if not fits:
+                raise ValueError(f"{name} is {words}, not {getattr(self, name)!r}")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return _is_whole(value) or isinstance(value, float)
+
+
+def _is_limit(value: int | None) -> bool:
+    return value is None or (_is_whole(value) and value > 0)
+
+
+def _is_refresh(value: float | None) -> bool:
+    return value is None or (_is_number(value) and value > 0)

@@ -5,6 +5,7 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import requests
@@ -12,7 +13,7 @@ from alpaca.common.exceptions import APIError
 from alpaca.data.live import CryptoDataStream
 
 from dcabot.core.venue import Policy
-from dcabot.simulator import BUSIEST, Settings, Simulator, Timing
+from dcabot.simulator import BUSIEST, Settings, Simulator, Timing, walk
 from dcabot.simulator.control import FAULTS
 from dcabot.simulator.journal import ENTRIES_MAX, QUOTES_MAX
 from dcabot.simulator.protocol import IDLE_MAX
@@ -73,6 +74,41 @@ def test_it_ends_at_once_while_streams_and_held_requests_wait() -> None:
 def ask_in_vain(alpaca: Simulator) -> None:
     with pytest.raises(requests.RequestException):
         client(alpaca).get_account()
+
+
+def test_a_simulator_that_cannot_begin_says_why_and_serves_nobody() -> None:
+    for prices, error in (
+        (walk(1, ["BTC/USD"], stepp="1"), TypeError),  # type: ignore[arg-type]
+        ([(0, "BTC/USD", 1, 2)], ValueError),
+        ("prices.txt", ValueError),
+    ):
+        alpaca = make_alpaca(prices=prices)
+        with pytest.raises(error, match=r"stepp|script\("):
+            alpaca.start()
+        with pytest.raises(OSError):
+            requests.get(alpaca.url, timeout=5)
+
+
+def test_a_simulator_that_does_not_run_says_so() -> None:
+    alpaca = make_alpaca()
+    with pytest.raises(RuntimeError, match="does not run"):
+        alpaca.set_quote("BTC/USD", 1, 2)
+    alpaca.stop()
+    with pytest.raises(OSError):
+        requests.get(alpaca.url, timeout=5)
+    with make_alpaca() as alpaca:
+        pass
+    with pytest.raises(RuntimeError, match="does not run"):
+        alpaca.orders()
+    alpaca.stop()
+
+
+def test_an_order_is_cancelled_by_the_id_that_alpaca_py_gives(alpaca: Simulator) -> None:
+    placed = alpaca.foreign_order(**order(kind="limit", limit_price="50000"))
+    alpaca.foreign_cancel(UUID(placed))
+    until(lambda: alpaca.orders()[0]["status"] == "canceled")
+    with pytest.raises(ValueError, match="order not found for nobody"):
+        alpaca.foreign_cancel("nobody")
 
 
 def test_it_binds_to_loopback_unless_told_otherwise() -> None:
