@@ -7,15 +7,14 @@ Seconds are real seconds. `times=None` means until `clear()` or `rule.stop()`.
 import asyncio
 import re
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol
 
-from dcabot.core.money import parse
 from dcabot.core.venue import VenueOrder
-from dcabot.simulator.clock import STEP_MAX
-from dcabot.simulator.wire import DATA_ERRORS
+from dcabot.simulator.arguments import check_close, check_error, check_status, checked
+from dcabot.simulator.prices import Number, exact
 
 TRADING, DATA = "trading", "data"
 MAINTENANCE_BODY = "<html><head><title>503 Service Temporarily Unavailable</title></head></html>"
@@ -162,6 +161,7 @@ class Faults:
     # --- requests ---
 
     def _add(self, rule: RequestFault) -> RequestFault:
+        rule.method = None if rule.method is None else rule.method.upper()
         self.requests = (*self.requests, rule)
         return rule
 
@@ -211,8 +211,6 @@ class Faults:
         It opens `after` so many seconds of venue time and lasts `seconds` of them, or until it is switched off.
         The last call counts.
         """
-        if not (0 <= after <= STEP_MAX and 0 <= (seconds or 0) <= STEP_MAX):
-            raise ValueError("a window begins within 366 days and lasts no longer")
         self._window = window = object()
         if not is_on:
             self.in_maintenance = False
@@ -281,11 +279,11 @@ class Faults:
         self.streams[stream].is_mute = is_on
 
     def spoil_quotes(
-        self, drop_ratio: str = "0", duplicates: bool = False, delay_seconds: float = 0, reorders: bool = False
+        self, drop_ratio: Number = 0, duplicates: bool = False, delay_seconds: float = 0, reorders: bool = False
     ) -> None:
         """Market data that is dropped in part, doubled, late, or swapped in pairs."""
         state = self.streams[DATA]
-        state.drop_ratio, state.duplicates = parse(drop_ratio), duplicates
+        state.drop_ratio, state.duplicates = exact(drop_ratio), duplicates
         state.delay_seconds, state.reorders = delay_seconds, reorders
 
     def send_raw(self, stream: str, payload: bytes | str, is_binary: bool | None = None) -> None:
@@ -321,14 +319,14 @@ class Faults:
 
     def partial_fills(
         self,
-        sizes: Iterable[Decimal | int | str],
+        sizes: Sequence[Number],
         symbol: str | None = None,
         client_order_id: str | None = None,
         times: int | None = 1,
         rest_waits: bool = False,
     ) -> None:
         """The next orders fill in slices of these sizes; then the rest whole, or not before `clear()`."""
-        plan = FillPlan(tuple(parse(size) for size in sizes), symbol, client_order_id, times, rest_waits)
+        plan = FillPlan(tuple(exact(size) for size in sizes), symbol, client_order_id, times, rest_waits)
         self.fill_plans = (*self.fill_plans, plan)
 
     def hold_fills(self, is_on: bool = True, symbol: str | None = None) -> None:
@@ -372,24 +370,12 @@ class Faults:
         return left > 0
 
 
+NOT_SWITCHES = {"attach", "request_fault", "update_faults", "is_hidden"}
+FAULTS = frozenset(name for name in vars(Faults) if not name.startswith("_") and name not in NOT_SWITCHES)
+for _name in FAULTS:
+    setattr(Faults, _name, checked(getattr(Faults, _name)))
+
+
 async def until_released(rule: RequestFault) -> None:
     while not rule.released.is_set():
         await asyncio.sleep(0.005)
-
-
-def check_status(status: int) -> None:
-    """An HTTP answer's status. Raises ValueError."""
-    if not 200 <= status <= 599:
-        raise ValueError(f"status is 200 to 599, not {status}")
-
-
-def check_close(code: int) -> None:
-    """What a websocket's close frame can carry. Raises ValueError."""
-    if not 1000 <= code <= 4999 or code in (1004, 1005, 1006, 1015):
-        raise ValueError(f"a close code is 1000 to 4999 and none of 1004, 1005, 1006, 1015, not {code}")
-
-
-def check_error(code: int | None) -> None:
-    """One of the errors that the data stream is documented to send. Raises ValueError."""
-    if code is not None and code not in DATA_ERRORS:
-        raise ValueError(f"code is one of {', '.join(map(str, DATA_ERRORS))}, not {code}")

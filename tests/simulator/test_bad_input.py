@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 
-from dcabot.simulator import Simulator
+from dcabot.simulator import Simulator, script, walk
 from tests.simulator import raw
 from tests.simulator.conftest import make_alpaca
 from tests.simulator.sdk import client, listening, order, quotes, said, subscribed, until, updates
@@ -226,6 +226,8 @@ def test_prices_and_transfers_that_cannot_be_are_named(alpaca: Simulator) -> Non
         ("respond", {"status": "OK"}), ("hold", {"path": "("}), ("hold", {"times": "many"}), ("hold", {"method": 5}),
         ("partial_fills", {"sizes": ["x"]}), ("partial_fills", {"sizes": 7}), ("alter_updates", {"changes": 5}),
         ("hide_position", {"symbol": 5}), ("spoil_quotes", {"drop_ratio": "x"}), ("send_raw", {"stream": "data"}),
+        ("partial_fills", {"sizes": ["-1"]}), ("partial_fills", {"sizes": [0]}), ("partial_fills", {"sizes": "0.4"}),
+        ("spoil_quotes", {"drop_ratio": 7}), ("delay", {"seconds": None}), ("reject_orders", {"times": None}),
         ("attach", {}), ("__init__", {}), ("_reset", {}),
     ],
 )  # fmt: skip
@@ -233,6 +235,66 @@ def test_the_control_api_refuses_what_is_no_fault(shared: Simulator, name: str, 
     status, _ = ask(shared, "POST", f"/_sim/faults/{name}", json.dumps(arguments).encode())
     assert status == (404 if name in ("attach", "__init__", "_reset") else 400)
     assert ask(shared, "GET", "/v2/account")[0] == 200
+    if status == 400:
+        with pytest.raises((ValueError, TypeError)):
+            getattr(shared.faults, name)(**arguments)
+        assert ask(shared, "GET", "/v2/account")[0] == 200
+
+
+def test_a_refused_fault_says_what_it_takes(alpaca: Simulator) -> None:
+    with pytest.raises(ValueError, match="stream is one of trading, data, not 'quotes'"):
+        alpaca.faults.mute("quotes")
+    with pytest.raises(ValueError, match="body cannot be"):
+        alpaca.faults.respond(500, object())
+    usage = ask(alpaca, "GET", "/_sim")[1]["faults"]
+    assert usage["cut"] == "stream, code=None"
+    assert usage["respond"] == "status, body=None, method=None, path='', times=1"
+
+
+def test_methods_are_matched_however_they_are_written(alpaca: Simulator) -> None:
+    alpaca.faults.respond(500, {"message": "boom"}, "get", "/v2/account")
+    assert [ask(alpaca, "GET", "/v2/account")[0] for _ in range(2)] == [500, 200]
+
+
+def test_python_takes_floats_as_they_are_written() -> None:
+    with make_alpaca(cash=1000.1, prices=script([(0, "BTC/USD", 60000.5, 60010.1)]), speed=0) as alpaca:
+        assert alpaca.account()["cash"] == "1000.1"
+        alpaca.faults.partial_fills([0.1])
+        alpaca.faults.spoil_quotes(drop_ratio=0.5)
+        alpaca.transfer("ETH", 0.1)
+        assert alpaca.positions()[0]["qty"] == "0.1"
+        alpaca.foreign_order(
+            symbol="BTC/USD", qty=0.001, side="buy", type="limit", limit_price=50000.5, time_in_force="gtc"
+        )
+        assert (alpaca.orders()[0]["qty"], alpaca.orders()[0]["limit_price"]) == ("0.001", "50000.5")
+        alpaca.advance(0.5)
+        with pytest.raises(ValueError, match="not a finite number: 'nan'"):
+            alpaca.set_quote("BTC/USD", float("nan"), 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"symbols": "BTC/USD"}, r'symbols is a list of pairs, as \["BTC/USD"\], not \'BTC/USD\''),
+        ({"start": "2026-01-01"}, "start is a datetime with a time zone, not '2026-01-01'"),
+        ({"policy": {"accepts_fok": True}}, "policy is a Policy, not"), ({"timing": 5}, "timing is a Timing, not 5"),
+        ({"rate_limit": 0}, "rate_limit is None or a whole number above 0, not 0"),
+        ({"data_rate_limit": "x"}, "data_rate_limit is None or"),
+        ({"refresh_seconds": -1}, "refresh_seconds is None or"),
+        ({"seed": "a"}, "seed is a whole number, not 'a'"), ({"key": None}, "key is a text, not None"),
+        ({"speed": "2"}, "speed is a number, not '2'"), ({"cash": -5}, "cash is 0 or more, not -5"),
+        ({"prices": walk(1, ["BTC/USD"], correlation=5)}, "a walk's correlation is between 0 and 1, not 5"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_makes_no_sense_is_named(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words), make_alpaca(**options):
+        pass
+
+
+def test_a_row_of_a_script_that_makes_no_sense_is_named() -> None:
+    for row in ((0, "BTC/USD", 1), (0, "BTC/USD", "x", 2), 5):
+        with pytest.raises(ValueError, match="a row is"):
+            script([row])  # type: ignore[list-item]
 
 
 def test_a_flood_has_no_pair_that_is_not_listed(alpaca: Simulator) -> None:
