@@ -182,7 +182,7 @@ def _database(reader: "_Reader", needed: bool) -> DatabaseSettings | None:
     before = len(reader.problems)
     host, user = reader.required("DB_HOST"), reader.required("DB_USER")
     password, name = reader.required("DB_PASSWORD", may_be_empty=True), reader.required("DB_NAME")
-    if len(reader.problems) > before:
+    if len(reader.problems) > before or not (host and user and name):
         return None
     return DatabaseSettings("mysql", host, port, user=user, password=password, name=name)
 
@@ -219,6 +219,7 @@ class _Reader:
         self.notes: list[str] = []
         self._sources: list[tuple[str, Mapping[str, str]]] = [("the environment", environ)]
         self._absent: list[str] = []
+        self._unread = False
         self._asked = {"DCABOT_ENV_FILE"}
         self.files: list[Path] = []
         credentials = environ.get("CREDENTIALS_DIRECTORY")
@@ -238,19 +239,19 @@ class _Reader:
                 bindings = list(parse_stream(stream))
         except FileNotFoundError:
             if required:
-                self.problems.append(f"the environment file {path} does not exist")
+                self._cannot(f"the environment file {path} does not exist")
             self._absent.append(str(path))
             return False
         except UnicodeDecodeError:
-            self.problems.append(f"{path} is not UTF-8 text")
+            self._cannot(f"{path} is not UTF-8 text")
             return True
         except PermissionError:
             # The service's user may not read /etc/dcabot/dcabot.env: systemd hands it over as a credential.
             if required or len(self._sources) == 1:
-                self.problems.append(f"{path} cannot be read: permission denied")
+                self._cannot(f"{path} cannot be read: permission denied")
             return True
         except OSError as error:
-            self.problems.append(f"{path} cannot be read: {error.strerror}")
+            self._cannot(f"{path} cannot be read: {error.strerror}")
             return True
         values: dict[str, str] = {}
         for binding in bindings:
@@ -262,6 +263,11 @@ class _Reader:
         self.files.append(path)
         self._sources.append((known_as or str(path), values))
         return True
+
+    def _cannot(self, problem: str) -> None:
+        """A file is not to be had: what it would have set is not missed, too."""
+        self.problems.append(problem)
+        self._unread = True
 
     def _find(self, name: str) -> tuple[str, str] | None:
         """The value and where it was found."""
@@ -288,6 +294,8 @@ class _Reader:
 
     def required(self, name: str, may_be_empty: bool = False) -> str:
         found = self._find(name)
+        if found is None and self._unread:
+            return ""
         if found is None:
             looked = " nor in ".join(place for place, _ in self._sources)
             absent = f"; there is no {' nor '.join(self._absent)}" if self._absent else ""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcabot.adapters import config
-from dcabot.adapters.config import Config, ConfigError, OrphanOrders, Venue, load
+from dcabot.adapters.config import Config, ConfigError, OrphanOrders, Venue, load, survey
 
 BOTH = {"exchange", "database"}
 SECRET = "the-very-secret"
@@ -193,6 +193,20 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         "bad.env, line 2: not NAME=VALUE",
         "bad.env, line 4: not NAME=VALUE",
     )
+
+
+def test_a_file_that_cannot_be_used_is_the_only_thing_missed(tmp_path: Path) -> None:
+    (tmp_path / "directory.env").mkdir()
+    (tmp_path / "binary.env").write_bytes(b"A=\xff\xfe")
+    assert problems({}, env_file="directory.env") == ("directory.env cannot be read: Is a directory",)
+    assert problems({}, env_file="binary.env") == ("binary.env is not UTF-8 text",)
+    assert problems({"DB_HOST": "h", "DB_PORT": "x"}, env_file="no.env") == (
+        "the environment file no.env does not exist",
+        "DB_PORT must be a whole number from 1 to 65535, not 'x' (from the environment)",
+    )
+    found = survey({"DB_HOST": "h"}, "no.env")
+    assert found.problems == ("the environment file no.env does not exist",)
+    assert found.config.database is None
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
