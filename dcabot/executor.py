@@ -129,8 +129,13 @@ def _comes_too_late(entry: Entry, report: OrderReport) -> bool:
 
 
 def _takes(report: OrderReport, current: Cycle) -> bool:
-    """Whether the current cycle answers for a late fill: any buy, and the sale of coins that it holds."""
-    return report.side is Side.BUY or fold(current.orders).held >= report.filled_quantity
+    """Whether the current cycle answers for a late fill: any buy, and the sale of coins that it held by then."""
+    if report.side is Side.BUY:
+        return True
+    buys = [order for order in current.orders if order.side is Side.BUY and order.filled_quantity]
+    # Our clock or the exchange's, whichever is earlier: a sale from before the first buy took others' coins.
+    bought_at = min((min(order.created_at, order.closed_at or order.created_at) for order in buys), default=report.at)
+    return bought_at <= report.at and fold(current.orders).held >= report.filled_quantity
 
 
 def _when_not_busy(work: Callable[[], T]) -> T:

@@ -234,6 +234,28 @@ def test_a_sell_that_surfaces_and_took_what_no_cycle_holds_stays_where_it_was(de
     assert [row[0] for row in desk.rows("SELECT status FROM dca_cycles ORDER BY id")] == ["complete", "cooldown"]
 
 
+def test_a_sale_from_before_the_current_cycle_bought_is_not_of_its_coins(desk: Desk) -> None:
+    """Told late: the current cycle would be complete with its coins at Alpaca, which nobody would sell."""
+    desk.quote("60000", "60010")
+    desk.settle()
+    desk.broker.fates["submit"] = [Fate.LATE]
+    desk.quote("61000", "61010")
+    sold_at = desk.clock()
+    desk.clock.advance(121)
+    desk.trader.sweep()
+    desk.quote("61000", "61010")
+    desk.settle()
+    desk.quote("58000", "58010")  # an early restart
+    desk.settle()
+    sale = desk.store.read_finished()[0].cycle.orders[1]
+    assert sale.status is OrderStatus.VOID
+    desk.executor.apply(make_report(sale, at=sold_at))
+    assert statuses(desk) == ["filled", "filled", "filled", "filled"]
+    cycles = desk.rows("SELECT cycle_id FROM dca_orders ORDER BY id")
+    assert [number for (number,) in cycles] == [1, 1, 1, 2]
+    assert [row[0] for row in desk.rows("SELECT status FROM dca_cycles ORDER BY id")] == ["complete", "watching"]
+
+
 def test_an_unreachable_exchange_is_a_refusal_and_costs_nothing(desk: Desk) -> None:
     desk.broker.is_reachable = False
     desk.quote("60000", "60010")
