@@ -21,6 +21,7 @@ SECOND = 1_000_000
 DAY = timedelta(days=1)
 Period = tuple[datetime | None, datetime | None]  # from, and up to and without
 FALL_MAX = 1_000_000  # times the lowest price; Bitcoin has risen by less since exchanges write candles
+LEAP = 2  # times: what the daemon doubts until other quotes agree
 STEP_MAX = 86_400  # seconds: of a day's order of prices nobody knows anything
 
 
@@ -64,8 +65,9 @@ def load(paths: Sequence[Path], now: datetime, period: Period = (None, None), al
     candles, lines, notes = checked(_joined(parts), lines, now)
     begin, end = _within(candles, period)
     taken = candles.part(begin, end)
-    gaps = _gaps(taken, replace(lines, skipped=begin), allow_gaps)
-    return Source(taken, (*notes, *_uncovered(taken, period), *gaps))
+    lines = replace(lines, skipped=begin)
+    gaps = _gaps(taken, lines, allow_gaps)
+    return Source(taken, (*notes, *_uncovered(taken, period), *gaps, *_leaps(taken, lines)))
 
 
 def _within(candles: Candles, period: Period) -> tuple[int, int]:
@@ -194,3 +196,24 @@ def _gaps(candles: Candles, lines: Lines, allow_gaps: bool) -> list[str]:
     if not allow_gaps and missing > (len(at) + missing) * MISSING_MAX:
         raise BadPrices(f"{sentence}. That is more than {MISSING_MAX:.0%}; --allow-gaps goes on all the same")
     return [sentence]
+
+
+def _leaps(candles: Candles, lines: Lines) -> list[str]:
+    """A sentence about prices that perhaps no market had: a false one is bought or sold at like any other."""
+    rows: list[int] = []
+    for start in range(0, len(candles), SLICE):
+        stop, after = min(start + SLICE, len(candles)), max(start, 1)
+        within = candles.high[start:stop] >= candles.low[start:stop] * LEAP
+        opened, before = candles.open[after:stop], candles.close[after - 1 : stop - 1]
+        between = (opened >= before * LEAP) | (before >= opened * LEAP)
+        rows += sorted({*(np.flatnonzero(within) + start).tolist(), *(np.flatnonzero(between) + after).tolist()})
+    if not rows:
+        return []
+    row = rows[0]
+    columns = [candles.close[row - 1 : row], *(column[row : row + 1] for column in (candles.low, candles.high))]
+    ticks = [int(one) for column in columns for one in column]
+    low, high = (text(candles.price(one)) for one in (min(ticks), max(ticks)))
+    return [
+        f"the price doubles or halves at once in {len(rows)} candle{'s' if len(rows) > 1 else ''}, first at "
+        f"{lines.of(row)}, {shown(int(candles.at[row]))}, between {low} and {high}: see whether a market did that"
+    ]

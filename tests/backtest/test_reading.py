@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dcabot.backtest import reading
+from dcabot.backtest import checks, reading
 from dcabot.backtest.checks import Source, load
 from dcabot.backtest.headings import BadPrices
 
@@ -340,7 +340,7 @@ def test_only_the_period_is_taken(tmp_path: Path) -> None:
 
 def test_gaps_count_within_the_period_that_is_asked_for(tmp_path: Path) -> None:
     at = datetime(2022, 1, 1, tzinfo=timezone.utc)
-    lines = [f"{at + timedelta(minutes=n):%Y-%m-%d %H:%M:%S},1.5,2,1,1.5,1" for n in range(10_000)]
+    lines = [f"{at + timedelta(minutes=n):%Y-%m-%d %H:%M:%S},15,15,14,15,1" for n in range(10_000)]
     path = written(tmp_path, HEAD + "\n".join(lines[:5_000] + lines[5_050:]))
     some = (at + timedelta(minutes=4_900), at + timedelta(minutes=5_200))
 
@@ -350,6 +350,25 @@ def test_gaps_count_within_the_period_that_is_asked_for(tmp_path: Path) -> None:
         load([path], NOW, some)
     with pytest.raises(BadPrices, match=r"line 4951, 2022-01-04 12:10:00"):
         load([written(tmp_path, HEAD + "\n".join(reversed(path.read_text().splitlines()[1:])))], NOW, some)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("100,1000,100,100", "in 1 candle, first at .*csv, line 402, 2022-01-01 06:40:00, between 100 and 1000: see"),
+        ("100,100,50,100", "in 1 candle, first at .*csv, line 402, .* between 50 and 100"),
+        ("1,1,1,1", "in 2 candles, first at .*csv, line 402, .* between 1 and 100"),
+        ("100,199,100,100", ""),
+    ],
+)
+def test_a_price_that_leaps_away_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: str, said: str) -> None:
+    at = datetime(2022, 1, 1, tzinfo=timezone.utc)
+    lines = [f"{at + timedelta(minutes=n):%Y-%m-%d %H:%M:%S},100,100,100,100,1" for n in range(900)]
+    lines[400] = lines[400].replace("100,100,100,100", row)
+    for size in (1 << 16, 401, 400, 7):
+        monkeypatch.setattr(checks, "SLICE", size)
+        notes = read(tmp_path, HEAD + "\n".join(lines)).notes
+        assert [bool(re.search(said, note)) for note in notes] == ([True] if said else [])
 
 
 def test_a_period_that_the_candles_do_not_cover_is_said(tmp_path: Path) -> None:
