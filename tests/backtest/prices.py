@@ -1,14 +1,16 @@
 """Generated prices and bots for the backtest's tests: the same seed, the same prices."""
 
 import random
+from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dcabot.backtest.bot import Bot, Terms
 from dcabot.backtest.candles import Candles, microseconds
-from dcabot.backtest.path import Path
+from dcabot.backtest.path import Path as PricePath
 from dcabot.backtest.walk import Walk
 from tests.builders import START, make_asset, make_instrument
 
@@ -40,13 +42,22 @@ def candles(rows: list[tuple[int, int, int, int]], unit: str = "0.5", seconds: i
     return Candles(at, *columns, Decimal(unit), seconds)
 
 
+def write(path: Path, made: Candles) -> None:
+    """As a CSV file that begins a month before `START`."""
+    columns = (made.open, made.high, made.low, made.close)
+    prices = zip(*([f"{made.price(one)}" for one in column.tolist()] for column in columns), strict=True)
+    begin = START - timedelta(days=30)
+    rows = [",".join([f"{begin + timedelta(minutes=n):%Y-%m-%dT%H:%M:%SZ}", *row]) for n, row in enumerate(prices)]
+    path.write_text("\n".join(["time,open,high,low,close", *rows]) + "\n")
+
+
 def make_bot(terms: Terms | None = None, steps: dict[str, Any] | None = None, **rules: Any) -> Bot:
     return Bot(make_asset(**rules), make_instrument(**(steps or {})), terms or Terms(), START)
 
 
-def led(bot: Bot, prices: Candles, path: Path | None = None, *, slowly: bool = False) -> Bot:
+def led(bot: Bot, prices: Candles, path: PricePath | None = None, *, slowly: bool = False) -> Bot:
     """The bot after its walk."""
-    walk = Walk(bot, prices, path or Path())
+    walk = Walk(bot, prices, path or PricePath())
     walk.slow() if slowly else walk.fast()
     return bot
 

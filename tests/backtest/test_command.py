@@ -14,7 +14,7 @@ import pytest
 from dcabot.commands.backtest import DEPENDENT, main
 from dcabot.simulator.bars import Bar
 from dcabot.simulator.clock import ns_of
-from tests.backtest.prices import random_candles
+from tests.backtest.prices import random_candles, write
 from tests.builders import START
 from tests.programs import alpaca_for_tests, run_program, sqlite_books
 
@@ -25,14 +25,8 @@ Type = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def prices(tmp_path: Path) -> Path:
     """A file of 900 minutes, about a thousand dollars a coin."""
-    made = random_candles(4, 900, swing=8)
     path = tmp_path / "prices.csv"
-    rows = zip(*([f"{made.price(one)}" for one in column.tolist()] for column in columns(made)), strict=True)
-    lines = [
-        ",".join([f"{START - timedelta(days=30) + timedelta(minutes=n):%Y-%m-%dT%H:%M:%SZ}", *row])
-        for n, row in enumerate(rows)
-    ]
-    path.write_text("\n".join(["time,open,high,low,close", *lines]) + "\n")
+    write(path, random_candles(4, 900, swing=8))
     return path
 
 

@@ -141,6 +141,11 @@ def test_the_daemon_and_the_backtest_trade_alike_to_the_last_digit(
     assert lines(executions(alpaca)) == lines(fill_rows(wanted))
 
 
+def test_the_story_that_the_daemon_trades_is_always_the_same_one() -> None:
+    """So a change of both, in the code that they share, is seen as well."""
+    assert result(story(seed=27)[0]).figures.fingerprint == "056b85ff4ff2e967"
+
+
 def test_a_hash_of_all_fills_guards_against_drift() -> None:
     bot = led(make_bot(safety_notional=30, take_profit_ratio="0.006"), random_candles(7, 2_000, swing=8))
     fills = result(Walk(bot, random_candles(7, 2_000, swing=8), PricePath())).fills
