@@ -18,6 +18,17 @@ from dcabot.commands import Parser
 from dcabot.core.money import parse
 from dcabot.simulator import LISTINGS, Policy, Settings, Simulator, Tick, Timing, candles, read_script, walk
 
+WALK = {
+    "interval": ("1", "seconds between quotes of the walk"),
+    "step": ("0.0005", "largest move of the walk, a ratio"),
+    "spread": ("0.0010", "spread of the walk, and around the prices of candles, a ratio"),
+    "correlation": ("0", "share of a move common to all pairs"),
+    "jump_chance": ("0", "chance of a jump in each step"),
+    "jump": ("0.02", "size of a jump, a ratio"),
+    "wide_chance": ("0", "chance of a wide spread in each step"),
+    "wide_spread": ("0.01", "such a spread, a ratio"),
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
@@ -37,23 +48,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="candles from a CSV file, gzip too; may be repeated",
     )
     prices.add_argument("--no-prices", action="store_true", help="no prices but those set at /_sim/quote")
-    parser.add_argument("--interval", type=_number, default=Decimal(1), help="seconds between quotes of the walk")
-    parser.add_argument("--step", type=_number, default=Decimal("0.0005"), help="largest move of the walk, a ratio")
-    parser.add_argument("--spread", type=_number, default=Decimal("0.0010"), help="spread of the walk, a ratio")
-    parser.add_argument("--correlation", type=_number, default=Decimal(0), help="share of a move common to all pairs")
-    parser.add_argument("--jump-chance", type=_number, default=Decimal(0), help="chance of a jump in each step")
-    parser.add_argument("--jump", type=_number, default=Decimal("0.02"), help="size of a jump, a ratio")
-    parser.add_argument("--wide-chance", type=_number, default=Decimal(0), help="chance of a wide spread in each step")
-    parser.add_argument("--wide-spread", type=_number, default=Decimal("0.01"), help="such a spread, a ratio")
+    for name, (default, words) in WALK.items():
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, type=_number, default=Decimal(default), help=f"{words} (default: %(default)s)")
     parser.add_argument(
         "--start", type=_instant, metavar="TIME", help="venue time at the start, ISO 8601 (default: now)"
     )
-    parser.add_argument("--speed", type=_speed, default=1, help="venue seconds in a real second; 0: by hand only")
+    parser.add_argument(
+        "--speed", type=_speed, default=1, help="venue seconds in a real second; 0: by hand only (default: 1)"
+    )
     parser.add_argument("--refresh", type=_speed, metavar="SECONDS", help="send each last quote again that often")
     parser.add_argument("--seed", type=int, default=0, help="of ids and of partial fills")
-    parser.add_argument("--partial-fills", type=_number, default=Decimal("0.1"), help="chance of one, 0 to 1")
-    parser.add_argument("--rate-limit", type=int, default=200, help="requests a minute; 0: no limit")
-    parser.add_argument("--dead-slot", type=_speed, default=0, help="seconds a vanished client keeps its slot")
+    parser.add_argument(
+        "--partial-fills", type=_number, default=Decimal("0.1"), help="chance of one, 0 to 1 (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--rate-limit", type=int, default=200, help="requests a minute; 0: no limit (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--dead-slot", type=_speed, default=0, help="seconds a vanished client keeps its slot (default: %(default)s)"
+    )
     parser.add_argument("--live", action="store_true", help="trade updates as text frames, as the live host sends them")
     parser.add_argument(
         "--set",
@@ -151,18 +165,7 @@ def _prices(arguments: argparse.Namespace, symbols: Sequence[str]) -> Iterable[T
             Path(path).stat()  # missing files are named now, not when their first price is due
         each = [candles(path, symbol, arguments.spread) for symbol, path in arguments.candles]
         return heapq.merge(*each, key=lambda tick: tick.seconds)
-    return walk(
-        arguments.walk or 0,
-        symbols,
-        interval=arguments.interval,
-        step=arguments.step,
-        spread=arguments.spread,
-        correlation=arguments.correlation,
-        jump_chance=arguments.jump_chance,
-        jump=arguments.jump,
-        wide_chance=arguments.wide_chance,
-        wide_spread=arguments.wide_spread,
-    )
+    return walk(arguments.walk or 0, symbols, **{name: getattr(arguments, name) for name in WALK})
 
 
 def _pair(words: str) -> tuple[str, str]:

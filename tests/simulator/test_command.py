@@ -1,5 +1,6 @@
 """`dcabot simulator`: its process, its options, its end."""
 
+import os
 import re
 import signal
 import socket
@@ -163,3 +164,12 @@ def test_a_port_in_use_is_named() -> None:
         )  # fmt: skip
     assert done.returncode == 1
     assert "in use" in done.stderr
+
+
+def test_the_help_tells_the_default_of_every_number_of_a_walk() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dcabot", "simulator", "--help"],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=60, env={**os.environ, "COLUMNS": "200"},
+    )  # fmt: skip
+    for field in fields(WalkShape):
+        assert re.search(rf"--{field.name.replace('_', '-')} [A-Z_]+\s[^(]*\(default: {field.default}\)", done.stdout)

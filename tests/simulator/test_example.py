@@ -18,7 +18,7 @@ def example(name: str) -> str:
     return found[1]
 
 
-@pytest.mark.parametrize("name", ["test_mine.py", "test_streams.py"])
+@pytest.mark.parametrize("name", ["test_mine.py", "test_streams.py", "test_past.py"])
 def test_an_example_of_the_documentation_passes_in_another_project(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(example(name), encoding="utf-8")
     done = subprocess.run(
