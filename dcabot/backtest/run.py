@@ -11,8 +11,7 @@ from dcabot.backtest.path import SPREAD, HighLow, Path, prices
 from dcabot.backtest.walk import Walk
 from dcabot.core.fees import TIERS
 from dcabot.core.model import Asset, Instrument
-from dcabot.core.money import EXACT, ZERO, text
-from dcabot.core.rules import MINIMUM_NOTIONAL
+from dcabot.core.money import ZERO, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +35,6 @@ class Influence:
 def dearest(setup: Setup, candles: Candles) -> Decimal:
     """No ask will be above it."""
     return prices(candles, setup.instrument, setup.path).quote(candles.range()[1], 0).ask
-
-
-def too_small(asset: Asset, instrument: Instrument, ask: Decimal) -> list[str]:
-    """Sentences about amounts that fall below Alpaca's minimum when coins are rounded down at prices up to `ask`.
-
-    With them the bot would ask at every single price, mostly in vain.
-    """
-    lost = EXACT.multiply(ask, instrument.quantity_step)  # at most
-    rules = asset.rules
-    amounts = {"base_order_amount": rules.base_notional}
-    if rules.safety_count_max:
-        amounts["safety_order_amount"] = rules.safety_notional
-    return [
-        f"{name} {text(amount)} can fall below Alpaca's minimum of {MINIMUM_NOTIONAL} USD when the coins are rounded "
-        f"down to steps of {text(instrument.quantity_step)}; raise it"
-        for name, amount in amounts.items()
-        if amount - lost < MINIMUM_NOTIONAL
-    ]
 
 
 def walked(setup: Setup, candles: Candles) -> Walk:

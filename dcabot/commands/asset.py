@@ -12,7 +12,7 @@ from dcabot.adapters.config import DATABASE, Config, load
 from dcabot.adapters.database import Database
 from dcabot.commands import DONE, FAILED, USAGE, arguments, parser, utc_now
 from dcabot.commands.console import coins, console, percent, price, print_table, usd
-from dcabot.commands.market import Market, look, usual
+from dcabot.commands.market import NOT_ASKED, Market, look, usual
 from dcabot.commands.wiring import open_books
 from dcabot.core.ladder import ladder, most_spent
 from dcabot.core.model import Asset
@@ -149,6 +149,8 @@ def _list(args: argparse.Namespace, config: Config, database: Database) -> int:
         "most spent",
     ]
     print_table(console(), headings, rows)
+    for asset, _ in found:
+        _warn(asset, NOT_ASKED)
     return DONE
 
 
@@ -202,11 +204,17 @@ def _refuse(asset: Asset, market: Market) -> bool:
     return bool(found)
 
 
+def _warn(asset: Asset, market: Market) -> None:
+    for doubt in market.tight(asset):
+        console().print(f"{asset.symbol} would hardly ever buy: {doubt}")
+
+
 def _tell(asset: Asset, market: Market) -> None:
     """What the settings mean: the ladder, the most that can be spent, and the fee beside the profit."""
     out = console()
     if market.note:
         out.print(market.note)
+    _warn(asset, market)
     instrument = market.instrument(asset.symbol) or usual(asset.symbol)
     start = market.ask(asset.symbol) or asset.last_sell_price
     out.print(

@@ -21,7 +21,7 @@ from dcabot.backtest.figures import result
 from dcabot.backtest.headings import BadPrices
 from dcabot.backtest.path import SPREAD, HighLow
 from dcabot.backtest.path import Path as PricePath
-from dcabot.backtest.run import Setup, dearest, influences, too_small, walked
+from dcabot.backtest.run import Setup, dearest, influences, walked
 from dcabot.backtest.walk import COARSE, Walk
 from dcabot.commands import (
     DONE,
@@ -40,7 +40,7 @@ from dcabot.commands.wiring import open_books
 from dcabot.core.fees import TIERS
 from dcabot.core.model import Instrument
 from dcabot.core.money import ONE, ratio, text
-from dcabot.core.rules import faults
+from dcabot.core.rules import faults, tight
 from dcabot.core.snapshot import ExchangeError, ExchangeUnreachable
 
 FINEST = Decimal("0.000000001")
@@ -81,7 +81,7 @@ def _backtest(args: argparse.Namespace) -> int:
     if args.sweep:
         return backtest_sweep.sweep(args, columns, setup, source)
     found = faults(setup.asset, instrument)
-    if found := found or too_small(setup.asset, instrument, dearest(setup, source.candles)):
+    if found := found or tight(setup.asset, instrument, dearest(setup, source.candles)):
         raise WrongUse("; ".join(found))
     walk = walked(setup, source.candles)
     run = backtest_output.Run(setup, source, result(walk), influences(setup, source.candles))

@@ -16,13 +16,13 @@ from multiprocessing import resource_tracker
 from dcabot.adapters import assets
 from dcabot.adapters.assets import COLUMNS, INTEGERS, AssetError, Value
 from dcabot.backtest.checks import Source
-from dcabot.backtest.run import Influence, Setup, dearest, influences, too_small
+from dcabot.backtest.run import Influence, Setup, dearest, influences
 from dcabot.backtest.sweep import TRIES_MAX, Periods, Trial, Values, Verdict, attempt, choices, count, judged, split
 from dcabot.commands import DONE, arguments, backtest_output
 from dcabot.commands.console import console, percent, table, usd
 from dcabot.core.model import Asset
 from dcabot.core.money import ratio, text
-from dcabot.core.rules import faults
+from dcabot.core.rules import faults, tight
 
 # Flags that do nothing without another one.
 DEPENDENT = {"random": "sweep", "held_out": "sweep", "jobs": "sweep", "top": "sweep", "seed": "random"}
@@ -171,7 +171,7 @@ def _try(settings: dict[str, Decimal]) -> Trial | None:
     work = _work[0]
     asset = work.asset(settings)
     instrument = work.setup.instrument
-    if faults(asset, instrument) or too_small(asset, instrument, work.dearest):
+    if faults(asset, instrument) or tight(asset, instrument, work.dearest):
         return None
     return attempt(replace(work.setup, asset=asset), settings, work.periods)
 

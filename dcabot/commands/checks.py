@@ -17,7 +17,7 @@ from dcabot.adapters.store import Book, Store
 from dcabot.commands import utc_now
 from dcabot.commands.console import price, span, usd
 from dcabot.commands.finding import Finding, failed, misconfigured, ok, skipped, unreachable, warning
-from dcabot.commands.market import usual
+from dcabot.commands.market import Market, usual
 from dcabot.commands.wiring import another_account
 from dcabot.core.ladder import still_to_spend
 from dcabot.core.model import Asset, Cycle, Instrument
@@ -206,6 +206,8 @@ def _asset(asset: Asset, instruments: dict[str, Instrument] | None) -> Finding:
         return misconfigured("asset", f"{asset.symbol} cannot trade: {found}", _remedy(asset.symbol))
     if found:
         return warning("asset", f"{asset.symbol} is disabled and could not trade: {found}", _remedy(asset.symbol))
+    if doubts := "; ".join(Market(instruments or {}, {}).tight(asset)):
+        return warning("asset", f"{asset.symbol} would hardly ever buy: {doubts}", _remedy(asset.symbol))
     unseen = "" if instruments is not None else " (Alpaca was not asked)"
     return ok("asset", f"{asset.symbol} {'can trade' if asset.enabled else 'is disabled'}{unseen}")
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from dcabot.adapters.config import Config
 from dcabot.commands import utc_now
-from dcabot.core.model import Instrument, Quote
+from dcabot.core.model import Asset, Instrument, Quote
+from dcabot.core.rules import tight
 from dcabot.core.snapshot import ExchangeError
 
 if TYPE_CHECKING:  # its SDK costs half a second, which a command without keys need not pay
@@ -15,6 +16,7 @@ if TYPE_CHECKING:  # its SDK costs half a second, which a command without keys n
 
 # What nearly every pair has; used where Alpaca could not be asked.
 USUAL_STEP = Decimal("0.000000001")
+ANY_PRICE = Decimal(100)  # USD
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,14 @@ class Market:
     def ask(self, symbol: str) -> Decimal | None:
         quote = self.quotes.get(symbol)
         return quote.ask if quote else None
+
+    def tight(self, asset: Asset) -> list[str]:
+        """Amounts that rounding takes below Alpaca's minimum. Without a price, those that any price does it to."""
+        price = self.ask(asset.symbol) or asset.last_sell_price or ANY_PRICE
+        return tight(asset, self.instruments.get(asset.symbol) or usual(asset.symbol), price)
+
+
+NOT_ASKED = Market({}, {})
 
 
 def usual(symbol: str) -> Instrument:

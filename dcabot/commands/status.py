@@ -99,6 +99,12 @@ def read(window: Window, store: Store, now: datetime) -> Report:
     lines = tuple(_lines(book, market, now))
     troubles = [*_daemon_troubles(beat, now), *(f"{line.symbol}: {line.trouble}" for line in lines if line.trouble)]
     notes = [market.note] if market.note else list(_unowned(book, market))
+    notes += [
+        f"{asset.symbol} would hardly ever buy: {doubt}"
+        for asset in (*(entry.asset for entry in book.entries if entry.cycle.status not in OVER), *book.idle)
+        if asset.enabled
+        for doubt in market.tight(asset)
+    ]
     return Report(now, beat, lines, tuple(troubles), tuple(notes))
 
 

@@ -77,6 +77,24 @@ def too_small(quantity: Decimal, price: Decimal, instrument: Instrument) -> str:
     return ""
 
 
+def tight(asset: Asset, instrument: Instrument, ask: Decimal) -> list[str]:
+    """Sentences about amounts that fall below Alpaca's minimum when coins are rounded down at prices up to `ask`.
+
+    No fault, for at some prices nothing is rounded; at all others the asset does not buy.
+    """
+    lost = EXACT.multiply(ask, instrument.quantity_step)  # at most
+    rules = asset.rules
+    amounts = {"base_order_amount": rules.base_notional}
+    if rules.safety_count_max:
+        amounts["safety_order_amount"] = rules.safety_notional
+    return [
+        f"{name} {text(amount)} can fall below Alpaca's minimum of {MINIMUM_NOTIONAL} USD when the coins are rounded "
+        f"down to steps of {text(instrument.quantity_step)}; raise it"
+        for name, amount in amounts.items()
+        if amount - lost < MINIMUM_NOTIONAL
+    ]
+
+
 def _notional_fault(column: str, notional: Decimal) -> list[str]:
     if notional < MINIMUM_NOTIONAL:
         return [f"{column} {text(notional)} is below Alpaca's minimum of {MINIMUM_NOTIONAL} USD"]

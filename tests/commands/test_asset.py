@@ -173,6 +173,29 @@ def test_a_second_row_of_a_symbol_is_refused(seat: Seat) -> None:
     assert "is there already" in said.line
 
 
+@pytest.mark.parametrize("has_exchange", [True, False])
+def test_an_amount_that_rounding_takes_below_the_minimum_is_warned_of_wherever_one_looks(
+    seat: Seat, monkeypatch: pytest.MonkeyPatch, has_exchange: bool
+) -> None:
+    if not has_exchange:
+        monkeypatch.setenv("APCA_API_KEY_ID", "")
+    warning = (
+        "BTC/USD would hardly ever buy: base_order_amount 10 can fall below Alpaca's minimum of 10 USD when the coins "
+        "are rounded down to steps of 0.000000001; raise it"
+    )
+    monkeypatch.setenv("COLUMNS", "400")
+    amounts = ("--base-order-amount", "10", "--safety-order-amount", "20")
+    for words in (("add", "BTC/USD", *amounts), ("show", "BTC/USD"), ("set", "BTC/USD", *amounts), ("list",)):
+        said = seat.run("asset", *words)
+        assert (said.code, said.err) == (0, "")
+        assert warning in said.out, words
+    assert warning in seat.run("check").out
+    assert warning in seat.run("status", "--json").json["notes"]
+    said = seat.run("asset", "set", "BTC/USD", "--base-order-amount", "10.01")
+    assert "hardly" not in said.out
+    assert "hardly" not in seat.run("asset", "list").out + seat.run("check").out + seat.run("status").out
+
+
 def test_without_the_exchange_it_still_works_and_says_so(seat: Seat, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APCA_API_BASE_URL", f"http://127.0.0.1:{servers.free_port()}")
     said = add(seat, "ETH/USD")

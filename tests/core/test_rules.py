@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dcabot.core.ledger import FEE_RATIO_MAX
-from dcabot.core.rules import ROUND_TRIP_FEE_RATIO, buy_quantity, faults, may_sell, too_small
+from dcabot.core.rules import ROUND_TRIP_FEE_RATIO, buy_quantity, faults, may_sell, tight, too_small
 from tests.builders import make_asset, make_instrument
 
 D = Decimal
@@ -90,6 +90,22 @@ def test_a_buy_never_costs_more_than_its_amount() -> None:
 
 def test_an_amount_that_is_a_multiple_buys_all_of_it() -> None:
     assert buy_quantity(D(20), D(100), make_instrument()) == D("0.2")
+
+
+@pytest.mark.parametrize(("amount", "is_tight"), [("10", True), ("10.00005", True), ("10.0001", False), ("20", False)])
+def test_an_amount_that_rounding_takes_below_alpacas_minimum_is_tight(amount: str, is_tight: bool) -> None:
+    instrument, ask = make_instrument(quantity_step="0.000000001"), D("60000.01")
+    asset = make_asset(base_notional=amount, safety_notional=amount)
+    assert faults(asset, instrument) == []
+    assert [doubt.split()[0] for doubt in tight(asset, instrument, ask)] == (
+        ["base_order_amount", "safety_order_amount"] if is_tight else []
+    )
+    assert bool(too_small(buy_quantity(D(amount), ask, instrument), ask, instrument)) <= is_tight
+
+
+def test_an_amount_that_nobody_buys_for_is_not_tight() -> None:
+    asset = make_asset(safety_notional="10", safety_count_max=0)
+    assert tight(asset, make_instrument(), D(60000)) == []
 
 
 def test_a_buy_below_alpacas_minimum_is_told_from_one_below_the_smallest_order() -> None:
