@@ -246,7 +246,11 @@ def a_sale_is_one_commit(scene: Scene, cycle: CycleRow, before: CycleRow | None)
             scene.fail("a sale is one commit", f"cycle {cycle.id} sold, last_sell_price is {asset.last_sell_price}")
     else:
         scene.world.saw("cycle ended in error")
-        if asset.symbol not in scene.exchange.hand_moved:
+        # A sale given up long ago that arrived after all, before the buy whose coins it took was booked (seed 16572).
+        cycles = [other.id for other in scene.rows.cycles.values() if other.asset_id == asset.id]
+        mine = [order for number in cycles for order in scene.rows.orders_of(number)]
+        late_sale = any(order.side == "sell" and order.filled and order.name in scene.ever_void for order in mine)
+        if asset.symbol not in scene.exchange.hand_moved and not late_sale:
             scene.fail("no cycle is given up", f"cycle {cycle.id} ended in error and nobody sold by hand")
 
 
