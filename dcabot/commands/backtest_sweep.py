@@ -257,15 +257,18 @@ def _print(args: argparse.Namespace, search: Search) -> None:
     for note in search.notes:
         out.print(f"Note: {note}.")
     training, held_out = search.periods.training, search.periods.held_out
+    shown = args.top or SHOWN
     out.print(
         f"{args.symbol}: {len(search.trials):,} settings tried on {training.begins_at:%Y-%m-%d} to "
         f"{training.ends_at:%Y-%m-%d}, judged on {held_out.begins_at:%Y-%m-%d} to {held_out.ends_at:%Y-%m-%d}"
         + (f"; {search.left_out:,} cannot work and were left out" if search.left_out else "")
-        + ".\nProfit, and deepest drawdown, in percent of the capital that must lie ready. Best in training first:\n"
+        + ".\nProfit, and deepest drawdown, in percent of the capital that must lie ready. Best in training first"
+        + (f", {shown} of them" if shown < len(search.trials) else "")
+        + ":\n"
     )
     headings = [*(SHORT[name] for name in search.values), "capital", "training", "cycles", "fall"]
     headings += ["held out", "cycles", "fall"]
-    out.print(table(headings, (_cells(one) for one in search.trials[: args.top or SHOWN])))
+    out.print(table(headings, (_cells(one) for one in search.trials[:shown])))
     out.print("\n" + search.judgement)
     out.print("\n" + backtest_output.assumed(search.setup))
     out.print(f"\n{INFLUENCE}:")

@@ -45,6 +45,9 @@ def test_a_search_is_shown_best_first_with_a_warning(capsys: pytest.CaptureFixtu
     assert "6 settings tried on 2025-12-02 to 2025-12-02" in out
     assert "held out" in out
     assert "The best of 6 earned" in out
+    assert "Best in training first:" in out
+    assert main(["--prices", str(prices), *AMOUNTS, *GRID, "--jobs", "1", "--top", "2"]) == 0
+    assert "Best in training first, 2 of them:" in capsys.readouterr().out
     assert "Choosing the best of many tries on the same past finds what fitted that past" in out
 
 
