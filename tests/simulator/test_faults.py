@@ -7,6 +7,7 @@ import requests
 from alpaca.common.exceptions import APIError
 
 from dcabot.simulator import Simulator, Timing
+from tests.simulator import raw
 from tests.simulator.sdk import client, listening, order, quotes, said, subscribed, until, updates
 
 
@@ -75,6 +76,43 @@ def test_any_answer_can_be_given_to_the_next_requests(status: int) -> None:
                 client(alpaca).get_account()
             assert caught.value.status_code == status
         assert client(alpaca).get_account().cash == "100000"
+
+
+def test_the_limit_of_requests_is_reached_at_once() -> None:
+    with alpaca_with() as alpaca:
+        alpaca.faults.rate_limit(times=4)
+        with pytest.raises(APIError) as caught:
+            client(alpaca).get_account()
+        assert (caught.value.status_code, caught.value.code) == (429, 42910000)
+        assert client(alpaca).get_account().cash == "100000"
+
+
+def test_an_answer_can_come_late_after_the_venue_acted() -> None:
+    with alpaca_with() as alpaca:
+        priced(alpaca)
+        rule = alpaca.faults.delay_response(60, "POST", "/v2/orders")
+
+        def post() -> None:
+            with pytest.raises(OSError):  # this test ends first
+                client(alpaca).post("/orders", order())
+
+        posting = threading.Thread(target=post)
+        posting.start()
+        until(lambda: alpaca.orders() and alpaca.orders()[0]["status"] == "filled")
+        assert (rule.hits, posting.is_alive()) == (1, True)
+    posting.join(5)
+
+
+def test_a_subscription_is_answered_with_an_error_until_it_is_switched_off() -> None:
+    with alpaca_with() as alpaca, raw.data(alpaca) as stream:
+        raw.hear(stream)
+        raw.log_in(alpaca, stream)
+        alpaca.faults.answer_subscribe(405)
+        raw.say(stream, action="subscribe", quotes=["BTC/USD"])
+        assert raw.hear(stream) == [{"T": "error", "code": 405, "msg": "symbol limit exceeded"}]
+        alpaca.faults.answer_subscribe(None)
+        raw.say(stream, action="subscribe", quotes=["BTC/USD"])
+        assert raw.hear(stream)[0]["T"] == "subscription"
 
 
 def test_maintenance_answers_with_html_and_refuses_streams() -> None:

@@ -88,11 +88,17 @@ def samples(record: Record) -> Iterator[tuple[str, Any]]:
     return rest_samples(record["method"], record["path"], record["status"], record["body"])
 
 
-def recordings() -> Iterator[Any]:
-    for file in sorted(FOLDER.glob("*.json")):
-        for number, record in enumerate(json.loads(file.read_text(encoding="utf-8"))):
-            for name, sample in samples(record):
-                yield pytest.param(name, sample, id=f"{file.stem}-{number}-{name}".replace(" ", "_"))
+def recordings(folder: Path = FOLDER) -> Iterator[Any]:
+    """What was recorded. Raises ValueError naming the file, and the record, that is not as the README says."""
+    for file in sorted(folder.glob("*.json")):
+        place = file.name
+        try:
+            for number, record in enumerate(json.loads(file.read_text(encoding="utf-8"))):
+                place = f"{file.name}, record {number}"
+                for name, sample in samples(record):
+                    yield pytest.param(name, sample, id=f"{file.stem}-{number}-{name}".replace(" ", "_"))
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise ValueError(f"{place} is not as the README of that folder says: {error!r}") from None
 
 
 @pytest.fixture(scope="module")
@@ -199,3 +205,10 @@ def test_a_difference_is_named() -> None:
         ".qty: recorded text of a decimal '1', simulated number 1",
         ".rows[0].id: recorded number 7, simulated text of a decimal '7'",
     ]
+
+
+@pytest.mark.parametrize("content", ['{"bro', '[{"source": "x"}]', "[5]", '[{"stream": "data", "message": [5]}]', "5"])
+def test_a_recording_that_cannot_be_read_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "mine.json").write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"^mine\.json(, record 0)? is not as the README"):
+        list(recordings(tmp_path))
