@@ -15,6 +15,7 @@ from dcabot.adapters.store import Book, RowFault, Store
 from dcabot.core import reconcile
 from dcabot.core.model import ID_PREFIX, CycleStatus, Decision, OrderReport
 from dcabot.core.reconcile import LAWS, Discrepancy, Entry, Limits, Snapshot
+from dcabot.core.snapshot import ExchangeMisunderstood
 from dcabot.executor import Executor
 
 if TYPE_CHECKING:  # as in the executor: the cooldown manager never speaks to the exchange
@@ -122,7 +123,7 @@ class Sync:
         """The exchange's view. Orders first, positions last: a position then never lacks a fill that a report tells."""
         open_orders = self.broker.open_orders()
         names = reconcile.to_ask(book.entries, open_orders.rows, self.clock())
-        answers = {name: self.broker.report(name) for name in names}
+        answers, obscure = self._ask(names)
         listing = self.broker.positions()
         symbols = {entry.cycle.symbol for entry in book.entries}
         # Positions spell it BTCUSD. A pair that Alpaca's list lacks, for a moment or for ever, is still the book's.
@@ -130,10 +131,26 @@ class Sync:
         ours = {joined: symbol for symbol, joined in spelt.items()}
         positions = {ours.get(one.symbol, one.symbol): one.quantity for one in listing.rows}
         missing = symbols - positions.keys()
-        unread = frozenset(one for one in missing if listing.may_hide(one) or listing.may_hide(spelt[one]))
+        unread = {one for one in missing if listing.may_hide(one) or listing.may_hide(spelt[one])}
+        unread |= {entry.cycle.symbol for entry in book.entries if any(map(entry.cycle.order, obscure))}
         for row in open_orders.unreadable + listing.unreadable:
             log.warning("Alpaca sent a row that cannot be read: %s", row.why)
-        return Snapshot(self.clock(), open_orders.rows, answers, positions, unread)
+        return Snapshot(self.clock(), open_orders.rows, answers, positions, frozenset(unread))
+
+    def _ask(self, names: Iterable[str]) -> tuple[dict[str, OrderReport | None], list[str]]:
+        """What the exchange says of each order, and those of which it says what nobody understands.
+
+        Of those nothing is concluded, nor from their asset's position; the other assets are settled all the same.
+        """
+        answers: dict[str, OrderReport | None] = {}
+        obscure = []
+        for name in names:
+            try:
+                answers[name] = self.broker.report(name)
+            except ExchangeMisunderstood as error:
+                log.warning("%s: %s", name, error)
+                obscure.append(name)
+        return answers, obscure
 
     def _mend(self, one: Discrepancy) -> str:
         decision = _unless_faulty(self.executor.carry_out, one.entry.cycle.id, one.repair)

@@ -28,6 +28,7 @@ from dcabot.core.snapshot import (
     CancelRequested,
     ExchangeDenied,
     ExchangeError,
+    ExchangeMisunderstood,
     ExchangeUnreachable,
     Fill,
     Listing,
@@ -288,7 +289,7 @@ def _read(parse: Callable[[object], Row], answer: object) -> Row:
     try:
         return parse(answer)
     except WireError as error:
-        raise ExchangeUnreachable(f"the answer was not understood: {error}") from None
+        raise ExchangeMisunderstood(f"the answer was not understood: {error}") from None
 
 
 def _listing(parse: Callable[[object], Row], rows: Iterable[Mapping[str, object]], key: str) -> Listing[Row]:

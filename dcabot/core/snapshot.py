@@ -163,5 +163,9 @@ class ExchangeUnreachable(ExchangeError):
     """No answer, or none that could be understood: ask again later."""
 
 
+class ExchangeMisunderstood(ExchangeUnreachable):
+    """It answered, and not in words that we know: nothing is known of what was asked, and the rest can be asked."""
+
+
 class ExchangeDenied(ExchangeError):
     """The exchange does not accept the API keys: asking again will not help."""
