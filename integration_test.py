@@ -11,6 +11,8 @@ that holds anything is only cleared with --yes. Both are left clean, after a fai
 Nobody can steer a paper account's prices. So the scenarios edit what the books remember instead: a cycle that believes
 it paid ten percent more places its safety order at today's price, one that believes it paid less takes its profit.
 
+What a scenario can do and look at (`w`) is in tests/integration_world.py.
+
 Exit codes: 0 all passed, 1 some failed, 2 wrong usage, 75 not reached, 78 wrong configuration, 130 Ctrl-C.
 """
 
