@@ -40,6 +40,7 @@ class Protocol(web.RequestHandler):
             lingering_time=1,
         )
         self._idle = idle
+        self._has_asked = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -52,14 +53,21 @@ class Protocol(web.RequestHandler):
     def work(self) -> None:
         """A whole request is here: from now on the connection is not in question."""
         self._idle.pop(self, None)
+        self._has_asked = True
 
     def rest(self) -> None:
-        """Wait for a request. Where too many wait, the one that has waited longest goes."""
+        """Wait for a request. Where too many wait, one goes: of those that never asked, or else between two requests.
+
+        The greater of these crowds gives way, so that neither puts out the other; in it the one that waits longest.
+        """
         if self.transport is None:
             return
         self._idle[self] = None
         if len(self._idle) > IDLE_MAX:
-            longest = next(iter(self._idle))
+            crowds: dict[bool, list[Protocol]] = {False: [], True: []}
+            for one in self._idle:
+                crowds[one._has_asked].append(one)
+            longest = max(crowds.values(), key=len)[0]
             longest.work()
             if longest.transport is not None:
                 longest.transport.abort()

@@ -241,16 +241,21 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        return f"http://{self.server.host}:{self.server.port}"
+        return f"http://{self._address}"
+
+    @property
+    def _address(self) -> str:
+        host = self.server.host
+        return f"[{host}]:{self.server.port}" if ":" in host else f"{host}:{self.server.port}"
 
     @property
     def stream_url(self) -> str:
         """The trading stream; market data comes from `data_stream_url`."""
-        return f"ws://{self.server.host}:{self.server.port}/stream"
+        return f"ws://{self._address}/stream"
 
     @property
     def data_stream_url(self) -> str:
-        return f"ws://{self.server.host}:{self.server.port}/v1beta3/crypto/us"
+        return f"ws://{self._address}/v1beta3/crypto/us"
 
     @property
     def key(self) -> str:

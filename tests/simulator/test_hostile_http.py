@@ -148,6 +148,20 @@ def test_clients_that_never_finish_a_request_make_room_for_others(shared: Simula
             one.close()
 
 
+def test_a_client_between_two_requests_is_not_put_out_by_those_that_never_ask(shared: Simulator) -> None:
+    with connect(shared) as working:
+        keys = f"APCA-API-KEY-ID: {shared.key}\r\nAPCA-API-SECRET-KEY: {shared.secret}\r\n"
+        request = f"GET /v2/clock HTTP/1.1\r\nHost: x\r\n{keys}\r\n".encode()
+        working.sendall(request)
+        assert working.recv(4096).startswith(b"HTTP/1.1 200 OK")
+        waiting = [connect(shared) for _ in range(IDLE_MAX + 5)]
+        until(lambda: is_over(waiting[0]))
+        working.sendall(request)
+        assert working.recv(4096).startswith(b"HTTP/1.1 200 OK")
+        for one in waiting:
+            one.close()
+
+
 def test_a_client_that_works_is_not_put_out_by_those_that_wait(shared: Simulator) -> None:
     rule = shared.faults.hold("GET", "/v2/clock")
     with connect(shared) as working:

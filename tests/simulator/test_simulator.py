@@ -16,9 +16,11 @@ from dcabot.core.venue import Policy
 from dcabot.simulator import BUSIEST, Settings, Simulator, Timing, walk
 from dcabot.simulator.journal import ENTRIES_MAX, QUOTES_MAX
 from dcabot.simulator.protocol import IDLE_MAX
+from tests.simulator import raw
 from tests.simulator.conftest import make_alpaca
 from tests.simulator.sdk import Listening, client, listening, order, quotes, subscribed, until, updates
 
+HAS_IPV6 = Path("/proc/net/if_inet6").exists()
 ROOT = Path(__file__).parents[2]
 
 
@@ -113,6 +115,14 @@ def test_an_order_is_cancelled_by_the_id_that_alpaca_py_gives(alpaca: Simulator)
 def test_it_binds_to_loopback_unless_told_otherwise() -> None:
     with Simulator() as alpaca:
         assert alpaca.server.host == "127.0.0.1"
+
+
+@pytest.mark.skipif(not HAS_IPV6, reason="no IPv6 on this machine")
+def test_it_can_be_reached_at_an_ipv6_address() -> None:
+    with make_alpaca(host="::1") as alpaca:
+        assert client(alpaca).get_account().cash == "100000"
+        with raw.trading(alpaca) as stream:
+            assert raw.log_in(alpaca, stream)["data"]["status"] == "authorized"
 
 
 def test_the_same_seed_makes_the_same_run() -> None:
