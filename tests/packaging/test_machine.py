@@ -256,6 +256,8 @@ def test_mariadb_restarted_in_mid_cycle_stops_nothing(machine: Machine) -> None:
 
 def test_a_failed_caretaker_is_told_of_once(machine: Machine) -> None:
     forget_mails(machine)
+    # A pass that the timer began just now would be taken for the one that is asked for here.
+    machine.run("systemctl stop dcabot-order-manager.timer dcabot-order-manager.service")
     configure(machine, DCABOT_STALE_ORDER_SECONDS="soon")
     for _ in range(2):
         assert machine.attempt("systemctl start dcabot-order-manager").returncode != 0
@@ -263,7 +265,7 @@ def test_a_failed_caretaker_is_told_of_once(machine: Machine) -> None:
         mail = mail_about(machine, "dcabot-order-manager.service")
         assert "result:  exit-code (exited 78)" in mail and "DCABOT_STALE_ORDER_SECONDS" in mail
     configure(machine, DCABOT_STALE_ORDER_SECONDS="300")
-    machine.run("systemctl start dcabot-order-manager")
+    machine.run("systemctl start dcabot-order-manager.service dcabot-order-manager.timer")
 
 
 def test_crashes_in_a_row_end_in_one_final_alert(machine: Machine) -> None:
