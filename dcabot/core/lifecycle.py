@@ -104,16 +104,18 @@ def on_cooldown_over(asset: Asset, cycle: Cycle, now: datetime) -> Decision | No
 
 
 def on_stale(cycle: Cycle, now: datetime, limit: timedelta) -> Decision | None:
-    """Buys open longer than the limit are cancelled; the price has left them behind."""
-    due = tuple(
-        order
-        for order in cycle.orders
-        if order.side is Side.BUY and is_open(order) and now - order.created_at >= limit and cancel_is_due(order, now)
-    )
+    """Buys open longer than the limit are cancelled; the price has left them behind.
+
+    So is whatever is open of a cycle that is over: a sale given up that arrived after all blocks the next buys.
+    """
+    aged = [one for one in cycle.orders if one.side is Side.BUY and now - one.created_at >= limit]
+    mine = cycle.orders if cycle.status in OVER else aged
+    due = tuple(order for order in mine if is_open(order) and cancel_is_due(order, now))
     if not due:
         return None
     names = ", ".join(order.client_order_id for order in due)
-    return request_cancel(cycle, due, now, f"buy open longer than {whole_seconds(limit)} s, cancelling: {names}")
+    why = "its cycle is over" if cycle.status in OVER else f"buy open longer than {whole_seconds(limit)} s"
+    return request_cancel(cycle, due, now, f"{why}, cancelling: {names}")
 
 
 def on_position(cycle: Cycle, position: Decimal, now: datetime) -> Decision | None:

@@ -256,6 +256,17 @@ def test_a_buy_open_longer_than_the_limit_is_cancelled_once_in_half_a_minute() -
     assert on_stale(decision.cycle, make_time(330), limit)
 
 
+def test_whatever_is_open_of_a_cycle_that_is_over_is_cancelled_until_it_is_gone() -> None:
+    """Simulation seed 33907: a sale given up came late, and its one cancel was lost."""
+    sell = make_order(Purpose.TAKE_PROFIT, status=O.PARTIALLY_FILLED, order_id="v1")
+    over = make_cycle(sell, status=C.COMPLETE)
+    decision = on_stale(over, NOW, timedelta(seconds=300))
+    assert decision is not None and decision.cancel[0].client_order_id == sell.client_order_id
+    assert on_stale(decision.cycle, NOW + timedelta(seconds=29), timedelta(seconds=300)) is None
+    assert on_stale(decision.cycle, NOW + timedelta(seconds=30), timedelta(seconds=300)) is not None
+    assert on_stale(make_cycle(sell, status=C.SELLING), NOW + timedelta(hours=1), timedelta(seconds=300)) is None
+
+
 @pytest.mark.parametrize("order", [make_order(Purpose.TAKE_PROFIT), make_order(filled="0.2"), INTENDED])
 def test_sells_finished_buys_and_buys_not_known_to_be_accepted_are_never_stale(order: Order) -> None:
     assert on_stale(make_cycle(order), NOW, timedelta(seconds=300)) is None
