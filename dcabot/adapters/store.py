@@ -16,7 +16,7 @@ from peewee import fn
 
 from dcabot.adapters import schema
 from dcabot.adapters.database import Database, DatabaseBusy, IntegrityError
-from dcabot.core.ledger import Holding, fold
+from dcabot.core.ledger import DUST_NOTIONAL, Holding, fold
 from dcabot.core.model import Asset, Cycle, CycleStatus, Decision, Order, OrderStatus, Purpose, Rules, Side
 from dcabot.core.money import ZERO, ratio
 from dcabot.core.reconcile import SURFACES_WITHIN, Entry, renamed
@@ -220,8 +220,9 @@ class Store:
 
 
 def _cools(status: str, orders: Sequence[Any]) -> bool:
-    """True in a cooldown, and when its early restart came to nothing: those seconds still count."""
-    untraded = bool(orders) and not any(order.filled_quantity for order in orders)
+    """True in a cooldown, and when its early restart came to nothing or to dust: those seconds still count."""
+    traded = sum((order.filled_quantity * order.filled_price for order in orders if order.filled_price), ZERO)
+    untraded = bool(orders) and traded < DUST_NOTIONAL
     return status == CycleStatus.COOLDOWN.value or (status == CycleStatus.WATCHING.value and untraded)
 
 

@@ -147,6 +147,22 @@ def test_the_cooldown_counts_from_the_newest_complete_cycle(store: Store) -> Non
     assert entry.cycle.cooldown_since == make_time(500)
 
 
+@pytest.mark.parametrize(("bought", "still_cools"), [("0.009", True), ("0.1", False)])
+def test_the_cooldown_goes_on_when_its_early_restart_brought_only_dust(
+    store: Store, bought: str, still_cools: bool
+) -> None:
+    """Simulation seed 33965: a tiny fill of the early restart, and the next base order came at any price."""
+    entry = opened(store)
+    done = replace(entry.cycle, status=CycleStatus.COMPLETE, completed_at=make_time(0))
+    save(store, entry, Decision(done, "sold", successor=CycleStatus.COOLDOWN))
+    (entry,) = store.read_book().entries
+    order = make_order(created_at=START, quantity="1", filled=bought, price="100", status=OrderStatus.CANCELED)
+    restarted = replace(entry.cycle.with_order(order), status=CycleStatus.WATCHING)
+    save(store, entry, Decision(restarted, "canceled"))
+    (entry,) = store.read_book().entries
+    assert (entry.cycle.cooldown_since == make_time(0)) is still_cools
+
+
 def test_an_id_that_somebody_else_wrote_is_a_collision_and_nothing_is_written(store: Store) -> None:
     entry = opened(store)
     order = full_order(entry)
