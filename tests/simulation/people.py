@@ -76,6 +76,7 @@ class Market:
         self.prices = {symbol: FIRST_PRICES[symbol] for symbol in self.symbols}
         self.history: dict[str, list[tuple[float, Decimal, Decimal]]] = {symbol: [] for symbol in self.symbols}
         self.pace = self.world.chance.pick("pace", (1.5, 3.0, 6.0))
+        self.spikes = 0
 
     def open(self) -> None:
         for symbol in self.symbols:
@@ -121,7 +122,10 @@ class Market:
         true = self.quote_of(symbol)
         kind = self.world.chance.pick("nonsense", NONSENSE)
         prices = {"0/0": (Decimal(0), Decimal(0)), "-1/5": (Decimal(-1), Decimal(5))}
-        prices |= {"crossed": (true.ask * 2, true.bid), "spike": (true.bid * 3, true.ask * 3)}
+        # No two spikes agree: a jump that others bear out is believed, as it should be.
+        self.spikes += kind == "spike"
+        times = 3 * 2**self.spikes
+        prices |= {"crossed": (true.ask * 2, true.bid), "spike": (true.bid * times, true.ask * times)}
         bid, ask = prices[kind]
         self.tell(Quote(symbol, bid, ask, true.at))
 
