@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from decimal import Decimal
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,7 +43,7 @@ class DecimalColumn(peewee.Field):
     def __init__(self, digits: int, places: int, **options: Any) -> None:
         super().__init__(**options)
         self.digits, self.places = digits, places
-        self._step = Decimal(1).scaleb(-places)
+        self._step, self._limit = Decimal(1).scaleb(-places), Decimal(1).scaleb(digits - places)
 
     def fit(self, value: Decimal) -> Decimal:
         """The nearest value that the column can hold: for averages, whose digits may never end."""
@@ -53,7 +54,7 @@ class DecimalColumn(peewee.Field):
             return None
         number = parse(value)
         # Whether it is too large comes first: `fit` cannot round what has more digits than its context.
-        if number.copy_abs() >= Decimal(1).scaleb(self.digits - self.places) or self.fit(number) != number:
+        if number.copy_abs() >= self._limit or self.fit(number) != number:
             raise ValueError(f"{self.name} cannot hold {number}: it is a DECIMAL({self.digits}, {self.places})")
         return number
 
@@ -188,15 +189,19 @@ class Cycle(Table):
 
         `lock` keeps the two rows ours until the transaction ends.
         """
+        rows, orders = cls._questions(current.param, " FOR UPDATE" if lock and current.for_update else "")
+        found, version = current.first_rows((rows, (cycle_id,)), (orders, (cycle_id,)))
+        return None if found is None else (*found, *version)
+
+    @classmethod
+    @cache
+    def _questions(cls, mark: str, locked: str) -> tuple[str, str]:
         names = ", ".join([f"c.{name}" for name in cls._meta.columns] + [f"a.{name}" for name in Asset._meta.columns])
-        mark, locked = current.param, " FOR UPDATE" if lock and current.for_update else ""
         rows = f"SELECT {names} FROM dca_cycles c JOIN dca_assets a ON a.id = c.asset_id WHERE c.id = {mark}{locked}"
         # In a statement of its own: it must look after the lock was granted, whoever held it before.
         # All times and not the newest: who edits by hand writes times of the server's clock and of his own time zone.
         sums = "COALESCE(SUM(version), 0), COALESCE(SUM(updated_at + 0), 0)"
-        orders = f"SELECT COUNT(*), {sums} FROM dca_orders WHERE cycle_id = {mark}"
-        found, version = current.first_rows((rows, (cycle_id,)), (orders, (cycle_id,)))
-        return None if found is None else (*found, *version)
+        return rows, f"SELECT COUNT(*), {sums} FROM dca_orders WHERE cycle_id = {mark}"
 
     @classmethod
     def read_seen(cls, seen: Seen) -> tuple[SimpleNamespace, SimpleNamespace]:
