@@ -160,6 +160,12 @@ def test_the_timers_are_at_work_once_the_daemon_was_started(machine: Machine) ->
         assert f"dcabot-{name}.timer" in timers
 
 
+def test_check_asks_this_systemd_of_every_unit(machine: Machine) -> None:
+    told = machine.attempt("dcabot check").stdout
+    for unit in ("dcabot.service", *(f"dcabot-{name}.timer" for name in CARETAKERS)):
+        assert f"{unit} is active, enabled" in told, told
+
+
 # Trading.
 
 
