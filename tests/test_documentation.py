@@ -37,7 +37,7 @@ ELSEWHERE = {
     "./demo": ("tests/commands/test_demo.py", '"-m", "dcabot", "demo"'),
     "./test": (".ci/run", "bash test"),
     "systemctl status dcabot": (STORY, "systemctl status --no-pager dcabot"),
-    "journalctl -fu dcabot": (STORY, 'machine.journal("dcabot"'),
+    "journalctl -u dcabot --since today": ("tests/packaging/test_machine_versions.py", 'documented("Watch")'),
     ".venv/bin/python -m benchmarks": ("tests/test_benchmarks.py", '"name", BENCHMARKS'),
     ".venv/bin/python -m benchmarks quote-to-order size": ("tests/test_benchmarks.py", '"name", BENCHMARKS'),
     ".venv/bin/python -m benchmarks --quick": ("tests/test_benchmarks.py", '"name", BENCHMARKS'),
