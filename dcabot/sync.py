@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # as in the executor: the cooldown manager never speaks to th
 log = logging.getLogger(__name__)
 
 SECOND_LOOK_AFTER = timedelta(seconds=5)
+SECOND_LOOK_WITHIN = timedelta(seconds=45)  # with nothing seen in between, a later one is another first look
 LATE_NEWS_AFTER = timedelta(seconds=4)  # the daemon asks five seconds after each order: that must be late enough
 ROUNDS_MAX = 20  # each round mends the first broken law of every cycle; two or three are usual
 
@@ -37,7 +38,8 @@ class Suspicions:
     def confirmed(self, found: Iterable[Discrepancy], now: datetime) -> list[Discrepancy]:
         """Those to mend now; the others are remembered, and forgotten when they are not seen again."""
         doubtful = [one for one in found if one.needs_second_look]
-        self.seen = {one.key: self.seen.get(one.key, now) for one in doubtful}
+        recent = {key: since for key, since in self.seen.items() if abs(now - since) <= SECOND_LOOK_WITHIN}
+        self.seen = {one.key: recent.get(one.key, now) for one in doubtful}
         young = {key for key, since in self.seen.items() if now - since < SECOND_LOOK_AFTER}
         return [one for one in found if not (one.needs_second_look and one.key in young)]
 

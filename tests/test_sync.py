@@ -63,6 +63,24 @@ def foreign(symbol: str = "BTC/USD", name: str = "by-hand", price: str = "50000"
 # What the stream did not tell.
 
 
+def test_two_odd_looks_a_minute_apart_are_two_first_looks(desk: Desk) -> None:
+    """Simulation seed 89829: the database was away between two odd answers, and a cycle was given up with its coins."""
+    desk.quote("60000", "60010")
+    desk.settle()
+    held = desk.broker.position("BTC")
+    for _ in range(3):
+        desk.broker.move("BTC", -held)
+        desk.trader.sweep()
+        desk.broker.move("BTC", held)
+        desk.clock.advance(60)
+    assert [row[0] for row in desk.rows("SELECT status FROM dca_cycles")] == ["watching"]
+    desk.broker.move("BTC", -held)
+    desk.trader.sweep()
+    desk.clock.advance(6)
+    desk.trader.sweep()
+    assert desk.rows("SELECT status FROM dca_cycles ORDER BY id")[0][0] == "error"
+
+
 def test_a_fill_that_no_stream_told_of_is_booked_and_so_is_its_fee(desk: Desk) -> None:
     desk.quote("60000", "60010")
     desk.broker.updates.clear()
