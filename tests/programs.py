@@ -8,6 +8,7 @@ with running_daemon(books, alpaca, tmp_path) as daemon:
 """
 
 import os
+import pty
 import re
 import signal
 import socket
@@ -38,6 +39,26 @@ NO_ALPACA = (
 PATIENCE = 30.0  # for anything that should happen soon, on a machine that is busy with something else
 
 T = TypeVar("T")
+
+
+def drawn_on_terminal(
+    folder: Path, variables: Mapping[str, str], *words: str, stdout: int | None = None
+) -> tuple[int, str]:
+    """What `dcabot WORDS` ends with, and what it draws on a terminal; its output too unless that goes elsewhere."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "dcabot", *words]
+    output = theirs if stdout is None else stdout
+    with subprocess.Popen(command, cwd=folder, env=dict(variables), stdout=output, stderr=theirs) as process:
+        os.close(theirs)
+        found = b""
+        try:
+            while piece := os.read(ours, 65536):
+                found += piece
+        except OSError:  # how a terminal says that nobody is left at its other end
+            pass
+        code = process.wait(PATIENCE * 2)
+    os.close(ours)
+    return code, found.decode()
 
 
 def until(look: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:

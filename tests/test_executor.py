@@ -196,8 +196,7 @@ def test_a_buy_that_surfaces_after_its_cycle_was_sold_belongs_to_the_current_cyc
     assert desk.broker.position("BTC") == 0
 
 
-def test_a_sell_that_surfaces_after_its_cycle_was_sold_is_the_sale_of_the_coins_it_took(desk: Desk) -> None:
-    """Simulation seed 7166: the current cycle's coins were gone, and it ended in error."""
+def sell_twice_the_first_late(desk: Desk) -> None:
     desk.quote("60000", "60010")
     desk.settle()
     desk.broker.fates["submit"] = [Fate.LATE]
@@ -206,6 +205,11 @@ def test_a_sell_that_surfaces_after_its_cycle_was_sold_is_the_sale_of_the_coins_
     desk.trader.sweep()  # void: a second take profit may go out
     desk.quote("61000", "61010")
     desk.settle()
+
+
+def test_a_sell_that_surfaces_after_its_cycle_was_sold_is_the_sale_of_the_coins_it_took(desk: Desk) -> None:
+    """Simulation seed 7166: the current cycle's coins were gone, and it ended in error."""
+    sell_twice_the_first_late(desk)
     desk.quote("58000", "58010")  # an early restart
     desk.settle()
     assert statuses(desk) == ["filled", "void", "filled", "filled"]
@@ -219,14 +223,7 @@ def test_a_sell_that_surfaces_after_its_cycle_was_sold_is_the_sale_of_the_coins_
 
 
 def test_a_sell_that_surfaces_and_took_what_no_cycle_holds_stays_where_it_was(desk: Desk) -> None:
-    desk.quote("60000", "60010")
-    desk.settle()
-    desk.broker.fates["submit"] = [Fate.LATE]
-    desk.quote("61000", "61010")
-    desk.clock.advance(121)
-    desk.trader.sweep()
-    desk.quote("61000", "61010")
-    desk.settle()
+    sell_twice_the_first_late(desk)
     desk.broker.move("BTC", Decimal("0.01"))
     desk.broker.deliver_late()
     desk.settle()

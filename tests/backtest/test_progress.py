@@ -1,11 +1,7 @@
 """Who waits at a terminal sees how far it is; what is sent into a file holds nothing of it."""
 
-import os
-import pty
 import re
 import subprocess
-import sys
-from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -13,31 +9,12 @@ from pathlib import Path
 from dcabot.simulator.bars import Bar
 from dcabot.simulator.clock import ns_of
 from tests.backtest.test_command import AMOUNTS, prices
-from tests.programs import alpaca_for_tests, environment, run_program
+from tests.programs import alpaca_for_tests, drawn_on_terminal, environment, run_program
 
 __all__ = ["prices"]  # the fixture
 
 BEGIN = datetime(2025, 12, 1, tzinfo=timezone.utc)
 FETCH = ("backtest", "--fetch", "--from", "2025-12-04", "--to", "2025-12-11", *AMOUNTS, "--cache", "cache")
-
-
-def drawn(folder: Path, variables: Mapping[str, str], *words: str) -> tuple[int, str]:
-    """What `dcabot WORDS` ends with, and what it draws on a terminal beside its output."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "dcabot", *words]
-    with subprocess.Popen(
-        command, cwd=folder, env=dict(variables), stdout=subprocess.DEVNULL, stderr=theirs
-    ) as process:
-        os.close(theirs)
-        found = b""
-        try:
-            while piece := os.read(ours, 65536):
-                found += piece
-        except OSError:  # how a terminal says that nobody is left at its other end
-            pass
-        code = process.wait(60)
-    os.close(ours)
-    return code, found.decode()
 
 
 def percents(what: str, words: str) -> list[int]:
@@ -56,13 +33,13 @@ def test_fetching_shows_how_far_it_is_and_goes_on_from_there(tmp_path: Path) -> 
         variables = environment(tmp_path, TERM="xterm", APCA_API_DATA_URL=alpaca.url)
         first = alpaca.faults.delay(0, path="/bars")
         broken = alpaca.faults.respond(503, {"message": "no"}, path="/bars", times=None)
-        code, words = drawn(tmp_path, variables, *FETCH)
+        code, words = drawn_on_terminal(tmp_path, variables, *FETCH, stdout=subprocess.DEVNULL)
         assert (code, first.hits) == (75, 1)
         assert max(percents("candles", words)) == 100 * 10_000 // (31 * 1440)
 
         broken.stop()
         before = len(alpaca.journal.entries("request"))
-        code, words = drawn(tmp_path, variables, *FETCH)
+        code, words = drawn_on_terminal(tmp_path, variables, *FETCH, stdout=subprocess.DEVNULL)
         assert (code, percents("candles", words)[-1]) == (0, 100)
         assert len(alpaca.journal.entries("request")) == before + 1
         assert run_program(tmp_path, variables, *FETCH).stderr == ""
@@ -71,7 +48,7 @@ def test_fetching_shows_how_far_it_is_and_goes_on_from_there(tmp_path: Path) -> 
 def test_a_search_shows_how_far_it_is(tmp_path: Path, prices: Path) -> None:
     variables = environment(tmp_path, TERM="xterm")
     words = ("backtest", "--prices", str(prices), *AMOUNTS, "--sweep", "take-profit-percent=0.8:1.2:0.1")
-    code, told = drawn(tmp_path, variables, *words)
+    code, told = drawn_on_terminal(tmp_path, variables, *words, stdout=subprocess.DEVNULL)
 
     assert (code, percents("settings", told)[-1]) == (0, 100)
     assert run_program(tmp_path, variables, *words).stderr == ""

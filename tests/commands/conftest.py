@@ -9,7 +9,7 @@ import pytest
 from dcabot.simulator import Simulator
 from tests.commands.seat import Seat, seat_for
 from tests.programs import Books, Daemon, alpaca_for_tests, environment, mariadb_books, running_daemon, sqlite_books
-from tests.servers import Database
+from tests.servers import Database, MariaDB, missing_programs
 
 # REST is asked as often as a test is patient.
 QUICK = {
@@ -35,6 +35,15 @@ def alpaca() -> Iterator[Simulator]:
 def books(database: Database) -> Books:
     """On the session's MariaDB."""
     return mariadb_books(database)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[MariaDB]:
+    """A server to be killed and frozen; every test leaves it running."""
+    if missing := missing_programs():
+        pytest.skip(missing)
+    with MariaDB(tcp=True) as server:
+        yield server
 
 
 @pytest.fixture

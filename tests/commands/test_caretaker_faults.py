@@ -22,7 +22,7 @@ from dcabot.simulator.faults import RequestFault
 from tests.agreement import disagreement
 from tests.commands.conftest import starter
 from tests.programs import Books, alpaca_for_tests, environment, hurried, mariadb_books, until
-from tests.servers import MariaDB, missing_programs
+from tests.servers import MariaDB
 
 NAMES = ("order-manager", "cooldown-manager", "consistency-checker")
 FAULTS = ("stop", "kill", "restart", "freeze")
@@ -42,15 +42,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if fixture in metafunc.fixturenames:
             chosen = cases if metafunc.config.getoption("--long") else cases[::4]
             metafunc.parametrize(fixture, chosen, ids=["-".join(case) for case in chosen])
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[MariaDB]:
-    """A server to be killed and frozen; every test leaves it running."""
-    if missing := missing_programs():
-        pytest.skip(missing)
-    with MariaDB(tcp=True) as server:
-        yield server
 
 
 @dataclass

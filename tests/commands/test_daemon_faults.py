@@ -3,7 +3,6 @@
 import json
 import re
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -16,18 +15,9 @@ from dcabot.simulator.faults import DATA, TRADING
 from tests.agreement import disagreement
 from tests.commands.conftest import Start
 from tests.programs import NO_ALPACA, Books, Daemon, alpaca_for_tests, environment, mariadb_books, running_daemon, until
-from tests.servers import MariaDB, missing_programs
+from tests.servers import MariaDB
 
 HURRY = {"health.STREAM_SECONDS": 2, "health.DATABASE_SECONDS": 4, "paces.PULSE_SECONDS": 1}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[MariaDB]:
-    """A server to be killed and frozen; every test leaves it running."""
-    if missing := missing_programs():
-        pytest.skip(missing)
-    with MariaDB(tcp=True) as server:
-        yield server
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -23,7 +23,7 @@ from dcabot.simulator.faults import DATA, TRADING
 from tests.agreement import disagreement
 from tests.commands.conftest import QUICK
 from tests.programs import Books, Daemon, alpaca_for_tests, environment, hurried, mariadb_books, running_daemon
-from tests.servers import MariaDB, missing_programs
+from tests.servers import MariaDB
 
 NAMES = ("order-manager", "cooldown-manager", "consistency-checker")
 PRICES = {"BTC/USD": 60000, "ETH/USD": 2000}
@@ -39,14 +39,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if metafunc.config.getoption("--long"):
             cases = [(kind, seed) for kind in KINDS for seed in range(1, 4)]
         metafunc.parametrize("storm_case", cases, ids=[f"{kind}-{seed}" for kind, seed in cases])
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[MariaDB]:
-    if missing := missing_programs():
-        pytest.skip(missing)
-    with MariaDB(tcp=True) as server:
-        yield server
 
 
 class Storm:

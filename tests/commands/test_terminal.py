@@ -1,7 +1,5 @@
 """The operator's commands at a terminal: figures whole however narrow it is, and Ctrl-C at any time."""
 
-import os
-import pty
 import signal
 import subprocess
 import sys
@@ -10,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.seat import Seat
-from tests.programs import PATIENCE, environment, until
+from tests.programs import PATIENCE, drawn_on_terminal, environment, until
 
 COMMANDS = [
     ("status",),
@@ -20,24 +18,6 @@ COMMANDS = [
     ("report", "--ledger"),
     ("check",),
 ]
-
-
-def shown(folder: Path, variables: dict[str, str], *words: str) -> str:
-    """What `dcabot WORDS` draws on a terminal."""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "dcabot", *words], cwd=folder, env=variables, stdout=theirs, stderr=theirs
-    ) as process:
-        os.close(theirs)
-        drawn = b""
-        try:
-            while piece := os.read(ours, 65536):
-                drawn += piece
-        except OSError:  # how a terminal says that nobody is left at its other end
-            pass
-        process.wait(PATIENCE)
-    os.close(ours)
-    return drawn.decode()
 
 
 @pytest.fixture
@@ -51,7 +31,7 @@ def traded(seat: Seat) -> Seat:
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: "-".join(words[:2]).replace("/", ""))
 def test_no_figure_is_cut_in_a_narrow_terminal(traded: Seat, tmp_path: Path, words: tuple[str, ...]) -> None:
     variables = environment(tmp_path, traded.alpaca.env(), traded.books.environment, TERM="xterm", COLUMNS="50")
-    text = shown(tmp_path, variables, *words)
+    _, text = drawn_on_terminal(tmp_path, variables, *words)
     assert "…" not in text
     assert "Traceback" not in text
     if words[0] == "cycle":
