@@ -114,22 +114,28 @@ def test_the_daemon_names_and_holds_each_and_goes_on_once_it_is_mended(
         small_books.add_asset(symbol, max_safety_orders=50, safety_order_deviation="0.1")
     with start(small_books) as daemon:
         daemon.until(lambda: len(re.findall("held after a fee", daemon.log())) == 2, "both to hold what they bought")
-        ask = 2001
         # Of a deleted asset test_daemon_life.py tells.
-        for number, nonsense in enumerate([one for name, one in NONSENSE.items() if name != "a deleted asset"], 1):
+        edits = [nonsense for name, nonsense in NONSENSE.items() if name != "a deleted asset"]
+        for number, nonsense in enumerate(edits):
             small_books.execute(nonsense.edit)
             daemon.until_said(nonsense.words)
-            ask -= 20
-            alpaca.set_quote("BTC/USD", bid=str(60000 - 300 * number), ask=str(60010 - 300 * number))
-            alpaca.set_quote("ETH/USD", bid=str(ask - 1), ask=str(ask))
-            daemon.until(lambda n=number: small_books.cycles("ETH/USD")[0][2] == n, "the other asset's safety order")
+            alpaca.set_quote("BTC/USD", bid="59000", ask="59010")
+            the_other_buys(alpaca, daemon, small_books, 2 * number + 1)
             assert len([one for one in alpaca.orders() if one["symbol"] == "BTC/USD"]) == 1, "held, and yet it bought"
             alpaca.set_quote("BTC/USD", bid="60000", ask="60010")
+            the_other_buys(alpaca, daemon, small_books, 2 * number + 2)
             small_books.execute(nonsense.mend)
-            daemon.until(lambda n=number: said_free(daemon) == n, "the hold to end")
+            daemon.until(lambda n=number: said_free(daemon) == n + 1, "the hold to end")
         alpaca.set_quote("BTC/USD", bid="59000", ask="59010")
         daemon.until(lambda: small_books.cycles()[0][2] == 1, "its own safety order at last")
         assert "Traceback" not in daemon.log()
+
+
+def the_other_buys(alpaca: Simulator, daemon: Daemon, books: Books, count: int) -> None:
+    """ETH/USD falls and its safety order of that number comes: by then the daemon has read every quote before."""
+    ask = 2001 - 10 * count
+    alpaca.set_quote("ETH/USD", bid=str(ask - 1), ask=str(ask))
+    daemon.until(lambda: books.cycles("ETH/USD")[0][2] == count, f"safety order {count} of the other asset")
 
 
 def said_free(daemon: Daemon) -> int:
