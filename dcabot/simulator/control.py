@@ -32,7 +32,7 @@ from dcabot.simulator.listings import BUSIEST
 from dcabot.simulator.protocol import answer, refuse
 from dcabot.simulator.requests import unreadable
 
-PAGE = 500  # journal entries
+PAGE = 500  # journal entries, or quotes, before everybody else has a turn
 
 
 class Control:
@@ -91,7 +91,9 @@ class Control:
 
     async def quote(self, request: web.Request) -> web.Response:
         body = await _body(request)
-        for one in body if isinstance(body, list) else [body]:
+        for number, one in enumerate(body if isinstance(body, list) else [body]):
+            if number % PAGE == PAGE - 1:
+                await asyncio.sleep(TURN)
             symbol, bid, ask = _fields(one, "symbol", "bid", "ask")
             prices = requests.number(bid, "bid"), requests.number(ask, "ask")
             with _as_refusal():

@@ -183,6 +183,19 @@ def test_a_long_journal_is_read_without_keeping_others_waiting() -> None:
         assert sorted(waits)[len(waits) // 2] < 0.1
 
 
+def test_others_are_answered_while_thousands_of_quotes_are_set() -> None:
+    with make_alpaca(data_rate_limit=None) as alpaca:
+        quotes = [{"symbol": "BTC/USD", "bid": bid, "ask": 99_999} for bid in range(1, 15_001)]
+        posting = threading.Thread(target=requests.post, args=(f"{alpaca.url}/_sim/quote",), kwargs={"json": quotes})
+        posting.start()
+        bids = set()
+        while posting.is_alive():
+            url = f"{alpaca.url}/v1beta3/crypto/us/latest/quotes?symbols=BTC/USD"
+            bids |= {quote["bp"] for quote in requests.get(url, timeout=5).json()["quotes"].values()}
+        assert bids - {1, 15_000}
+        assert alpaca.server.exchange.venue.quotes["BTC/USD"].bid == 15_000
+
+
 def test_the_journal_is_read_by_kind_from_a_number_on() -> None:
     with make_alpaca() as alpaca:
         for number in range(6):
