@@ -41,13 +41,14 @@ class Bucket:
         self._times.append(time.monotonic())
         return True
 
-    def headers(self, now_ns: int) -> dict[str, str]:
+    def headers(self, now_ns: int, is_refusal: bool) -> dict[str, str]:
+        """What is left of the minute; nothing for who is told that it was one too many."""
         limit = 200 if self.limit is None else self.limit
         self._forget()
         free_in = 60 - (time.monotonic() - self._times[0]) if self._times else 60
         return {
             "X-Ratelimit-Limit": str(limit),
-            "X-Ratelimit-Remaining": str(limit - len(self._times)),
+            "X-Ratelimit-Remaining": "0" if is_refusal else str(limit - len(self._times)),
             "X-Ratelimit-Reset": str(now_ns // 1_000_000_000 + int(free_in) + 1),
         }
 
@@ -68,17 +69,24 @@ class Gate:
             connection = request.protocol
             assert isinstance(connection, Protocol)
             try:
-                await request.read()
-                connection.work()
-                return await self._let(request, handler)
-            except web.HTTPRequestEntityTooLarge:
-                return self._unread(request, TOO_LARGE)
-            except web.RequestPayloadError:
-                return self._unread(request, MALFORMED)
+                response = await self._hear(request, connection, handler)
             finally:
                 connection.rest()
+            if request.path.startswith(TRADING_HOST):  # whatever the answer is, and whoever made it
+                response.headers.update(self._trading.headers(self._exchange.clock.now_ns(), response.status == 429))
+            return response
 
         return gate
+
+    async def _hear(self, request: web.Request, connection: Protocol, handler: Handler) -> web.StreamResponse:
+        try:
+            await request.read()
+            connection.work()
+            return await self._let(request, handler)
+        except web.HTTPRequestEntityTooLarge:
+            return self._unread(request, TOO_LARGE)
+        except web.RequestPayloadError:
+            return self._unread(request, MALFORMED)
 
     async def _let(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         is_upgrade = request.path in STREAM_PATHS and "upgrade" in request.headers.get("Connection", "").lower()
@@ -142,21 +150,24 @@ class Gate:
             if not self._data.take():
                 return answer({"message": "too many requests."}, 429)
             return await _translated(request, handler)
-        if not self._is_known(request):
-            return answer({"message": "unauthorized."}, 401)
+        stranger = self._refuse_keys(request)
+        if stranger is not None:
+            return stranger
         if self._trading.take():
             response = await _translated(request, handler)
         else:
             response = answer({"code": 42910000, "message": "rate limit exceeded"}, 429)
-        response.headers.update(self._trading.headers(self._exchange.clock.now_ns()))
         if self._exchange.settings.timing.response:
             await asyncio.sleep(self._exchange.settings.timing.response)
         return response
 
-    def _is_known(self, request: web.Request) -> bool:
+    def _refuse_keys(self, request: web.Request) -> web.Response | None:
+        """Wrong keys are unauthorized, missing ones forbidden."""
         settings = self._exchange.settings
         sent = request.headers.get("APCA-API-KEY-ID"), request.headers.get("APCA-API-SECRET-KEY")
-        return sent == (settings.key, settings.secret)
+        if sent == (settings.key, settings.secret):
+            return None
+        return answer({"message": "unauthorized."}, 401) if all(sent) else answer({"message": "forbidden."}, 403)
 
 
 async def _translated(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -44,7 +44,8 @@ def test_01_get_account_asks_for_v2_account_and_wrong_keys_are_unauthorized(alpa
     assert str(error) == '{"message": "unauthorized."}'
     with pytest.raises(KeyError):
         _ = error.code
-    assert requests.get(f"{alpaca.url}/v2/account", timeout=5).status_code == 401
+    missing = requests.get(f"{alpaca.url}/v2/account", timeout=5)
+    assert (missing.status_code, missing.text) == (403, '{"message": "forbidden."}')
 
 
 def test_02_every_trading_response_counts_and_request_201_of_a_minute_is_refused(alpaca: Simulator) -> None:
@@ -58,8 +59,30 @@ def test_02_every_trading_response_counts_and_request_201_of_a_minute_is_refused
             assert int(answer.headers["X-Ratelimit-Reset"]) > 1_700_000_000
     error = refused(client(alpaca).get_account)
     assert (error.status_code, error.code, error.message) == (429, 42910000, "rate limit exceeded")
-    # With its fixed 3 s between attempts this takes the SDK 9 s; the waits are left out here.
+    # Its three waits take the SDK 9 s; they are left out here.
     assert len([e for e in alpaca.journal.entries("request") if e["path"] == "/v2/account"]) == 4
+    unmodified = TradingClient(alpaca.key, alpaca.secret, url_override=alpaca.url)
+    assert unmodified._retry * unmodified._retry_wait == 9
+
+
+def test_02_answers_that_are_refusals_or_faults_count_too(alpaca: Simulator) -> None:
+    def left(**options: Any) -> list[str]:
+        answer = requests.request(**{"method": "GET", "url": f"{alpaca.url}/v2/orders", "timeout": 5, **options})
+        shown = [answer.headers[f"X-Ratelimit-{name}"] for name in ("Limit", "Remaining")]
+        assert int(answer.headers["X-Ratelimit-Reset"]) > 1_700_000_000
+        return [str(answer.status_code), *shown]
+
+    assert left() == ["403", "200", "200"]
+    assert left(headers={**headers(alpaca), "APCA-API-SECRET-KEY": "no"}) == ["401", "200", "200"]
+    assert left(headers=headers(alpaca), method="POST", data="{") == ["400", "200", "199"]
+    assert left(headers=headers(alpaca), method="POST", data="x" * 1_000_001) == ["413", "200", "199"]
+    assert left(headers=headers(alpaca), method="PUT") == ["405", "200", "198"]
+    alpaca.faults.respond(502, "<html>")
+    assert left(headers=headers(alpaca)) == ["502", "200", "198"]
+    alpaca.faults.rate_limit(times=1)
+    assert left(headers=headers(alpaca)) == ["429", "200", "0"]
+    alpaca.faults.maintenance()
+    assert left(headers=headers(alpaca)) == ["503", "200", "198"]
 
 
 def test_03_flags_are_understood_in_any_case_and_encoded_lists_are_split(alpaca: Simulator) -> None:
