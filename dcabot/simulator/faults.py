@@ -5,7 +5,6 @@ Seconds are real seconds. `times=None` means until `clear()` or `rule.stop()`.
 """
 
 import asyncio
-import re
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ MAINTENANCE_BODY = "<html><head><title>503 Service Temporarily Unavailable</titl
 class RequestFault:
     """One rule for requests. `effect`: delay, hold, lose_request, lose_response, respond, respond_after.
 
-    `method` None matches all; `path` is a regular expression searched in the path, `/v2/orders$` for instance.
+    `method` None matches all; `path` is a text looked for in the path: `/v2/orders$` ends with it, `^/v2/` begins.
     """
 
     effect: str
@@ -39,7 +38,14 @@ class RequestFault:
 
     def matches(self, method: str, path: str) -> bool:
         is_spent = self.times is not None and self.hits >= self.times
-        return not is_spent and self.method in (None, method) and re.search(self.path, path) is not None
+        return not is_spent and self.method in (None, method) and self._is_in(path)
+
+    def _is_in(self, path: str) -> bool:
+        words = self.path.removeprefix("^").removesuffix("$")
+        begins, ends = self.path.startswith("^"), self.path.endswith("$")
+        if begins and ends:
+            return path == words
+        return path.startswith(words) if begins else path.endswith(words) if ends else words in path
 
     def stop(self) -> None:
         """Match no more, and let go what is held."""

@@ -144,10 +144,10 @@ class Door:
         """A client's frame as what it says; None if nobody can read it."""
         try:
             asked = self.unpack(connection, data)
-        except ValueError as error:
+            self.log_frame("in", asked)
+        except (ValueError, TypeError) as error:  # TypeError: msgpack whose maps have bytes for names
             self.log_frame("in", str(error))
             return None
-        self.log_frame("in", asked)
         return asked
 
     def pack(self, connection: Connection, message: Any) -> bytes:

@@ -135,6 +135,7 @@ FRAMES: list[str | bytes] = [
     '{"action": "listen", "data": {"streams": "trade_updates"}}', '{"action": "listen", "data": {"streams": [7]}}',
     '{"action": "authenticate"}', '{"action": "authenticate", "data": []}', '{"action": "auth", "key": {}}',
     b"", b"\xc1", b"\xff" * 50, msgpack.packb([1]), msgpack.packb({"action": "auth"}), "[" * 50_000,
+    msgpack.packb({b"action": b"auth"}), msgpack.packb({"action": {b"x": 1}}), '{"action": "\\ud800", "\\ud800": 1}',
 ]  # fmt: skip
 
 
@@ -223,7 +224,9 @@ def test_prices_and_transfers_that_cannot_be_are_named(alpaca: Simulator) -> Non
         ("alter_updates", {"changes": {"price": 10**40}}), ("spoil_quotes", {"duplicates": "no"}),
         ("cut", {"stream": "nowhere"}), ("cut", {"stream": []}), ("cut", {"stream": "data", "code": "x"}),
         ("delay", {"seconds": "long"}), ("delay", {"seconds": -1}), ("respond", {"status": 7}),
-        ("respond", {"status": "OK"}), ("hold", {"path": "("}), ("hold", {"times": "many"}), ("hold", {"method": 5}),
+        ("respond", {"status": "OK"}), ("hold", {"path": "("}), ("hold", {"path": "(a|a)*$"}),
+        ("hold", {"path": "/v2/.*"}), ("hold", {"path": "a^b"}), ("hold", {"path": r"\."}),
+        ("hold", {"times": "many"}), ("hold", {"method": 5}),
         ("partial_fills", {"sizes": ["x"]}), ("partial_fills", {"sizes": 7}), ("alter_updates", {"changes": 5}),
         ("hide_position", {"symbol": 5}), ("spoil_quotes", {"drop_ratio": "x"}), ("send_raw", {"stream": "data"}),
         ("partial_fills", {"sizes": ["-1"]}), ("partial_fills", {"sizes": [0]}), ("partial_fills", {"sizes": "0.4"}),

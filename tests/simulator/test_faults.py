@@ -78,6 +78,22 @@ def test_any_answer_can_be_given_to_the_next_requests(status: int) -> None:
         assert client(alpaca).get_account().cash == "100000"
 
 
+@pytest.mark.parametrize(
+    ("path", "statuses"),
+    [
+        ("", [500, 500, 500]), ("/account", [500, 500, 200]), ("^/v2/", [500, 500, 500]),
+        ("^/account", [200, 200, 200]),
+        ("account$", [500, 200, 200]), ("/activities$", [200, 500, 200]), ("^/v2/account$", [500, 200, 200]),
+        ("^/v2/account/activities$", [200, 500, 200]), ("^v2", [200, 200, 200]), ("^", [500, 500, 500]),
+    ],
+)  # fmt: skip
+def test_a_rule_is_for_the_paths_that_contain_begin_with_or_end_with_its_text(path: str, statuses: list[int]) -> None:
+    with alpaca_with() as alpaca:
+        alpaca.faults.respond(500, path=path, times=None)
+        paths = ("/v2/account", "/v2/account/activities", "/v2/clock")
+        assert [requests.get(alpaca.url + p, headers=keys(alpaca), timeout=5).status_code for p in paths] == statuses
+
+
 def test_the_limit_of_requests_is_reached_at_once() -> None:
     with alpaca_with() as alpaca:
         alpaca.faults.rate_limit(times=4)
