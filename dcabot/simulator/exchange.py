@@ -52,6 +52,7 @@ class Exchange:
         self.account_id = self.new_id()
         self.last_equity = self.venue.account.cash
         self._day = clock.now().date()
+        self._unannounced: dict[str, VenueOrder] = {}
         self.on_event: list[Callable[[Event], None]] = []
         self.on_quote: list[Callable[[Quote, int], None]] = []
         self._ticks: Iterator[Tick] = iter(settings.prices)
@@ -168,7 +169,8 @@ class Exchange:
             quantity=text(outcome.target),
         )
         self._plan()
-        asyncio.get_running_loop().call_later(self.settings.timing.pending_new, self._announce, outcome)
+        self._unannounced[outcome.id] = outcome
+        asyncio.get_running_loop().call_later(self.settings.timing.pending_new, self._begin, outcome.id)
         return outcome
 
     def foreign_order(self, body: dict[str, Any]) -> VenueOrder | Refusal:
@@ -176,11 +178,17 @@ class Exchange:
         wanted = read_order(body)
         return self.submit(replace(wanted, symbol=self.symbol_of(wanted.symbol)))
 
-    def _announce(self, order: VenueOrder) -> None:
-        self._tell([Event("pending_new", order, order.submitted_at)])
+    def _begin(self, order_id: str) -> None:
+        self._announce(order_id)
         timing = self.settings.timing
         wait = max(0, timing.new - timing.pending_new)
-        asyncio.get_running_loop().call_later(wait, self._activate, order.id)
+        asyncio.get_running_loop().call_later(wait, self._activate, order_id)
+
+    def _announce(self, order_id: str) -> None:
+        """Tell `pending_new`, once: at its time, or before whatever happens to the order earlier."""
+        order = self._unannounced.pop(order_id, None)
+        if order is not None:
+            self._tell([Event("pending_new", order, order.submitted_at)])
 
     def _activate(self, order_id: str) -> None:
         if self.faults.rejections > 0 and self.venue.orders[order_id].status is VenueStatus.PENDING_NEW:
@@ -245,6 +253,7 @@ class Exchange:
 
     def _tell(self, events: list[Event]) -> None:
         for event in events:
+            self._announce(event.order.id)
             execution = event.execution
             if execution is not None:
                 self.journal.add(

@@ -118,6 +118,18 @@ def test_32_a_market_order_tells_pending_new_new_and_fill_in_order(alpaca: Simul
     assert all(NANOSECONDS.fullmatch(one["timestamp"]) for one in told)
 
 
+@pytest.mark.parametrize("path", ["orders/{id}", "orders", "positions?cancel_orders=true"])
+def test_32_a_cancel_that_is_faster_than_pending_new_is_told_after_it(path: str) -> None:
+    with make_alpaca(timing=Timing(pending_new=0.3, new=0.3)) as alpaca, updates(alpaca) as stream:
+        listening(alpaca)
+        alpaca.set_quote("BTC/USD", "60000", "60010")
+        placed = client(alpaca).post("/orders", order(kind="limit", limit_price="50000"))
+        client(alpaca).delete(f"/{path.format(**placed)}")
+        until(lambda: stream.events() == ["pending_new", "canceled"])
+        client(alpaca).post("/orders", order())
+        until(lambda: stream.events()[2:] == ["pending_new", "new", "fill"])
+
+
 def test_33_a_fill_can_come_before_the_answer_to_its_own_post() -> None:
     with make_alpaca(timing=Timing(response=0.2)) as alpaca, updates(alpaca) as stream:
         listening(alpaca)
