@@ -84,7 +84,7 @@ class Account:
             self.move(currency, -notional, ZERO)
             self.move(coin, quantity - fee, price)
         else:
-            fee, fee_currency = cash_fee(notional, rate), currency
+            fee, fee_currency = (cash_fee if currency == USD else coin_fee)(notional, rate), currency
             self.move(coin, -quantity, price)
             self.move(currency, notional, ZERO)
         execution = Execution(

@@ -54,7 +54,7 @@ def tier_on(day: date, volumes: Mapping[date, Decimal], tiers: tuple[Tier, ...] 
 
 
 def coin_fee(quantity: Decimal, rate: Decimal) -> Decimal:
-    """Coins kept of a buy: rounded up to 1e-9."""
+    """Coins kept of a buy, or owed for a sale that coins are paid for: rounded up to 1e-9."""
     return step_up(EXACT.multiply(quantity, rate), COIN_STEP)
 
 

@@ -230,6 +230,22 @@ def test_25_a_buy_pays_in_coins_at_once_and_a_sell_in_dollars_later(alpaca: Simu
     assert client(alpaca).get_open_position("BTCUSD").qty == "0.099626544"
 
 
+def test_25_a_fee_in_coins_is_rounded_up_to_a_billionth(alpaca: Simulator) -> None:
+    filled(alpaca, "0.000200001")
+    assert client(alpaca).get_open_position("BTCUSD").qty == "0.0001995"  # 0.0000005000025 up to 0.000000501
+
+
+def test_25_a_sale_that_is_paid_in_coins_owes_coins_and_no_whole_hundredth_of_one() -> None:
+    with make_alpaca(symbols=("BTC/USD", "ETH/BTC")) as alpaca:
+        alpaca.set_quote("ETH/BTC", "0.029", "0.0291")
+        alpaca.transfer("BTC", "1", "60000")
+        alpaca.transfer("ETH", "1", "1800")
+        filled(alpaca, "0.1", "sell", symbol="ETH/BTC")
+        alpaca.advance(86_400)
+        assert alpaca.activities()[-1]["qty"] == "-0.00000725"  # 0.0029 x 0.25 %
+        assert client(alpaca).get_open_position("BTCUSD").qty == "1.00289275"
+
+
 def test_26_what_is_over_cannot_be_cancelled_and_a_cancel_may_come_too_late(alpaca: Simulator) -> None:
     done = filled(alpaca)
     with pytest.raises(APIError) as caught:
