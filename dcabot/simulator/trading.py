@@ -129,9 +129,7 @@ class TradingHost:
         after, until = requests.instant(query, "after"), requests.instant(query, "until")
         symbols = {self._exchange.symbol_of(name) for name in requests.words(query, "symbols")}
         newest, oldest = self._number(query, "before_order_id"), self._number(query, "after_order_id")
-        side, direction = query.get("side"), query.get("direction", "desc")
-        if direction not in ("asc", "desc"):
-            raise requests.invalid("invalid direction")
+        side, direction = query.get("side"), _direction(query)
         if query.get("asset_class", "crypto") not in ("crypto", "all", ""):
             return []
         source = self._venue.open if status == "open" else self._venue.orders
@@ -277,14 +275,15 @@ class TradingHost:
             after, until = day - timedelta(microseconds=1), day + timedelta(days=1)
         size = most if most is None else requests.count(query, "page_size", PAGE_MAX, PAGE_MAX)
         rows = list(self._venue.account.activities)
-        if query.get("direction", "desc") == "desc":
+        if _direction(query) == "desc":
             rows.reverse()
         token = query.get("page_token")
         if token:
-            ids = [activity_id(row) for row in rows]
-            if token not in ids:
+            own_id = token.partition("::")[2]
+            place = next((number for number, row in enumerate(rows) if row.id == own_id), None)
+            if place is None or activity_id(rows[place]) != token:
                 raise requests.invalid("invalid page_token")
-            rows = rows[ids.index(token) + 1 :]
+            rows = rows[place + 1 :]
         found: list[Json] = []
         for row in rows:
             kind = "CFEE" if isinstance(row, FeeRow) else "FILL"
@@ -302,6 +301,13 @@ class TradingHost:
 
 def _market_sell(coin: str, quantity: Decimal) -> OrderRequest:
     return OrderRequest(f"{coin}/{USD}", Side.SELL, "market", "gtc", quantity)
+
+
+def _direction(query: Mapping[str, str]) -> str:
+    direction = query.get("direction", "desc")
+    if direction not in ("asc", "desc"):
+        raise requests.invalid("invalid direction")
+    return direction
 
 
 def _next_weekday(at: Any, after: Any) -> Any:

@@ -88,6 +88,7 @@ def test_a_field_that_makes_no_sense_is_refused(shared: Simulator, name: str, va
         ("GET", "/v2/orders?limit=-1", 422), ("GET", "/v2/orders?limit=x", 422), ("GET", "/v2/orders?status=x", 422),
         ("GET", "/v2/orders?after=yesterday", 422), ("GET", "/v2/orders?direction=up", 422),
         ("GET", "/v2/orders?limit=" + "9" * 4000, 422), ("GET", "/v2/positions/..%2f..", 404),
+        ("GET", "/v2/account/activities?page_token=x::y", 422), ("GET", "/v2/account/activities?direction=up", 422),
         ("GET", "/v2/account/activities?page_token=x", 422), ("GET", "/v2/account/activities?page_size=0", 422),
         ("GET", "/v1beta3/crypto/us/latest/quotes", 400),
         ("GET", "/v1beta3/crypto/us/latest/quotes?symbols=BTCUSD", 400),

@@ -271,6 +271,8 @@ def test_12_activities_have_the_ledgers_shapes_and_pages() -> None:
         rest = trading.get("/account/activities", {"page_size": 3, "page_token": page[-1]["id"]})
         assert page + rest == newest_first
         assert refused(trading.get, "/account/activities", {"page_size": 101}).status_code == 422
+        other_time = f"{'0' * 17}{fill['id'][17:]}"
+        assert refused(trading.get, "/account/activities", {"page_token": other_time}).status_code == 422
         assert trading.get("/account/activities", {"after": "2026-07-18T12:00:00Z", "direction": "asc"}) == [
             coin_fee,
             cash_fee,
