@@ -129,6 +129,9 @@ class QuoteDoor(Door):
             self._send(connection, error(405))
             return
         connection.channels = after
+        # A book that is subscribed to again begins whole.
+        books = connection.books
+        connection.books = {symbol: books[symbol] for symbol in books if {symbol, "*"} & after["orderbooks"]}
         self.note("subscribe", channels={channel: sorted(names) for channel, names in after.items() if names})
         self._send(connection, [{"T": "subscription", **{c: sorted(after[c]) for c in CHANNELS}}])
 
@@ -153,7 +156,8 @@ class QuoteDoor(Door):
             return
         body = quote_numbers(quote)
         self._publish_book(quote.symbol, body, at_ns)
-        self.exchange.journal.add_quote(time.monotonic_ns(), quote.symbol, text(quote.bid), text(quote.ask))
+        if any({quote.symbol, "*"} & connection.channels.get("quotes", set()) for connection in self.connections):
+            self.exchange.journal.add_quote(time.monotonic_ns(), quote.symbol, text(quote.bid), text(quote.ask))
         if fault.reorders and self._waiting is None:
             self._waiting = (quote.symbol, body, at_ns)
             return
@@ -163,10 +167,14 @@ class QuoteDoor(Door):
                 loop.call_later(fault.delay_seconds, self.send_data, "quotes", "q", quote.symbol, body, at_ns)
             else:
                 self.send_data("quotes", "q", quote.symbol, body, at_ns)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Send the quote that waits for its successor."""
         if self._waiting is not None:
-            symbol, earlier, earlier_ns = self._waiting
+            symbol, body, at_ns = self._waiting
             self._waiting = None
-            self.send_data("quotes", "q", symbol, earlier, earlier_ns)
+            self.send_data("quotes", "q", symbol, body, at_ns)
 
     def _publish_trade(self, symbol: str, trade: Trade) -> None:
         if not self.fault.is_mute:

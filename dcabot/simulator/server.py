@@ -106,6 +106,10 @@ class Server:
         policy = self.exchange.settings.policy
         self.exchange.venue.account.fee_delay = policy.fee_delay if seconds is None else timedelta(seconds=seconds)
 
+    def let_go(self) -> None:
+        for door in self.doors.values():
+            door.let_go()
+
     def later(self, seconds: float, action: Callable[[], None]) -> None:
         self.clock.call_at(self.clock.now_ns() + int(seconds * SECOND), action)
 
@@ -151,6 +155,8 @@ class Simulator:
     """A local Alpaca. See the package's docstring for its use; the arguments are the fields of `Settings`."""
 
     def __init__(self, settings: Settings | None = None, **options: Any) -> None:
+        if settings is not None and options:
+            raise TypeError(f"Settings, or their fields, not both: {', '.join(options)}")
         self.settings = Settings(**options) if settings is None else settings
         self.server = Server(self.settings)
         self.journal, self.faults, self.clock = self.server.journal, self.server.faults, self.server.clock

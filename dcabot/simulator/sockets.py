@@ -111,6 +111,10 @@ class Door:
     async def serve(self, connection: Connection, request: web.Request) -> None:
         raise NotImplementedError
 
+    def let_go(self) -> None:
+        """Send what a fault keeps for later."""
+        raise NotImplementedError
+
     def enter(self, connection: Connection) -> None:
         self.connections.append(connection)
 

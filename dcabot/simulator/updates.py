@@ -107,6 +107,10 @@ class UpdateDoor(Door):
                 asyncio.get_running_loop().call_later(late, self._deliver, data)
             else:
                 self._deliver(data)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Send the updates that wait for their successor."""
         behind, self._behind = self._behind, []
         for waiting in behind:
             self._deliver(waiting)

@@ -18,6 +18,7 @@ from alpaca.data.requests import (
 from alpaca.data.timeframe import TimeFrame
 
 from dcabot.simulator import Simulator
+from tests.simulator import raw
 from tests.simulator.conftest import make_alpaca
 from tests.simulator.sdk import Listening, client, data_client, order, subscribed, until
 
@@ -104,3 +105,19 @@ def test_the_stream_tells_trades_bars_and_books() -> None:
         assert (trade["T"], trade["p"], trade["s"], trade["tks"]) == ("t", 102.0, 1.0, "B")
         assert (bar["T"], bar["v"], bar["n"], bar["c"]) == ("b", 1.0, 1, 101.0)
         assert (day["T"], day["o"], day["n"]) == ("d", 100.5, 1)
+
+
+def test_a_book_that_is_subscribed_to_again_begins_whole() -> None:
+    with make_alpaca() as alpaca, raw.data(alpaca) as stream:
+        raw.hear(stream)
+        raw.log_in(alpaca, stream)
+        for _ in range(2):
+            raw.say(stream, action="subscribe", orderbooks=["BTC/USD"])
+            raw.hear(stream)
+            for ask in (101, 102):
+                alpaca.set_quote("BTC/USD", 100, ask)
+            first, second = raw.hear(stream)[0], raw.hear(stream)[0]
+            assert (first["r"], first["a"]) == (True, [{"p": 101.0, "s": 1.0}])
+            assert "r" not in second
+            raw.say(stream, action="unsubscribe", orderbooks=["BTC/USD"])
+            raw.hear(stream)

@@ -259,6 +259,37 @@ def test_market_data_can_be_dropped_doubled_swapped_and_late() -> None:
         until(lambda: [one["ap"] for one in stream.heard] == [2, 2, 4, 3, 6, 5])
 
 
+def test_what_waits_for_its_successor_comes_when_all_is_well_again() -> None:
+    with make_alpaca() as alpaca, quotes(alpaca) as prices, updates(alpaca) as stream:
+        subscribed(alpaca)
+        listening(alpaca)
+        alpaca.set_quote("BTC/USD", "60000", "60010")
+        alpaca.faults.spoil_quotes(reorders=True)
+        alpaca.set_quote("BTC/USD", "60000", "60020")
+        alpaca.faults.reorder_updates("fill")
+        client(alpaca).post("/orders", order())
+        until(lambda: alpaca.orders()[0]["status"] == "filled" and stream.events() == ["pending_new", "new"])
+        assert [quote.ask_price for quote in prices.heard] == [60_010]
+        alpaca.faults.clear()
+        until(lambda: stream.events() == ["pending_new", "new", "fill"])
+        until(lambda: [quote.ask_price for quote in prices.heard] == [60_010, 60_020])
+
+
+def test_only_quotes_that_somebody_hears_are_kept() -> None:
+    with make_alpaca() as alpaca, quotes(alpaca, "BTC/USD"):
+        subscribed(alpaca)
+        alpaca.set_quote("ETH/USD", "1800", "1801")
+        alpaca.set_quote("BTC/USD", "60000.5", "60010")
+        assert [quote[1:] for quote in alpaca.journal.quotes()] == [("BTC/USD", "60000.5", "60010")]
+
+
+def test_settings_come_whole_or_by_their_names() -> None:
+    with pytest.raises(TypeError, match="not both: cash"):
+        Simulator(Settings(), cash=1)
+    with Simulator(Settings(cash=1)) as alpaca:
+        assert alpaca.account()["cash"] == "1"
+
+
 def test_impossible_prices_are_told_but_nothing_trades_at_them() -> None:
     with make_alpaca() as alpaca, quotes(alpaca) as stream:
         subscribed(alpaca)
