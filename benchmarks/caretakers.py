@@ -37,6 +37,7 @@ def run(server: MariaDB, quick: bool) -> list[Figure]:
     with stage.Alpaca() as alpaca:
         buy_everything(alpaca, database)
         environment = {**os.environ, **alpaca.environment, **database.environment()}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # compiled, as it is where it is installed
         programs = {"floor": [str(stage.FLOORS / "clients.py")]}
         programs |= {name: ["-m", "dcabot", name, "--env-file", os.devnull] for name in CARETAKERS}
         for name in ("consistency-checker", *CARETAKERS):  # mends what is left to mend, and brings all into the cache
@@ -48,7 +49,9 @@ def run(server: MariaDB, quick: bool) -> list[Figure]:
     for name, summary in CARETAKERS.items():
         if strange := [one.said for one in found[name] if not one.said.rstrip().endswith(f"INFO {summary}")]:
             raise RuntimeError(f"{name} had something to do: {strange[0]}")
-    return [figure for name in CARETAKERS for figure in compared(name, found["floor"], found[name])]
+    floor = found.pop("floor")
+    found["all three"] = [together(*one_round) for one_round in zip(*found.values(), strict=True)]
+    return [figure for name, ticks in found.items() for figure in compared(name, floor, ticks)]
 
 
 def buy_everything(alpaca: stage.Alpaca, database: Database) -> None:
@@ -71,6 +74,11 @@ def tick(words: list[str], environment: dict[str, str]) -> Tick:
     if done.returncode:
         raise RuntimeError(f"{' '.join(words)} ended with {done.returncode}:\n{done.stderr}")
     return Tick(*json.loads(done.stdout.splitlines()[-1]), done.stderr)
+
+
+def together(*ticks: Tick) -> Tick:
+    """One round of the three as if they were one process."""
+    return Tick(sum(one.seconds for one in ticks), sum(one.peak_mib for one in ticks), "")
 
 
 def compared(name: str, floor: list[Tick], ticks: list[Tick]) -> list[Figure]:

@@ -4,12 +4,15 @@ A floor may import the floors below it. When a rule is in the way, move the code
 """
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from tests.programs import alpaca_for_tests, environment, sqlite_books
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dcabot"
@@ -139,6 +142,28 @@ def test_each_library_is_known_only_at_its_door() -> None:
         if not within(importer, LIBRARY_DOORS.get(library, ()))
     ]
     hold(wrong)
+
+
+@pytest.mark.parametrize("name", ["order-manager", "cooldown-manager", "consistency-checker"])
+def test_a_caretaker_loads_neither_pandas_nor_numpy(name: str, tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom dcabot.__main__ import main\n"
+        f"code = main([{name!r}])\nprint(*{{'pandas', 'numpy'}} & sys.modules.keys())\nsys.exit(code)"
+    )
+    with alpaca_for_tests() as alpaca:
+        variables = environment(tmp_path, alpaca.env(), sqlite_books(tmp_path).environment)
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=tmp_path,
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    heavy = [f"{name} loads {library}" for library in done.stdout.split()]
+    hold(heavy, "they come with most parts of alpaca-py, and twice the time and memory of a tick come with them")
 
 
 def test_the_core_knows_only_values() -> None:

@@ -10,8 +10,7 @@ from typing import TypeVar
 from urllib.parse import quote as percent_encoded
 
 from alpaca.common.exceptions import APIError
-from alpaca.data.historical import CryptoHistoricalDataClient
-from alpaca.trading.client import TradingClient
+from alpaca.common.rest import RESTClient
 
 from dcabot.adapters import transport, wire
 from dcabot.adapters.budget import Budget
@@ -91,19 +90,11 @@ class Broker:
         self._budget = budget or Budget()
         self._data_budget = Budget()  # the data host counts its own requests
         # Queries have their own connections, so that a slow one never holds one that an order needs.
-        self._orders = self._trading_client(config)
-        self._queries = self._trading_client(config)
-        self._data = CryptoHistoricalDataClient(
-            config.key_id, config.secret_key, raw_data=True, url_override=config.data_url
-        )
-        transport.prepare(self._data, config.data_url, self._data_budget)
+        self._orders = _client(config, config.base_url, "v2", self._budget)
+        self._queries = _client(config, config.base_url, "v2", self._budget)
+        self._data = _client(config, config.data_url, "v1beta3", self._data_budget)
         self._symbols: Mapping[str, str] = {}  # of all listed pairs, BTCUSD: BTC/USD
         self._unlisted: set[str] = set()
-
-    def _trading_client(self, config: Config) -> TradingClient:
-        client = TradingClient(config.key_id, config.secret_key, raw_data=True, url_override=config.base_url)
-        transport.prepare(client, config.base_url, self._budget)
-        return client
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -239,6 +230,16 @@ class Broker:
             if error.status_code == 404 and "not found" in message(error).lower():
                 raise _Missing(sentence(error)) from None
             raise ExchangeUnreachable(sentence(error)) from None
+
+
+def _client(config: Config, url: str, version: str, budget: Budget) -> RESTClient:
+    """alpaca-py's own REST client, for one host.
+
+    The clients it derives from this one add models, which are not wanted here, and load pandas for them.
+    """
+    client = RESTClient(url, config.key_id, config.secret_key, api_version=version)
+    transport.prepare(client, url, budget)
+    return client
 
 
 class _Missing(ExchangeUnreachable):

@@ -26,7 +26,7 @@ from dcabot.core.rules import faults
 from dcabot.core.snapshot import Account, ExchangeDenied, ExchangeError
 from dcabot.core.states import OVER
 
-if TYPE_CHECKING:  # its SDK costs half a second, which a check without keys need not pay
+if TYPE_CHECKING:  # its SDK costs a tenth of a second, which a check without keys need not pay
     from dcabot.adapters.broker import Broker
 
 SKEW_ODD, SKEW_MAX = timedelta(seconds=2), timedelta(seconds=20)  # of DCABOT_QUOTE_MAX_AGE_SECONDS = 60

@@ -11,7 +11,7 @@ from dcabot.core.model import Asset, Instrument, Quote
 from dcabot.core.rules import tight
 from dcabot.core.snapshot import ExchangeError
 
-if TYPE_CHECKING:  # its SDK costs half a second, which a command without keys need not pay
+if TYPE_CHECKING:  # its SDK costs a tenth of a second, which a command without keys need not pay
     from dcabot.adapters.broker import Broker
 
 # What nearly every pair has; used where Alpaca could not be asked.
