@@ -81,10 +81,12 @@ class Exchange:
         """A new price for everything. One that cannot be (zero, negative, crossed) is sent, but nothing trades at it.
 
         `at` dates the quote otherwise than the clock: a stale one, for instance. Raises ValueError for a pair that
-        is not listed.
+        is not listed, and for a date without a time zone.
         """
         if symbol not in self.listings:
             raise ValueError(f"{symbol} is not listed")
+        if at is not None and at.tzinfo is None:
+            raise ValueError(f"a quote's date has a time zone, unlike {at}")
         now_ns = self.clock.now_ns()
         now = self.clock.now()
         quote = Quote(symbol, bid, ask, at or now)
@@ -236,7 +238,7 @@ class Exchange:
         self.journal.add("transfer", coin=coin, quantity=text(quantity))
 
     def _slice(self, order: VenueOrder, unfilled: Decimal, quote: Quote) -> Decimal:
-        if self.faults.held_symbols is None or order.symbol in self.faults.held_symbols:
+        if self.faults.holds(order):
             return ZERO
         for plan in self.faults.fill_plans:
             if plan.takes(order):

@@ -1,7 +1,7 @@
 """What can go wrong, on demand. From Python: `alpaca.faults.<method>`; over HTTP: POST /_sim/faults/<method>.
 
 Requests: the first rule that matches and is not used up decides. Streams: `trading` or `data`.
-Seconds are real seconds. `times=None` means until `clear()` or `rule.stop()`.
+Seconds are real seconds. `times=None` means until `clear()` or `rule.stop()`. A `symbol` is BTC/USD or BTCUSD.
 """
 
 import asyncio
@@ -17,6 +17,11 @@ from dcabot.simulator.prices import Number, exact
 
 TRADING, DATA = "trading", "data"
 MAINTENANCE_BODY = "<html><head><title>503 Service Temporarily Unavailable</title></head></html>"
+
+
+def bare(symbol: str) -> str:
+    """A pair as every spelling of it: BTCUSD of BTC/USD too."""
+    return symbol.replace("/", "")
 
 
 @dataclass(eq=False)
@@ -107,7 +112,7 @@ class FillPlan:
     def takes(self, order: VenueOrder) -> bool:
         if order.id in self.orders:
             return True
-        if self.symbol not in (None, order.symbol) or self.client_order_id not in (None, order.client_order_id):
+        if self.symbol not in (None, bare(order.symbol)) or self.client_order_id not in (None, order.client_order_id):
             return False
         if self.times is not None and len(self.orders) >= self.times:
             return False
@@ -334,16 +339,17 @@ class Faults:
         rest_waits: bool = False,
     ) -> None:
         """The next orders fill in slices of these sizes; then the rest whole, or not before `clear()`."""
-        plan = FillPlan(tuple(exact(size) for size in sizes), symbol, client_order_id, times, rest_waits)
+        pair = None if symbol is None else bare(symbol)
+        plan = FillPlan(tuple(exact(size) for size in sizes), pair, client_order_id, times, rest_waits)
         self.fill_plans = (*self.fill_plans, plan)
 
     def hold_fills(self, is_on: bool = True, symbol: str | None = None) -> None:
         """Marketable orders do not fill; when it is switched off they do at the price of that moment."""
         if symbol is None:
             self.held_symbols = None if is_on else frozenset()
-        else:
+        elif self.held_symbols is not None or not is_on:
             held = self.held_symbols or frozenset()
-            self.held_symbols = held | {symbol} if is_on else held - {symbol}
+            self.held_symbols = held | {bare(symbol)} if is_on else held - {bare(symbol)}
         if not is_on:
             self._do(lambda doors: doors.rematch_all())
 
@@ -356,8 +362,8 @@ class Faults:
         self._do(lambda doors: doors.delay_fees(seconds))
 
     def hide_position(self, symbol: str, times: int = 1) -> None:
-        """The position is missing from the next reads. `symbol`: BTC/USD or BTCUSD."""
-        self.hidden_positions = {**self.hidden_positions, symbol.replace("/", ""): times}
+        """The position is missing from the next reads."""
+        self.hidden_positions = {**self.hidden_positions, bare(symbol): times}
 
     # --- for the server ---
 
@@ -371,6 +377,9 @@ class Faults:
     def update_faults(self, event: str) -> list[UpdateFault]:
         return [rule for rule in self.updates if rule.takes(event)]
 
+    def holds(self, order: VenueOrder) -> bool:
+        return self.held_symbols is None or bare(order.symbol) in self.held_symbols
+
     def is_hidden(self, symbol: str) -> bool:
         left = self.hidden_positions.get(symbol, 0)
         if left:
@@ -378,7 +387,7 @@ class Faults:
         return left > 0
 
 
-NOT_SWITCHES = {"attach", "request_fault", "update_faults", "is_hidden"}
+NOT_SWITCHES = {"attach", "request_fault", "update_faults", "holds", "is_hidden"}
 FAULTS = frozenset(name for name in vars(Faults) if not name.startswith("_") and name not in NOT_SWITCHES)
 for _name in FAULTS:
     setattr(Faults, _name, checked(getattr(Faults, _name)))

@@ -4,6 +4,8 @@ import http.client
 import json
 import socket
 from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import msgpack
@@ -274,6 +276,9 @@ def test_python_takes_floats_as_they_are_written() -> None:
         alpaca.advance(0.5)
         with pytest.raises(ValueError, match="not a finite number: 'nan'"):
             alpaca.set_quote("BTC/USD", float("nan"), 1)
+        with pytest.raises(ValueError, match="has a time zone, unlike 2026-01-01"):
+            alpaca.set_quote("BTC/USD", 1, 2, at=datetime.fromisoformat("2026-01-01"))
+        assert alpaca.server.exchange.venue.quotes["BTC/USD"].bid == Decimal("60000.5")
 
 
 @pytest.mark.parametrize(

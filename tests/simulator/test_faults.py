@@ -306,6 +306,34 @@ def test_held_fills_happen_at_the_price_of_their_release() -> None:
         assert alpaca.orders()[0]["filled_avg_price"] == "59010"
 
 
+@pytest.mark.parametrize("symbol", ["BTC/USD", "BTCUSD"])
+def test_fills_of_one_pair_are_held_or_sliced_however_it_is_spelt(symbol: str) -> None:
+    with alpaca_with(timing=Timing(remainder=0.001)) as alpaca:
+        priced(alpaca)
+        alpaca.set_quote("ETH/USD", "1800", "1801")
+        alpaca.faults.hold_fills(symbol=symbol)
+        for fields in ({}, {"symbol": "ETH/USD", "qty": "1"}):
+            client(alpaca).post("/orders", order(**fields))
+        until(lambda: [one["status"] for one in alpaca.orders()] == ["new", "filled"])
+        alpaca.faults.hold_fills(False, symbol)
+        assert alpaca.orders()[0]["status"] == "filled"
+        alpaca.faults.partial_fills(["0.0004"], symbol=symbol, rest_waits=True)
+        for fields in ({"symbol": "ETH/USD", "qty": "1"}, {}):
+            client(alpaca).post("/orders", order(**fields))
+        until(lambda: [one["filled_qty"] for one in alpaca.orders()[2:]] == ["1", "0.0004"])
+
+
+def test_holding_one_pair_too_does_not_let_the_others_go() -> None:
+    with alpaca_with() as alpaca:
+        alpaca.set_quote("ETH/USD", "1800", "1801")
+        alpaca.faults.hold_fills()
+        alpaca.faults.hold_fills(symbol="BTC/USD")
+        client(alpaca).post("/orders", order("1", symbol="ETH/USD"))
+        until(lambda: alpaca.orders()[0]["status"] == "new")
+        alpaca.faults.hold_fills(False)
+        assert alpaca.orders()[0]["status"] == "filled"
+
+
 def test_a_position_is_missing_for_one_read() -> None:
     with alpaca_with() as alpaca:
         priced(alpaca)

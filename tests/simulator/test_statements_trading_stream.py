@@ -168,6 +168,23 @@ def test_34_a_vanished_client_keeps_its_slot_as_long_as_told() -> None:
         until(lambda: connects(alpaca))
 
 
+def test_34_a_vanished_client_of_market_data_keeps_its_slot_too() -> None:
+    def answer() -> dict[str, object]:
+        with raw.data(alpaca) as stream:
+            raw.hear(stream)
+            told: list[dict[str, object]] = raw.log_in(alpaca, stream)
+            return told[0]
+
+    with make_alpaca(timing=Timing(dead_slot=0.3)) as alpaca:
+        with raw.data(alpaca) as stream:
+            raw.hear(stream)
+            raw.log_in(alpaca, stream)
+            raw.vanish(stream)
+            until(lambda: said(alpaca, "data", "disconnect"))
+            assert answer()["code"] == 406
+        until(lambda: answer()["T"] == "success")
+
+
 def test_34_dead_slots_can_be_switched_on_while_it_runs(alpaca: Simulator) -> None:
     alpaca.faults.keep_dead_slots(90)
     with raw.trading(alpaca) as stream:
@@ -215,6 +232,21 @@ def test_35_it_can_leave_a_login_unanswered_and_still_answer_pings(alpaca: Simul
         assert stream.ping().wait(5)
         with pytest.raises(TimeoutError):
             stream.recv(0.05)
+
+
+def test_35_a_login_to_market_data_can_hang_too(alpaca: Simulator) -> None:
+    alpaca.faults.hang_in_login("data")
+    with raw.data(alpaca) as stream:
+        raw.say(stream, action="auth", key=alpaca.key, secret=alpaca.secret)
+        assert stream.ping().wait(5)
+        with pytest.raises(TimeoutError):
+            stream.recv(0.05)
+    until(lambda: said(alpaca, "data", "disconnect"))
+    alpaca.faults.hang_in_login("data", False)
+    with raw.data(alpaca) as stream:
+        raw.hear(stream)
+        assert raw.log_in(alpaca, stream)[0]["T"] == "success"
+        assert len(alpaca.server.doors["data"].connections) == 1
 
 
 def test_35_events_can_be_doubled_dropped_renamed_and_given_unknown_values(alpaca: Simulator) -> None:
