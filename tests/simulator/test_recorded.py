@@ -22,6 +22,9 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ACTIVITY_ID = re.compile(r"\d{17}::" + UUID.pattern)
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
+VARIES = re.compile(r'[(:"]| for | [A-Z]')
+LATEST = ("quotes", "trades", "bars", "orderbooks")
+CHANNELS = ("quotes", "trades", "bars", "dailyBars", "orderbooks")
 Record = dict[str, Any]
 
 
@@ -61,7 +64,7 @@ def differences(theirs: object, ours: object, place: str = "") -> Iterator[str]:
 def rest_samples(method: str, path: str, status: int, body: Any) -> Iterator[tuple[str, Any]]:
     """The things in an answer, each with the name under which it is compared."""
     if status >= 400:
-        yield f"refusal {status}: {re.split(r'[(:]| [A-Z]', body.get('message', ''))[0].strip()}", body
+        yield f"refusal {status}: {re.split(VARIES, body.get('message', ''))[0].strip()}", body
     elif path.startswith("/v1beta3"):
         yield path.rpartition("/")[2], body
     elif path.startswith("/v2/account/activities"):
@@ -69,6 +72,10 @@ def rest_samples(method: str, path: str, status: int, body: Any) -> Iterator[tup
             yield f"activity {row['activity_type']} {row.get('description', '')}", row
     else:
         name = path.split("/")[2].partition(":")[0].rstrip("s")
+        if status == 207:
+            name = f"{name} of all"
+        elif (method, name) == ("DELETE", "position"):
+            name = "order"  # the sale
         for row in body if isinstance(body, list) else [body]:
             if row:
                 yield name, row
@@ -122,10 +129,12 @@ def story() -> list[Record]:
             raw.say(updates, action="listen", data={"streams": ["trade_updates"]})
             raw.say(quotes, action="auth", key="wrong", secret="wrong")
             raw.say(quotes, action="auth", key=alpaca.key, secret=alpaca.secret)
-            raw.say(quotes, action="subscribe", **{c: ["BTC/USD"] for c in ("quotes", "trades", "bars", "orderbooks")})
+            raw.say(quotes, action="subscribe", **{c: ["BTC/USD"] for c in CHANNELS})
             until(lambda: len(alpaca.journal.entries("stream")) >= 7)
             trade(alpaca, records)
             look(alpaca, records)
+            be_refused(alpaca, records)
+            end(alpaca, records)
             for stream, connection in (("trading", updates), ("data", quotes)):
                 records += ({"stream": stream, "message": message} for message in everything(connection))
     return records
@@ -172,9 +181,40 @@ def look(alpaca: Simulator, records: list[Record]) -> None:
     ):  # fmt: skip
         ask(alpaca, records, "GET", path)
     ask(alpaca, records, "GET", "/v2/account", key="wrong")
-    for what in ("latest/quotes", "latest/trades", "latest/bars", "latest/orderbooks", "bars"):
+    for what in (*(f"latest/{one}" for one in LATEST), "bars", "snapshots"):
         query = "symbols=BTC/USD&timeframe=1Min&start=2026-09-18T00:00:00Z"
         ask(alpaca, records, "GET", f"/v1beta3/crypto/us/{what}?{query}")
+
+
+def be_refused(alpaca: Simulator, records: list[Record]) -> None:
+    for body in (
+        order(None), order(None, notional="10.005"), order(kind="stop", stop_price="61000"),
+        order(order_class="bracket"), order(client_order_id="x" * 129), order(symbol="NONE/USD"),
+        order("5", "sell", kind="limit", limit_price="70000"),
+    ):  # fmt: skip
+        ask(alpaca, records, "POST", "/v2/orders", body)
+    for path in ("/v2/orders:by_client_order_id?client_order_id=nobody", "/v2/assets/NONE", "/v2/orders?limit=501"):
+        ask(alpaca, records, "GET", path)
+    ask(alpaca, records, "DELETE", f"/v2/orders/{alpaca.orders()[0]['id']}")
+    alpaca.faults.rate_limit(times=1)
+    ask(alpaca, records, "GET", "/v2/account")
+
+
+def end(alpaca: Simulator, records: list[Record]) -> None:
+    """A rejection, an expiry, and the end of everything at once."""
+    alpaca.faults.reject_orders()
+    low = order(kind="limit", limit_price="50000")
+    for status, days in (("rejected", 0), ("expired", 90)):
+        ask(alpaca, records, "POST", "/v2/orders", low)
+        until(lambda: alpaca.orders()[-1]["status"] in ("rejected", "new"))
+        alpaca.advance(days * 86_400)
+        assert alpaca.orders()[-1]["status"] == status
+    ask(alpaca, records, "POST", "/v2/orders", low)
+    ask(alpaca, records, "DELETE", "/v2/orders")
+    until(lambda: alpaca.orders()[-1]["status"] == "canceled")
+    ask(alpaca, records, "DELETE", "/v2/positions/BTCUSD?percentage=50")
+    until(lambda: alpaca.orders()[-1]["status"] == "filled")
+    ask(alpaca, records, "DELETE", "/v2/positions")
 
 
 def everything(connection: Any) -> Iterator[Any]:
@@ -205,6 +245,23 @@ def test_a_difference_is_named() -> None:
         ".qty: recorded text of a decimal '1', simulated number 1",
         ".rows[0].id: recorded number 7, simulated text of a decimal '7'",
     ]
+
+
+def test_what_a_program_is_likely_to_record_has_its_like(simulated: dict[str, list[Any]]) -> None:
+    assert {
+        "order of all", "position of all", "snapshots", "data d", "trade_updates rejected", "trade_updates expired",
+        "refusal 404: order not found", "refusal 404: asset not found", "refusal 422: qty is required",
+        "refusal 422: order is already in", "refusal 403: insufficient balance", "refusal 429: rate limit exceeded",
+    } <= set(simulated)  # fmt: skip
+
+
+def test_answers_are_compared_with_what_they_show(simulated: dict[str, list[Any]]) -> None:
+    shown = {"id": "61e69015-8549-4bfd-b9c3-01e75843f47d", "status": 200}
+    ((name, sample),) = rest_samples("DELETE", "/v2/orders", 207, [shown])
+    assert [list(differences(sample, ours)) for ours in simulated[name]] == [[]]
+    ((name, sample),) = rest_samples("DELETE", "/v2/orders", 207, [{**shown, "status": "200"}])
+    assert [len(list(differences(sample, ours))) for ours in simulated[name]] == [1]
+    assert [name for name, _ in rest_samples("DELETE", "/v2/positions/BTCUSD", 200, {"id": "x"})] == ["order"]
 
 
 @pytest.mark.parametrize("content", ['{"bro', '[{"source": "x"}]', "[5]", '[{"stream": "data", "message": [5]}]', "5"])
