@@ -21,6 +21,8 @@ CHANNELS = ("trades", "quotes", "orderbooks", "bars", "updatedBars", "dailyBars"
 SYMBOL = re.compile(r"[A-Z0-9]{1,12}/[A-Z0-9]{1,12}|\*")
 CONNECTED = [{"T": "success", "msg": "connected"}]
 AUTHENTICATED = [{"T": "success", "msg": "authenticated"}]
+BOOKS_MAX = 10
+SYMBOLS_MAX = 1000  # of a channel without a documented limit: a set without end would be sent, whole, at each change
 CLOSING = frozenset({404, 406, 407})
 
 
@@ -125,7 +127,8 @@ class QuoteDoor(Door):
             for channel, symbols in connection.channels.items()
         }
         limit = self.exchange.settings.symbols_maximum
-        if max(len(after["trades"]), len(after["quotes"])) > limit or len(after["orderbooks"]) > 10:
+        limits = {"trades": limit, "quotes": limit, "orderbooks": BOOKS_MAX}
+        if any(len(names) > limits.get(channel, SYMBOLS_MAX) for channel, names in after.items()):
             self._send(connection, error(405))
             return
         connection.channels = after

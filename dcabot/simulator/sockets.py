@@ -16,6 +16,7 @@ from dcabot.simulator.wire import packed, unpacked
 
 TEXT, BINARY = 0x81, 0x82
 FRAME_MAX = 256 * 1024  # of a client; a larger one closes the connection with 1009
+KEPT_MAX = 10_000  # characters of a frame in the journal
 BACKLOG_MAX = 16 * 1024 * 1024
 
 
@@ -140,9 +141,10 @@ class Door:
         """Keep a frame (`in` or `out`) in the journal, without the keys of a login."""
         if isinstance(message, dict) and message.get("action") in ("auth", "authenticate"):
             message = {"action": message["action"], "keys": "not kept"}
-        self.exchange.journal.add(
-            "frame", stream=self.name, direction=direction, message=json.dumps(message, default=str)
-        )
+        content = json.dumps(message, default=str)
+        if len(content) > KEPT_MAX:
+            content = json.dumps(content[:KEPT_MAX])
+        self.exchange.journal.add("frame", stream=self.name, direction=direction, message=content)
 
     def hear(self, connection: Connection, data: str | bytes) -> Any:
         """A client's frame as what it says; None if nobody can read it."""

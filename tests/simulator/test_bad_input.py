@@ -165,6 +165,27 @@ def test_a_data_frame_that_makes_no_sense_is_answered(alpaca: Simulator, frame: 
         assert raw.hear(stream) == [{"T": "success", "msg": "authenticated"}]
 
 
+def test_a_subscription_to_everything_imaginable_is_refused(alpaca: Simulator) -> None:
+    with raw.data(alpaca) as stream:
+        raw.hear(stream)
+        raw.log_in(alpaca, stream)
+        for channel in ("bars", "updatedBars", "dailyBars"):
+            raw.say(stream, action="subscribe", **{channel: [f"A{number}/USD" for number in range(1001)]})
+            assert raw.hear(stream) == [{"T": "error", "code": 405, "msg": "symbol limit exceeded"}]
+            raw.say(stream, action="subscribe", **{channel: ["BTC/USD"]})
+            assert raw.hear(stream)[0][channel] == ["BTC/USD"]
+
+
+def test_of_a_long_frame_the_journal_keeps_the_beginning(alpaca: Simulator) -> None:
+    with raw.trading(alpaca) as stream:
+        raw.say(stream, action="dance", steps="x" * 200_000)
+        raw.hear(stream)
+        raw.log_in(alpaca, stream)
+    kept = [entry["message"] for entry in alpaca.journal.entries("frame") if entry["direction"] == "in"]
+    assert (kept[0][:19], len(kept[0])) == ('{"action": "dance",', 10_000)
+    assert kept[1] == {"action": "auth", "keys": "not kept"}
+
+
 @pytest.mark.parametrize("path", ["stream", "data"])
 def test_an_oversized_frame_ends_only_its_own_connection(alpaca: Simulator, path: str) -> None:
     with raw.trading(alpaca) if path == "stream" else raw.data(alpaca) as stream:

@@ -10,7 +10,7 @@ from alpaca.common.exceptions import APIError
 from alpaca.data.requests import CryptoLatestQuoteRequest
 from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import OrderSide, QueryOrderStatus, TimeInForce
-from alpaca.trading.requests import GetOrdersRequest, LimitOrderRequest, MarketOrderRequest
+from alpaca.trading.requests import ClosePositionRequest, GetOrdersRequest, LimitOrderRequest, MarketOrderRequest
 
 from dcabot.simulator import Simulator
 from tests.simulator.conftest import make_alpaca
@@ -171,6 +171,25 @@ def test_07_cancelling_all_and_closing_all_answer_207_with_a_row_for_each(alpaca
     client(alpaca).post("/orders", order())
     until(alpaca.positions)
     assert client(alpaca).close_all_positions(cancel_orders=True)[0].body.side is OrderSide.SELL  # type: ignore[union-attr]
+
+
+def test_07_a_position_is_closed_in_part_but_not_what_a_sell_holds(alpaca: Simulator) -> None:
+    raw = client(alpaca, raw_data=True)
+    assert refused(raw.close_position, "BTCUSD").code == 40410000
+    alpaca.transfer("BTC", "0.01", "60000")
+    for wanted, sold in (
+        (ClosePositionRequest(percentage="25"), "0.0025"),
+        (ClosePositionRequest(qty="0.001"), "0.001"),
+    ):
+        closed = raw.close_position("BTCUSD", wanted)
+        assert (closed["qty"], closed["side"], closed["type"]) == (sold, "sell", "market")
+        until(lambda: alpaca.orders()[-1]["status"] == "filled")
+    raw.post("/orders", order("0.005", "sell", kind="limit", limit_price="70000"))
+    error = refused(raw.close_position, "BTCUSD")
+    assert (error.status_code, error.code) == (403, 40310000)
+    assert error.message == "insufficient balance for BTC (requested: 0.0065, available: 0.0015)"
+    for nonsense in ("0", "100.1", "x"):
+        assert refused(raw.close_position, "BTCUSD", ClosePositionRequest(percentage=nonsense)).status_code == 422
 
 
 def test_08_a_504_after_acceptance_makes_the_sdk_meet_its_own_order(alpaca: Simulator) -> None:

@@ -4,6 +4,7 @@ import re
 import threading
 import time
 
+import msgpack
 import pytest
 from alpaca.trading.stream import TradingStream
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -90,6 +91,20 @@ def test_31_paper_sends_binary_frames_and_live_text_and_the_sdk_takes_both(paper
             listening(alpaca)
             client(alpaca).post("/orders", order())
             until(lambda: listener.events() == ["pending_new", "new", "fill"])
+
+
+def test_31_a_client_that_asks_for_msgpack_is_spoken_to_in_msgpack(alpaca: Simulator) -> None:
+    with raw.trading(alpaca, additional_headers={"Content-Type": "application/msgpack"}) as stream:
+        for message in (
+            {"action": "auth", "key": alpaca.key, "secret": alpaca.secret},
+            {"action": "listen", "data": {"streams": ["trade_updates"]}},
+        ):
+            stream.send(msgpack.packb(message))
+        client(alpaca).post("/orders", order())
+        frames = [msgpack.unpackb(stream.recv(5)) for _ in range(5)]
+    assert [frame["data"].get("event", frame["stream"]) for frame in frames] == [
+        "authorization", "listening", "pending_new", "new", "fill",
+    ]  # fmt: skip
 
 
 def test_32_a_market_order_tells_pending_new_new_and_fill_in_order(alpaca: Simulator) -> None:
