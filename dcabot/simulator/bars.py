@@ -3,8 +3,9 @@
 So a bar without a trade has v = 0, as on Alpaca's venue. Only minutes with a quote have a bar.
 """
 
+import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -148,19 +149,40 @@ class Tape:
                 listener("bars", symbol, bar)
                 listener("dailyBars", symbol, day)
 
-    def select(self, symbol: str, bucket: Callable[[int], int], start_ns: int, end_ns: int) -> list[Bar]:
+    def select(self, symbol: str, bucket: Callable[[int], int], start_ns: int, end_ns: int) -> Iterator[Bar]:
         """The symbol's bars in buckets, from `start_ns` to `end_ns` inclusive, the forming one last."""
-        found: list[Bar] = []
-        forming = [self._open[symbol]] if symbol in self._open else []
-        for bar in [*self.bars.get(symbol, ()), *forming]:
-            begins = bucket(bar.at_ns)
-            if not start_ns <= begins <= end_ns:
-                continue
-            if found and found[-1].at_ns == begins:
-                found[-1].add(bar)
-            else:
-                found.append(_copy(bar, begins))
-        return found
+        bars = itertools.chain(self.bars.get(symbol, ()), self._forming(symbol))
+        return _merged((bar for bar in bars if start_ns <= bucket(bar.at_ns) <= end_ns), bucket)
+
+    def last(self, symbol: str, bucket: Callable[[int], int], back: int) -> Bar | None:
+        """The last bar (`back` 1), or the one before it (2), in buckets. It looks no further than it must."""
+        recent: list[Bar] = []
+        seen: set[int] = set()
+        for bar in itertools.chain(self._forming(symbol), reversed(self.bars.get(symbol, ()))):
+            seen.add(bucket(bar.at_ns))
+            if len(seen) > back:
+                break
+            recent.append(bar)
+        found = list(_merged(reversed(recent), bucket))
+        return found[-back] if len(found) >= back else None
+
+    def _forming(self, symbol: str) -> list[Bar]:
+        return [self._open[symbol]] if symbol in self._open else []
+
+
+def _merged(bars: Iterable[Bar], bucket: Callable[[int], int]) -> Iterator[Bar]:
+    """One bar for each bucket, of those that follow one another in it."""
+    current: Bar | None = None
+    for bar in bars:
+        begins = bucket(bar.at_ns)
+        if current is not None and current.at_ns == begins:
+            current.add(bar)
+            continue
+        if current is not None:
+            yield current
+        current = _copy(bar, begins)
+    if current is not None:
+        yield current
 
 
 def _copy(bar: Bar, at_ns: int) -> Bar:

@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -18,7 +19,7 @@ from dcabot.simulator.wire import Json, quote_numbers, stamp_ns
 SYMBOL = re.compile(r"[A-Z]+x?/[A-Z]+")
 ROOT = "/v1beta3/crypto/{location:us|us-1|us-2|eu-1|bs-1}"
 LIMIT, LIMIT_MAX = 1000, 10_000
-Rows = list[tuple[str, Json]]  # (time as text, the row)
+T = TypeVar("T")
 
 
 class DataHost:
@@ -71,8 +72,8 @@ class DataHost:
         return trade_row(trades[-1]) if trades else None
 
     def _bar(self, symbol: str, timeframe: str = "1Min", back: int = 1) -> Json | None:
-        bars = self._tape.select(symbol, bucket_of(timeframe), 0, self._exchange.clock.now_ns())
-        return bar_row(bars[-back]) if len(bars) >= back else None
+        bar = self._tape.last(symbol, bucket_of(timeframe), back)
+        return None if bar is None else bar_row(bar)
 
     def _snapshot(self, symbol: str) -> Json | None:
         quote = self._quote(symbol)
@@ -95,7 +96,8 @@ class DataHost:
         return self._pages(
             request.query,
             "bars",
-            lambda symbol: (bar_row(bar) for bar in self._tape.select(symbol, bucket, start, end)),
+            lambda symbol: self._tape.select(symbol, bucket, start, end),
+            bar_row,
         )
 
     async def trades(self, request: web.Request) -> web.Response:
@@ -104,7 +106,8 @@ class DataHost:
         return self._pages(
             request.query,
             "trades",
-            lambda symbol: (trade_row(trade) for trade in kept.get(symbol, ()) if start <= trade.at_ns <= end),
+            lambda symbol: (trade for trade in kept.get(symbol, ()) if start <= trade.at_ns <= end),
+            trade_row,
         )
 
     async def quotes(self, request: web.Request) -> web.Response:
@@ -113,11 +116,8 @@ class DataHost:
         return self._pages(
             request.query,
             "quotes",
-            lambda symbol: (
-                {"t": stamp_ns(at_ns), **quote_numbers(quote)}
-                for at_ns, quote in kept.get(symbol, ())
-                if start <= at_ns <= end
-            ),
+            lambda symbol: (dated for dated in kept.get(symbol, ()) if start <= dated[0] <= end),
+            lambda dated: {"t": stamp_ns(dated[0]), **quote_numbers(dated[1])},
         )
 
     def _window(self, query: Mapping[str, str]) -> tuple[int, int]:
@@ -130,7 +130,9 @@ class DataHost:
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         return ns_of(start or midnight), ns_of(end or now)
 
-    def _pages(self, query: Mapping[str, str], name: str, rows: Callable[[str], Iterable[Json]]) -> web.Response:
+    def _pages(
+        self, query: Mapping[str, str], name: str, rows: Callable[[str], Iterable[T]], show: Callable[[T], Json]
+    ) -> web.Response:
         """One page over all symbols; the token is the number of rows already given."""
         limit = LIMIT if "limit" not in query else _count(query["limit"], LIMIT_MAX)
         done = _count(query["page_token"], 10**9) if query.get("page_token") else 0
@@ -138,12 +140,12 @@ class DataHost:
         page = list(itertools.islice(found, done, done + limit + 1))
         shown: dict[str, list[Json]] = {}
         for symbol, row in page[:limit]:
-            shown.setdefault(symbol, []).append(row)
+            shown.setdefault(symbol, []).append(show(row))
         more = len(page) > limit
         return answer({name: shown, "next_page_token": str(done + limit) if more else None})
 
 
-def _in_order(rows: Iterable[Json], query: Mapping[str, str]) -> Iterable[Json]:
+def _in_order(rows: Iterable[T], query: Mapping[str, str]) -> Iterable[T]:
     return reversed(list(rows)) if query.get("sort") == "desc" else rows
 
 

@@ -80,6 +80,19 @@ def test_the_latest_of_everything_and_its_history(stepped: Simulator) -> None:
     assert len(quotes) == 12
 
 
+def test_a_snapshot_has_the_days_before_and_the_bar_that_forms(stepped: Simulator) -> None:
+    for hours, price in ((20, 200), (1, 210), (24, 300)):  # 06:03 and 07:03 of the next day, and the day after
+        stepped.advance(hours * 3600)
+        stepped.set_quote("BTC/USD", price, price)
+    snapshot = data_client(stepped).get_crypto_snapshot(CryptoSnapshotRequest(symbol_or_symbols="BTC/USD"))["BTC/USD"]
+    days = (snapshot.previous_daily_bar, snapshot.daily_bar, snapshot.minute_bar)
+    assert [bar and (bar.open, bar.close, bar.low) for bar in days] == [
+        (200, 210, 200), (300, 300, 300), (300, 300, 300),
+    ]  # fmt: skip
+    wanted = CryptoBarsRequest(symbol_or_symbols=["BTC/USD", "ETH/USD"], timeframe=TimeFrame.Day, start=START.date())
+    assert [bar.close for bar in data_client(stepped).get_crypto_bars(wanted)["BTC/USD"]] == [91, 210, 300]
+
+
 def test_the_stream_tells_trades_bars_and_books() -> None:
     with make_alpaca(speed=0, start=START) as alpaca:
         stream = CryptoDataStream(alpaca.key, alpaca.secret, url_override=alpaca.data_stream_url, raw_data=True)
