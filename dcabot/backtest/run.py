@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from decimal import Decimal
 
 from dcabot.backtest.bot import SLIPPAGE, Bot, Terms
-from dcabot.backtest.candles import Candles
+from dcabot.backtest.candles import MICROSECOND, Candles
 from dcabot.backtest.figures import Figures, Result, result
-from dcabot.backtest.path import SPREAD, HighLow, Path, prices
+from dcabot.backtest.path import LEGS, SPREAD, HighLow, Path, prices
 from dcabot.backtest.walk import Walk
 from dcabot.core.fees import TIERS
 from dcabot.core.model import Asset, Instrument
@@ -39,10 +40,18 @@ def dearest(setup: Setup, candles: Candles) -> Decimal:
 
 def walked(setup: Setup, candles: Candles) -> Walk:
     """A bot that has seen all of these candles."""
-    bot = Bot(replace(setup.asset, enabled=True), setup.instrument, setup.terms, candles.begins_at)
+    bot = Bot(replace(setup.asset, enabled=True), setup.instrument, _terms(setup, candles), candles.begins_at)
     walk = Walk(bot, candles, setup.path)
     walk.fast()
     return walk
+
+
+def _terms(setup: Setup, candles: Candles) -> Terms:
+    """With four prices of a long candle the next one comes when a buy is stale: it would always be cancelled unseen."""
+    if setup.path.walks:
+        return setup.terms
+    pause = timedelta(seconds=candles.seconds) / LEGS
+    return replace(setup.terms, stale=max(setup.terms.stale, pause + MICROSECOND))
 
 
 def run(setup: Setup, candles: Candles) -> Result:

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dcabot.backtest.bot import Terms
+from dcabot.backtest.bot import SLIPPAGE, Terms
 from dcabot.backtest.candles import Candles, microseconds
 from dcabot.backtest.figures import result
 from dcabot.backtest.path import HighLow, Path
+from dcabot.backtest.run import Setup, walked
 from dcabot.backtest.walk import Walk
 from dcabot.core.fees import TIERS, coin_fee
 from tests.backtest.prices import candles, led, make_bot, outcome, random_candles
-from tests.builders import START
+from tests.builders import START, make_asset, make_instrument
 
 
 def drawn(seed: int) -> tuple[dict[str, Any], dict[str, Any], Terms, Path]:
@@ -108,6 +109,21 @@ def test_a_price_that_runs_away_leaves_the_buy_behind_until_it_is_cancelled() ->
     assert (first.status.value, str(first.filled_quantity)) == ("canceled", "0")
     assert first.closed_at == first.created_at + timedelta(seconds=10)
     assert second.created_at == first.created_at + timedelta(seconds=15)
+
+
+def test_four_prices_of_long_candles_are_traded_at() -> None:
+    """The next of them comes when a buy would be stale: each would be cancelled and placed again, at every quote."""
+    rows = random_candles(3, 600)
+    columns = [column.tolist() for column in (rows.open, rows.high, rows.low, rows.close)]
+    for hours in (1, 24):
+        setup = Setup(make_asset(safety_notional=20), make_instrument(), Terms(slippage=SLIPPAGE), Path(walks=False))
+        long = candles(list(zip(*columns, strict=True)), seconds=hours * 3600)
+
+        bot = walked(setup, long).bot
+
+        orders = [order for cycle in [*bot.finished, bot.cycle] for order in cycle.orders]
+        assert len(bot.executions) > 10, hours
+        assert len(orders) < 100, hours
 
 
 def first_cycles(seed: int, path: Path) -> list[tuple[list[tuple[Any, ...]], list[Any]]]:
