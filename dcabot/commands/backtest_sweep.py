@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from multiprocessing import resource_tracker
+from typing import Any
 
 from dcabot.adapters import assets
 from dcabot.adapters.assets import COLUMNS, INTEGERS, AssetError, Value
@@ -195,15 +196,25 @@ def _tried(
 
 @contextmanager
 def _pool(jobs: int, work: Work) -> Iterator[multiprocessing.pool.Pool]:
-    """Processes that leave Ctrl-C to this one, which ends them."""
+    """Processes that leave Ctrl-C to this one, which ends them; while they start it waits until they are there."""
     resource_tracker.ensure_running()  # to start it later would unblock the signal
-    ours = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the processes inherit it
+    came: list[int] = []
+    # Blocked, so that the processes inherit that. It would still come by a thread of numpy's, hence a handler too.
+    heard = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    ours = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         with multiprocessing.get_context("spawn").Pool(jobs, _begin, (work,)) as pool:
-            signal.pthread_sigmask(signal.SIG_SETMASK, ours)
+            _restore(heard, ours)
+            for number in came:
+                signal.raise_signal(number)
             yield pool
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, ours)
+        _restore(heard, ours)
+
+
+def _restore(heard: Any, mask: set[int]) -> None:
+    signal.signal(signal.SIGINT, heard)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 # --- what is shown ---
