@@ -11,6 +11,8 @@ Pixels = npt.NDArray[np.float64]
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 1200, 76, 18, 12, 26
 DAY = timedelta(days=1)
+MINUTE = timedelta(minutes=1)
+STEPS_MINUTES = (1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360)
 STEPS_DAYS = (1, 2, 5, 7, 14, 30, 61, 91, 182, 365)
 TICKS_X, TICKS_Y = 10, 5
 
@@ -117,14 +119,13 @@ def _round_values(low: float, high: float) -> Iterator[tuple[float, str]]:
 def _round_times(begin: datetime, end: datetime) -> Iterator[tuple[datetime, str]]:
     span = end - begin
     if span < 2 * DAY:
-        hours = max(1, -(-(span // timedelta(hours=1)) // TICKS_X))
-        at, step = begin.replace(minute=0, second=0, microsecond=0), timedelta(hours=hours)
-        form = "%H:%M"
+        step = next(MINUTE * minutes for minutes in STEPS_MINUTES if span <= MINUTE * minutes * TICKS_X)
     else:
         days = next((days for days in STEPS_DAYS if span / DAY / days <= TICKS_X), STEPS_DAYS[-1])
-        at, step = datetime(begin.year, begin.month, begin.day, tzinfo=timezone.utc), DAY * days
-        form = "%d %b" if span < 300 * DAY else "%d %b %Y"
+        step = DAY * days
+    day = "%d %b" if span < 300 * DAY else "%d %b %Y"
+    at = datetime(begin.year, begin.month, begin.day, tzinfo=timezone.utc)
     while at <= end:
         if at >= begin:
-            yield at, f"{at:{form}}"
+            yield at, f"{at:%H:%M}" if at.hour or at.minute else f"{at:{day}}"
         at += step

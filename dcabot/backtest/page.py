@@ -127,7 +127,8 @@ def _seconds(result: Result, at: datetime) -> float:
 
 def _price_chart(result: Result, series: Series) -> str:
     figures = result.figures
-    place = charts.frame(figures.begins_at, figures.ends_at, [series.low, series.high], 430)
+    paid = np.array([fill.price for fill in result.fills], dtype=np.float64)  # half a spread beyond the prices
+    place = charts.frame(figures.begins_at, figures.ends_at, [series.low, series.high, paid], 430)
     shown = result.fills if len(result.fills) <= MARKS_MAX else ()
     return charts.svg(
         place,

@@ -5,10 +5,12 @@ import shutil
 import struct
 import subprocess
 import zlib
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
+from dcabot.backtest.charts import BOTTOM, TOP, Frame, axes
 from dcabot.backtest.figures import Result, result
 from dcabot.backtest.page import Told, page
 from dcabot.backtest.walk import Walk
@@ -142,6 +144,16 @@ def test_a_page_of_nothing_traded_is_a_page(browser: str, tmp_path: Path) -> Non
     assert not re.search(r"NaN|Infinity|undefined", dom.partition("<script")[0])
 
 
+def test_a_buy_above_all_prices_is_in_the_picture() -> None:
+    """The ask is half a spread above them, which is more than some hours of a quiet market."""
+    prices = candles([(10_000, 10_001, 9_999, 10_000)] * 4)
+    walk = Walk(led(make_bot(), prices), prices, walk_path())
+    words = page(walk, result(walk), Told({}))
+
+    (mark,) = re.findall(r'class="base" d="M[\d.]+ ([-\d.]+)L[\d.]+ ([-\d.]+)H', words)
+    assert all(TOP < float(y) < 430 - BOTTOM for y in mark)
+
+
 def colours(picture: Path) -> set[bytes]:
     """The different colours of every fortieth line of a PNG, filters undone only as far as counting needs."""
     raw = picture.read_bytes()
@@ -161,3 +173,20 @@ def colours(picture: Path) -> set[bytes]:
         for start in range(0, len(lines), size * 40)
         for at in range(1, size - depth, depth)
     }
+
+
+@pytest.mark.parametrize(
+    ("minutes", "names"),
+    [
+        (40, ["05:30", "05:35", "05:40", "05:45", "05:50", "05:55", "06:00", "06:05", "06:10"]),
+        (600, ["06:00", "07:00", "08:00", "09:00", "10:00", "11:00", "12:00", "13:00", "14:00", "15:00"]),
+        (2700, ["06:00", "12:00", "18:00", "06 Mar", "06:00", "12:00", "18:00", "07 Mar"]),
+        (7200, ["06 Mar", "07 Mar", "08 Mar", "09 Mar", "10 Mar"]),
+        (600_000, ["05 May 2021", "05 Jul 2021", "04 Sep 2021", "04 Nov 2021", "04 Jan 2022", "06 Mar 2022"]),
+    ],
+)
+def test_the_times_below_a_chart_are_round_and_name_the_day(minutes: int, names: list[str]) -> None:
+    begin = datetime(2021, 3, 5, 5, 30, tzinfo=timezone.utc)
+    drawn = axes(Frame(begin, begin + timedelta(minutes=minutes), 1.0, 2.0, 100))
+
+    assert re.findall(r'text-anchor="middle">([^<]+)<', drawn) == names
