@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from typing import NoReturn
 
 DONE, FAILED, USAGE, UNREACHABLE, MISCONFIGURED, INTERRUPTED = 0, 1, 2, 75, 78, 130
+STARTING = "starting"  # how the sentence of a daemon begins that waits for the exchange before it trades
 
 log = logging.getLogger("dcabot")
 
@@ -76,11 +77,12 @@ class Parser(argparse.ArgumentParser):
         self.exit(USAGE, f"{self.prog}: {message}; `{self.prog} --help` tells more\n")
 
 
-def parser(name: str, what: str) -> argparse.ArgumentParser:
-    """An argument parser with the options that every command has."""
+def parser(name: str, what: str, logs: bool = False) -> argparse.ArgumentParser:
+    """An argument parser with the options that every command has, and those of one that writes a log."""
     made = Parser(prog=f"dcabot {name}", description=what)
     made.add_argument("--env-file", metavar="FILE", help="read settings from FILE instead of ./.env or /etc/dcabot")
-    made.add_argument("--verbose", action="store_true", help="log more")
+    if logs:
+        made.add_argument("--verbose", action="store_true", help="log more")
     return made
 
 
@@ -94,6 +96,11 @@ def start_logging(verbose: bool = False) -> None:
     # Each of their lines is about one request; ours say what it was for.
     for chatty in ("urllib3", "websockets", "peewee", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.CRITICAL)
+
+
+def counted(number: int, noun: str) -> str:
+    """So many of them: 1 asset, 2 assets."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def utc_now() -> datetime:

@@ -37,7 +37,8 @@ class Memory:
 
 
 def main(argv: list[str]) -> int:
-    options = parser("alert", "Tell by e-mail of a unit's failures that were not told yet. systemd starts this.")
+    what = "Tell by e-mail of a unit's failures that were not told yet. systemd starts this."
+    options = parser("alert", what, logs=True)
     options.add_argument("unit", metavar="UNIT", help="for example dcabot.service")
     args = options.parse_args(argv)
     start_logging(args.verbose)

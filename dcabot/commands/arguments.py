@@ -38,8 +38,10 @@ def number(word: str) -> Decimal:
 
 
 def whole(word: str) -> int:
-    if not word.isascii() or not word.isdigit() or len(word) > 9:
+    if not word.isascii() or not word.isdigit():
         raise argparse.ArgumentTypeError(f"{word!r} is no whole number of at least 0")
+    if len(word) > 9:
+        raise argparse.ArgumentTypeError(f"{word[:40]!r} is too large")
     return int(word)
 
 

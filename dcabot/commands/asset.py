@@ -10,7 +10,7 @@ from dcabot.adapters import assets
 from dcabot.adapters.assets import COLUMNS, INTEGERS, AssetError, BadValue, Value
 from dcabot.adapters.config import DATABASE, Config, load
 from dcabot.adapters.database import Database
-from dcabot.commands import DONE, FAILED, USAGE, arguments, parser, utc_now
+from dcabot.commands import DONE, FAILED, USAGE, arguments, counted, parser, utc_now
 from dcabot.commands.console import coins, console, percent, price, print_table, usd
 from dcabot.commands.market import NOT_ASKED, Market, look, usual
 from dcabot.commands.wiring import open_books
@@ -65,10 +65,12 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     made = parser("asset", "What is traded, and with which settings. The daemon reads changes within half a minute.")
     actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")
-    adding = actions.add_parser("add", help="trade a new pair")
+    told = "trade a new pair, and show what its settings mean"
+    adding = actions.add_parser("add", help=told, description=_sentence(told))
     adding.add_argument("symbol", type=arguments.symbol, metavar="SYMBOL", help="such as BTC/USD")
     adding.add_argument("--disabled", action="store_true", help="write it down, and do not trade it yet")
-    setting = actions.add_parser("set", help="change settings; they apply from the next decision")
+    told = "change settings; they apply from the next decision"
+    setting = actions.add_parser("set", help=told, description=_sentence(told))
     setting.add_argument("symbol", type=arguments.symbol, metavar="SYMBOL", help="such as BTC/USD")
     for name in COLUMNS:
         unit = UNITS[name.rpartition("_")[2]]
@@ -78,19 +80,24 @@ def _parser() -> argparse.ArgumentParser:
         flag = f"--{name.replace('_', '-')}"
         adding.add_argument(flag, type=kind, metavar=unit, default=default, required=default is None, help=told)
         setting.add_argument(flag, type=kind, metavar=unit, help=HELP[name])
-    actions.add_parser("list", help="all assets, one line each")
     for name, told in {
+        "list": "all assets, one line each",
         "show": "one asset: its price ladder, the most it can spend, its fees",
         "enable": "trade it",
         "disable": "no new buys; what is held is still sold at its take profit",
         "remove": "delete it with its history; refused while it holds a position",
     }.items():
-        action = actions.add_parser(name, help=told)
-        action.add_argument("symbol", type=arguments.symbol, metavar="SYMBOL", help="such as BTC/USD")
+        action = actions.add_parser(name, help=told, description=_sentence(told))
+        if name != "list":
+            action.add_argument("symbol", type=arguments.symbol, metavar="SYMBOL", help="such as BTC/USD")
         if name == "remove":
             action.add_argument("--yes", action="store_true", help="delete its history too, without asking")
     arguments.settings_anywhere(actions.choices.values())
     return made
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def _add(args: argparse.Namespace, config: Config, database: Database) -> int:
@@ -181,7 +188,7 @@ def _remove(args: argparse.Namespace, config: Config, database: Database) -> int
     orders = assets.history(database, args.symbol)
     if orders and not args.yes:
         raise AssetError(
-            f"{args.symbol} has {orders} orders in its history, which would be deleted too; "
+            f"{args.symbol} has {counted(orders, 'order')} in its history, which would be deleted too; "
             f"`dcabot asset disable {args.symbol}` keeps them, --yes deletes them"
         )
     assets.remove(database, args.symbol)

@@ -168,9 +168,11 @@ def books(world: World) -> Iterator[Finding]:
         yield from _privileges(denied(database))
         world.book = Store(database, utc_now).read_book()
     except DatabaseMisconfigured as error:
-        yield misconfigured("database", str(error), "`dcabot db init` makes the tables; DB_* say where")
+        told = "are the DB_* settings right? `dcabot db init` makes the tables in a database that is there"
+        yield misconfigured("database", str(error), told)
     except DatabaseError as error:
-        yield unreachable("database", str(error), "does the server run? systemctl status mariadb")
+        server = "does the server run? systemctl status mariadb"
+        yield unreachable("database", str(error), server if place.engine == "mysql" else "who else works on this file?")
     finally:
         database.close_all()
 

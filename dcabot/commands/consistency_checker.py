@@ -3,7 +3,7 @@
 import logging
 import time
 
-from dcabot.commands import DONE, parser, start_logging
+from dcabot.commands import DONE, counted, parser, start_logging
 from dcabot.commands.wiring import assemble
 from dcabot.core.reconcile import discrepancies
 from dcabot.sync import SECOND_LOOK_AFTER, Sync
@@ -15,7 +15,7 @@ LAWS = ("absent", "fees", "position", "columns")
 
 def main(argv: list[str]) -> int:
     what = "Compare every cycle with what Alpaca says and mend the difference. One pass."
-    options = parser("consistency-checker", what)
+    options = parser("consistency-checker", what, logs=True)
     options.add_argument("--dry-run", action="store_true", help="only report")
     args = options.parse_args(argv)
     start_logging(args.verbose)
@@ -35,11 +35,11 @@ def _mend(sync: Sync) -> int:
     for symbol, fault in swept.book.faults.items():
         log.error("%s is held: %s", symbol, fault)
     log.info(
-        "consistency checker: %d cycles compared, %d mended, %d cycles opened, %d assets held",
-        len(swept.book.entries),
+        "consistency checker: %s compared, %d mended, %s opened, %s held",
+        counted(len(swept.book.entries), "cycle"),
         len(mended),
-        opened,
-        len(swept.book.faults),
+        counted(opened, "cycle"),
+        counted(len(swept.book.faults), "asset"),
     )
     return DONE
 
@@ -57,8 +57,8 @@ def _report(sync: Sync) -> int:
     for symbol, fault in book.faults.items():
         log.error("%s is held: %s", symbol, fault)
     log.info(
-        "consistency checker: %d cycles compared, %d differ, nothing was changed",
-        len(entries),
+        "consistency checker: %s compared, %d differ, nothing was changed",
+        counted(len(entries), "cycle"),
         len(found) + len(news),
     )
     return DONE

@@ -5,7 +5,7 @@ import os
 
 from dcabot.adapters.config import DATABASE, load
 from dcabot.adapters.store import RowFault, Store
-from dcabot.commands import DONE, parser, start_logging, utc_now
+from dcabot.commands import DONE, counted, parser, start_logging, utc_now
 from dcabot.commands.wiring import open_books
 from dcabot.core.lifecycle import on_cooldown_over
 from dcabot.core.model import Asset, Cycle, CycleStatus, Decision
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 def main(argv: list[str]) -> int:
     what = "End cooldowns whose time has passed; give enabled assets without a current cycle theirs. One pass."
-    args = parser("cooldown-manager", what).parse_args(argv)
+    args = parser("cooldown-manager", what, logs=True).parse_args(argv)
     start_logging(args.verbose)
     store = open_books(load({DATABASE}, os.environ, args.env_file))
     now = utc_now()
@@ -31,7 +31,12 @@ def main(argv: list[str]) -> int:
     opened = sum(store.open_cycle(asset.id, CycleStatus.WATCHING) for asset in book.idle if asset.enabled)
     for symbol, fault in book.faults.items():
         log.error("%s is held: %s", symbol, fault)
-    log.info("cooldown manager: %d cooldowns over, %d cycles opened, %d assets held", ended, opened, len(book.faults))
+    log.info(
+        "cooldown manager: %s over, %s opened, %s held",
+        counted(ended, "cooldown"),
+        counted(opened, "cycle"),
+        counted(len(book.faults), "asset"),
+    )
     return DONE
 
 

@@ -19,7 +19,7 @@ from dcabot.adapters.assets import AssetError
 from dcabot.adapters.config import DATABASE, Config, load
 from dcabot.adapters.database import DatabaseBusy, DatabaseUnreachable
 from dcabot.adapters.store import Store
-from dcabot.commands import DONE, FAILED, arguments, parser, start_logging, utc_now
+from dcabot.commands import DONE, FAILED, arguments, counted, parser, start_logging, utc_now
 from dcabot.commands.console import coins, console, price, print_table, refused, usd
 from dcabot.commands.cycle_adopt import adopt
 from dcabot.commands.wiring import Parts, assemble, open_books
@@ -65,9 +65,10 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     what = "Look at one cycle, sell it now, take its position over or give it back. A cycle is one round trip."
-    made = parser("cycle", what)
+    made = parser("cycle", what, logs=True)
     actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")
-    showing = actions.add_parser("show", help="every order and fill of a cycle, in order")
+    told = "every order and fill of a cycle, in order"
+    showing = actions.add_parser("show", help=told, description=f"{told[0].upper()}{told[1:]}.")
     showing.add_argument(
         "which", metavar="ID|SYMBOL", type=arguments.cycle, help="a cycle's number, or a pair for its newest cycle"
     )
@@ -257,13 +258,15 @@ def _show(args: argparse.Namespace, config: Config, store: Store) -> int:
     fills, note = _fills(config, entry.cycle)
     moments = timeline(entry.cycle, fills)
     if args.json:
+        if note:
+            print(f"dcabot cycle: {note}", file=sys.stderr)
         print(json.dumps(_as_json(entry, moments), indent=2))
         return DONE
     holding, out = fold(entry.cycle.orders), console()
     prefix = entry.cycle.next_id(Purpose.BASE).rpartition("base-")[0]
     out.print(
         f"Cycle {entry.cycle.id} of {entry.asset.symbol}: {entry.cycle.status.value}, holds {coins(holding.held)} "
-        f"at an average of {price(holding.average_price)}, {holding.safety_count} safety orders. "
+        f"at an average of {price(holding.average_price)}, {counted(holding.safety_count, 'safety order')}. "
         f"Opened {entry.cycle.opened_at:%Y-%m-%d %H:%M:%S} UTC. Its orders' ids begin with {prefix}"
     )
     if note:
@@ -311,7 +314,7 @@ def _fills(config: Config, cycle: Cycle) -> tuple[dict[str, list[Fill]], str]:
         for fill in broker.fills(cycle.opened_at - timedelta(seconds=1)).rows:
             fills.setdefault(fill.order_id, []).append(fill)
     except ExchangeError as error:
-        return {}, f"Without single fills: {error}."
+        return {}, f"Without single fills: {str(error).rstrip('.')}."
     finally:
         broker.close()
     return fills, ""

@@ -12,7 +12,7 @@ from dcabot.adapters import assets
 from dcabot.adapters.assets import AssetError
 from dcabot.adapters.database import DatabaseBusy
 from dcabot.adapters.store import Book, Store
-from dcabot.commands import DONE, utc_now
+from dcabot.commands import DONE, counted, utc_now
 from dcabot.commands.console import coins, price, refused
 from dcabot.commands.wiring import Parts
 from dcabot.core.byhand import adoption_obstacle, on_adopt
@@ -45,7 +45,7 @@ def adopt(parts: Parts, symbol: str, yes: bool) -> int:
     holding = fold(current.orders)
     print(
         f"Cycle {current.id} of {symbol} holds {coins(holding.held)} at an average of {price(holding.average_price)} "
-        f"again, with {holding.safety_count} safety orders, as cycle {lost.id} did."
+        f"again, with {counted(holding.safety_count, 'safety order')}, as cycle {lost.id} did."
     )
     return DONE
 

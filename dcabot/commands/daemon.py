@@ -24,7 +24,7 @@ from dcabot.adapters.database import DatabaseBusy, DatabaseError, DatabaseUnreac
 from dcabot.adapters.store import STOPPED
 from dcabot.adapters.streams import Feed, Streams, mute_symbols
 from dcabot.adapters.systemd import Systemd
-from dcabot.commands import DONE, FAILED, paces, parser, start_logging, utc_now
+from dcabot.commands import DONE, FAILED, STARTING, paces, parser, start_logging, utc_now
 from dcabot.commands.health import Health
 from dcabot.commands.lanes import ORDER_THREADS, Lanes, leave_within
 from dcabot.commands.wiring import Parts, build, check_account, check_schema
@@ -37,7 +37,8 @@ T = TypeVar("T")
 
 
 def main(argv: list[str]) -> int:
-    args = parser("run", "The daemon: trades until it is stopped. SIGHUP reads the assets again.").parse_args(argv)
+    what = "The daemon: trades until it is stopped. SIGHUP reads the assets again."
+    args = parser("run", what, logs=True).parse_args(argv)
     start_logging(args.verbose)
     sys.setswitchinterval(paces.SWITCH_SECONDS)
     parts = build(args.env_file)
@@ -190,6 +191,9 @@ class Daemon:
                     raise
                 self.systemd.status(f"starting: {error}")
                 log.warning("%s; trying again", error)
+                if isinstance(error, ExchangeUnreachable):  # the database answers, and is ours by now
+                    with contextlib.suppress(DatabaseError):
+                        await self.lanes.run(self.lanes.pulse, partial(self._beat, f"{STARTING}: {error}"))
                 await asyncio.sleep(paces.RETRY_SECONDS)
 
     async def _consume(self) -> None:
@@ -361,18 +365,18 @@ class Daemon:
             except DatabaseError as error:
                 self.health.trouble(str(error))
 
-    def _beat(self) -> None:
+    def _beat(self, sentence: str = "") -> None:
         """In the pulse lane, which waits for nobody else."""
-        self._be_alone()
-        self.parts.store.write_beat(self.health.beat(utc_now()))  # for `dcabot status`; the database can be written
+        self._be_alone()  # or it is another daemon's beat by now
+        beat = self.health.beat(utc_now())
+        self.parts.store.write_beat(replace(beat, sentence=sentence) if sentence else beat)  # for `dcabot status`
         self.is_seen = True
         self.health.database_answered()
 
     def _say_goodbye(self) -> None:
         """The last of the pulse lane. Nobody waits for a database that is away: the beat grows old all the same."""
         with contextlib.suppress(DatabaseError):
-            self._be_alone()  # or it is another daemon's beat by now
-            self.parts.store.write_beat(replace(self.health.beat(utc_now()), sentence=STOPPED))
+            self._beat(STOPPED)
 
     async def _tell_health(self) -> None:
         pause = min(paces.HEALTH_SECONDS, (self.systemd.watchdog_seconds or paces.HEALTH_SECONDS * 3) / 3)

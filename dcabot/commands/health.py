@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from dcabot.adapters.store import Beat
 from dcabot.adapters.streams import Feed, Streams
-from dcabot.commands import utc_now
+from dcabot.commands import counted, utc_now
 from dcabot.core.model import CycleStatus, Quote
 from dcabot.trader import Trader
 
@@ -121,4 +121,4 @@ class Health:
         held = len(self.trader.held)
         counts = {status: sum(e.cycle.status is status for e in entries) for status in CycleStatus}
         words = ", ".join(f"{count} {status.value}" for status, count in counts.items() if count)
-        return f"{len(entries)} assets: {words}" + (f"; {held} held, see the log" if held else "")
+        return f"{counted(len(entries), 'asset')}: {words}" + (f"; {held} held, see the log" if held else "")

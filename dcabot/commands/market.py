@@ -76,7 +76,7 @@ class Window:
                 held = {one.symbol: one.quantity for one in self._broker.positions().rows}
             return Market(self._instruments, quotes, held)
         except ExchangeError as error:
-            return Market({}, {}, note=f"Not checked against Alpaca: {error}.")
+            return Market({}, {}, note=f"Not checked against Alpaca: {str(error).rstrip('.')}.")
 
     def close(self) -> None:
         if self._broker is not None:

@@ -2,7 +2,7 @@
 
 import logging
 
-from dcabot.commands import DONE, parser, start_logging
+from dcabot.commands import DONE, counted, parser, start_logging
 from dcabot.commands.wiring import assemble
 
 log = logging.getLogger(__name__)
@@ -12,7 +12,7 @@ LAWS = ("absent", "stale")
 
 def main(argv: list[str]) -> int:
     what = "Cancel buys that are open too long; cancel or report open orders that no row knows. One pass."
-    args = parser("order-manager", what).parse_args(argv)
+    args = parser("order-manager", what, logs=True).parse_args(argv)
     start_logging(args.verbose)
     parts = assemble(args.env_file)
     sync = parts.sync(LAWS)
@@ -21,12 +21,11 @@ def main(argv: list[str]) -> int:
     for symbol, fault in swept.book.faults.items():
         log.error("%s is held: %s", symbol, fault)
     log.info(
-        "order manager: %d open orders at Alpaca, %d mended, %d untracked cancelled, %d untracked left alone,"
-        " %d assets held",
-        len(swept.snapshot.open_orders),
+        "order manager: %s at Alpaca, %d mended, %d untracked cancelled, %d untracked left alone, %s held",
+        counted(len(swept.snapshot.open_orders), "open order"),
         len(swept.mended),
         cancelled,
         left,
-        len(swept.book.faults),
+        counted(len(swept.book.faults), "asset"),
     )
     return DONE

@@ -12,7 +12,7 @@ from typing import Any
 
 from dcabot.adapters import assets
 from dcabot.adapters.config import DATABASE, EXCHANGE, Config, load
-from dcabot.commands import DONE, FAILED, arguments, parser, utc_now
+from dcabot.commands import DONE, FAILED, arguments, counted, parser, utc_now
 from dcabot.commands.console import CENT, coins, console, print_table, span, usd
 from dcabot.commands.wiring import open_books
 from dcabot.core.fees import FEE_WINDOW, TIERS
@@ -43,7 +43,8 @@ def main(argv: list[str]) -> int:
     store = open_books(config)
     known = sorted(asset.symbol for asset, _ in assets.read_all(store.database))
     if args.asset and args.asset not in known:
-        print(f"dcabot report: there is no asset {args.asset}, only {', '.join(known)}", file=sys.stderr)
+        there = f", only {', '.join(known)}" if known else "; there is none at all"
+        print(f"dcabot report: there is no asset {args.asset}{there}", file=sys.stderr)
         return FAILED
     finished = [one for one in store.read_finished() if args.asset in (None, one.cycle.symbol)]
     fees = _ledger(config, finished) if args.ledger else Fees()
@@ -73,7 +74,7 @@ def _ledger(config: Config, finished: Sequence[Entry]) -> Fees:
     sales = (order for entry in finished for order in entry.cycle.orders if order.side is Side.SELL)
     unknown = sum(bool(order.filled_quantity) and not fees.knows(order) for order in sales)
     if unknown:
-        _note(f"{unknown} sales are not whole in Alpaca's ledger; their fee is an estimate")
+        _note(f"not whole in Alpaca's ledger: {counted(unknown, 'sale')}, with an estimated fee")
     return fees
 
 
@@ -134,9 +135,8 @@ def _print_totals(sums: list[Total], args: Any) -> None:
 
 def _print_total(all_of_them: Total, exact: bool) -> None:
     how = "from Alpaca's ledger" if exact else "estimated at the highest rate; --ledger asks Alpaca"
-    cycles = f"{all_of_them.cycles} cycle{'' if all_of_them.cycles == 1 else 's'}"
     sums = f"profit {usd(all_of_them.profit)} USD after fees of {usd(all_of_them.fees)} USD ({how})"
-    console().print(f"\n{cycles}, {sums}.")
+    console().print(f"\n{counted(all_of_them.cycles, 'cycle')}, {sums}.")
 
 
 def _end(one: CycleReport) -> str:

@@ -9,7 +9,7 @@ from dcabot.adapters import notes
 from dcabot.adapters.config import DATABASE, EXCHANGE, Config, ConfigError, load
 from dcabot.adapters.database import Database, connect
 from dcabot.adapters.dburl import DatabaseSettings
-from dcabot.adapters.migrations import pending
+from dcabot.adapters.migrations import pending, schema_version
 from dcabot.adapters.store import Store
 from dcabot.commands import utc_now
 from dcabot.core.reconcile import LAWS, Limits
@@ -64,9 +64,11 @@ def open_books(config: Config) -> Store:
 
 
 def check_schema(config: Config) -> None:
-    """Raises ConfigError when the database's schema is older than this program."""
+    """Raises ConfigError when the database's schema is missing, or older than this program."""
     missing = pending(_place(config))
     if missing:
+        if not schema_version(_place(config)):
+            raise ConfigError(["the database has no tables yet: run `dcabot db init`"])
         names = ", ".join(missing)
         raise ConfigError([f"the database's schema is older than this program ({names}): run `dcabot db init`"])
 

@@ -32,7 +32,7 @@ CANCEL_CASES = [(fault,) for fault in ("lose_response", "lose_request", "hold")]
 KILL_CASES = [(name,) for name in NAMES]
 WITH_EXCHANGE = ("order-manager", "consistency-checker")
 HURRY = {"transport.READ_SECONDS": 1, "transport.QUERY_SECONDS": 3, "transport.PAUSE_SECONDS": 0.05}
-WORKED = {"order-manager": "1 mended", "cooldown-manager": "1 cooldowns over", "consistency-checker": "1 mended"}
+WORKED = {"order-manager": "1 mended", "cooldown-manager": "1 cooldown over", "consistency-checker": "1 mended"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

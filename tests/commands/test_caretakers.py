@@ -109,7 +109,7 @@ def test_the_order_manager_cancels_a_stale_buy_and_the_books_follow(
     with start(small_books) as daemon:
         daemon.until(lambda: [row[2] for row in small_books.orders()] == ["accepted"], "the order to rest")
         daemon.kill()
-    assert "1 open orders at Alpaca, 0 mended" in summary(run("order-manager"))
+    assert "1 open order at Alpaca, 0 mended" in summary(run("order-manager"))
     time.sleep(1)
     done = run("order-manager", DCABOT_STALE_ORDER_SECONDS="1")
     assert "1 mended" in done.stderr
@@ -143,7 +143,7 @@ def test_the_cooldown_manager_ends_a_cooldown_and_opens_missing_cycles(holding: 
     holding.execute("INSERT INTO dca_cycles (asset_id, status) VALUES (1, 'cooldown')")
     holding.add_asset("ETH/USD")
     holding.add_asset("SOL/USD", is_enabled=0)
-    assert "1 cooldowns over, 1 cycles opened, 0 assets held" in summary(run("cooldown-manager"))
+    assert "1 cooldown over, 1 cycle opened, 0 assets held" in summary(run("cooldown-manager"))
     assert [holding.status(symbol) for symbol in ("BTC/USD", "ETH/USD", "SOL/USD")] == ["watching", "watching", ""]
     assert "0 cooldowns over, 0 cycles opened, 0 assets held" in summary(run("cooldown-manager"))
 
@@ -166,7 +166,7 @@ def test_a_cooldown_that_is_not_over_stays(holding: Books, run: Run) -> None:
 
 
 def test_the_consistency_checker_finds_nothing_in_books_that_are_right(holding: Books, run: Run) -> None:
-    expected = "consistency checker: 1 cycles compared, 0 mended, 0 cycles opened, 0 assets held"
+    expected = "consistency checker: 1 cycle compared, 0 mended, 0 cycles opened, 0 assets held"
     assert summary(run("consistency-checker")) == expected
 
 
@@ -215,7 +215,7 @@ def test_a_dry_run_only_reports(alpaca: Simulator, holding: Books, run: Run) -> 
     before = holding.execute("SELECT * FROM dca_cycles"), holding.execute("SELECT * FROM dca_orders")
     done = run("consistency-checker", "--dry-run")
     assert done.returncode == 0
-    assert "1 cycles compared, 1 differ, nothing was changed" in done.stderr
+    assert "1 cycle compared, 1 differ, nothing was changed" in done.stderr
     assert "recomputed" in done.stderr
     assert (holding.execute("SELECT * FROM dca_cycles"), holding.execute("SELECT * FROM dca_orders")) == before
     alpaca.transfer("BTC", "-0.000332443")
@@ -230,7 +230,7 @@ def test_a_row_of_nonsense_is_named_by_each_and_holds_nobody_else(holding: Books
         done = run(name)
         assert done.returncode == 0
         assert "BTC/USD is held: dca_cycles: cycle 1 of BTC/USD: unknown status 'bying'" in done.stderr
-        assert "1 assets held" in done.stderr
+        assert "1 asset held" in done.stderr
     assert holding.status("ETH/USD") == "watching"
 
 

@@ -261,11 +261,15 @@ def test_show_does_without_the_exchange(holding: Seat) -> None:
     holding.alpaca.faults.refuse_connections()
     try:
         said = holding.run("cycle", "show", "btc/usd")
+        for_programs = holding.run("cycle", "show", "btc/usd", "--json")
     finally:
         holding.alpaca.faults.refuse_connections(False)
     assert said.code == 0
     assert "Without single fills: no connection" in said.out
     assert "filled" in said.out
+    assert "0 safety orders. Opened" in said.out
+    assert for_programs.json["status"] == "watching"
+    assert for_programs.line.startswith("dcabot cycle: Without single fills: no connection")
 
 
 def test_close_and_release_work_beside_a_running_daemon(start: Start, seat: Seat, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_the_current_cycle_takes_the_position_and_sells_it(lost: Seat) -> None:
     said = lost.run(*WORDS)
     assert said.code == 0, said.err
     assert "Cycle 2 of BTC/USD holds " in said.out
-    assert "again, with 1 safety orders, as cycle 1 did" in said.out
+    assert "again, with 1 safety order, as cycle 1 did" in said.out
     assert [(status, safeties) for status, _, safeties in lost.books.cycles()] == [("error", 0), ("watching", 1)]
     assert Decimal(lost.books.cycles()[1][1]) == Decimal(held[1])
     assert lost.run("report").code == 0

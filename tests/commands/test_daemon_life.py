@@ -65,14 +65,14 @@ def test_status_sees_the_daemon_as_soon_as_it_is_ready(small_books: Books, alpac
     small_books.add_asset()
     with start(small_books) as daemon:
         daemon.until_ready()
-        assert small_books.execute("SELECT sentence FROM dca_daemon") == [("1 assets: 1 watching",)]
+        assert small_books.execute("SELECT sentence FROM dca_daemon") == [("1 asset: 1 watching",)]
 
 
 def test_the_watchdog_is_fed_and_the_status_is_a_sentence(small_books: Books, alpaca: Simulator, start: Start) -> None:
     small_books.add_asset()
     with start(small_books) as daemon:
         daemon.until(lambda: daemon.notify.count("WATCHDOG=1") >= 3, "signs of life")
-        daemon.until(lambda: "STATUS=1 assets: 1 watching" in daemon.notify.words(), "a status")
+        daemon.until(lambda: "STATUS=1 asset: 1 watching" in daemon.notify.words(), "a status")
         at = [when for when, message in daemon.notify.messages if "WATCHDOG=1" in message]
         assert max(b - a for a, b in itertools.pairwise(at)) < 1.5
 

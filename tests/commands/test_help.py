@@ -55,11 +55,18 @@ def test_each_command_tells_what_it_does(capsys: pytest.CaptureFixture[str], com
     paragraphs = text.split("\n\n")
     assert len(paragraphs[1]) > 20  # a description, not the list of options
     for action in actions_in(text):
-        assert told(capsys, command, action).startswith(f"usage: dcabot {command} {action}")
+        page = told(capsys, command, action)
+        assert page.startswith(f"usage: dcabot {command} {action}")
+        assert re.search(r"\n\n[A-Z][^\n]+\.\n\n", page), page  # a sentence of its own
     bare = [line for line in text.splitlines() if re.fullmatch(r"  (-h, )?--[a-z-]+( [A-Z]+)?", line)]
     for line in bare:  # an option whose help stands on the next line, not one without any
         following = text.splitlines()[text.splitlines().index(line) + 1]
         assert following.startswith("          "), f"{line.strip()} has no help"
+
+
+def test_only_a_command_with_a_log_offers_to_log_more(capsys: pytest.CaptureFixture[str]) -> None:
+    loud = {command for command in COMMANDS if "--verbose" in told(capsys, command)}
+    assert loud == {"run", "order-manager", "cooldown-manager", "consistency-checker", "alert", "cycle"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

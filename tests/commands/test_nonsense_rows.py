@@ -93,7 +93,7 @@ def test_each_caretaker_names_and_holds_it_and_does_its_work_on_the_other_assets
     for words, work in (
         (("consistency-checker", "--dry-run"), "2 differ, nothing was changed"),
         (("order-manager",), "1 untracked cancelled"),
-        (("cooldown-manager",), "1 cycles opened"),
+        (("cooldown-manager",), "1 cycle opened"),
         (("consistency-checker",), "1 mended"),
     ):
         said = seat.run(*words)

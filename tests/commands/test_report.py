@@ -187,6 +187,11 @@ def test_one_asset_alone(traded: Seat) -> None:
     assert said.line == "dcabot report: there is no asset DOGE/USD, only BTC/USD, ETH/USD"
 
 
+def test_without_any_asset_one_alone_is_not_there(seat: Seat) -> None:
+    said = seat.run("report", "--asset", "DOGE/USD")
+    assert said.line == "dcabot report: there is no asset DOGE/USD; there is none at all"
+
+
 def test_the_ledger_needs_the_exchange(traded: Seat, monkeypatch: pytest.MonkeyPatch) -> None:
     traded.alpaca.faults.refuse_connections()
     try:
