@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 from dcabot.commands import DONE, FAILED, USAGE
 from dcabot.core.money import HUNDRED, text
@@ -46,6 +47,22 @@ def print_table(out: Console, columns: Sequence[str], rows: Iterable[Sequence[st
     made = table(columns, rows)
     needed = Measurement.get(out, out.options.update(width=WIDTH_PIPED), made).minimum
     out.print(made, width=max(out.width, needed), crop=False)
+
+
+class Fitted:
+    """A table; where the terminal is too narrow for it, each row in words, for a live view cannot break its lines."""
+
+    def __init__(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        self.columns, self.rows = columns, rows
+
+    def __rich_console__(self, out: Console, options: ConsoleOptions) -> RenderResult:
+        made = table(self.columns, self.rows)
+        if Measurement.get(out, options.update(width=WIDTH_PIPED), made).minimum <= options.max_width:
+            yield made
+            return
+        for name, *cells in self.rows:
+            known = [(column, cell) for column, cell in zip(self.columns[1:], cells, strict=True) if cell != "-"]
+            yield Text(f"{name}: {', '.join(cell if c.startswith('<') else f'{c} {cell}' for c, cell in known)}")
 
 
 def usd(amount: Decimal | None) -> str:

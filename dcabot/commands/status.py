@@ -17,8 +17,8 @@ from rich.text import Text
 from dcabot.adapters.config import DATABASE, load
 from dcabot.adapters.database import DatabaseBusy, DatabaseUnreachable
 from dcabot.adapters.store import STOPPED, Beat, Book, Store
-from dcabot.commands import DONE, FAILED, parser, utc_now
-from dcabot.commands.console import ago, coins, console, percent, price, table, usd
+from dcabot.commands import DONE, FAILED, STARTING, parser, utc_now
+from dcabot.commands.console import Fitted, ago, coins, console, percent, price, table, usd
 from dcabot.commands.market import Market, Window
 from dcabot.commands.wiring import open_books
 from dcabot.core.ledger import DUST_NOTIONAL, FEE_RATIO_MAX, Holding, fold
@@ -32,6 +32,7 @@ from dcabot.core.strategy import backoff_until, restart_price, safety_price, tak
 BEAT_MAX_AGE = timedelta(seconds=30)  # the daemon writes every few seconds
 WATCH_SECONDS = 3.0  # a look costs a request of the 200 a minute that trading lives on
 SICK = "NOT WELL"
+START = "`systemctl start dcabot` starts it, without systemd `dcabot run`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +124,12 @@ def _unowned(book: Book, market: Market) -> Iterable[str]:
 
 def _daemon_troubles(beat: Beat | None, now: datetime) -> list[str]:
     if beat is None:
-        return ["the daemon has never run on this database; `systemctl start dcabot` starts it"]
+        return [f"the daemon has never run on this database; {START}"]
     if beat.sentence == STOPPED:
-        return [f"the daemon was stopped {ago(beat.beat_at, now)}. `systemctl start dcabot` starts it"]
+        return [f"the daemon was stopped {ago(beat.beat_at, now)}. {START}"]
     if now - beat.beat_at > BEAT_MAX_AGE:
-        return [f"the daemon is down; it last spoke {ago(beat.beat_at, now)}. `systemctl start dcabot` starts it"]
-    return [f"the daemon is {beat.sentence}"] if beat.sentence.startswith(SICK) else []
+        return [f"the daemon is down; it last spoke {ago(beat.beat_at, now)}. {START}"]
+    return [f"the daemon is {beat.sentence}"] if beat.sentence.startswith((SICK, STARTING)) else []
 
 
 def _lines(book: Book, market: Market, now: datetime) -> Iterable[Line]:
@@ -202,7 +203,8 @@ def _next(entry: Entry, holding: Holding, market: Market) -> str:
 def _state(entry: Entry, now: datetime) -> str:
     asset, cycle = entry.asset, entry.cycle
     if cycle.status is CycleStatus.COOLDOWN:
-        return f"cooldown until {_clock(_cooldown_until(entry), now)}"
+        end = _cooldown_until(entry)
+        return f"cooldown {'until' if end > now else 'over since'} {_clock(end, now)}"
     waits = max((until for side in Side if (until := backoff_until(cycle, side))), default=now)
     if waits > now:
         return f"{cycle.status.value}, refused: again at {_clock(waits, now)}"
@@ -263,10 +265,11 @@ def shown(report: Report) -> RenderableType:
         "to go",
         "profit",
     ]
-    parts.append(table(headings, rows) if rows else Text("No assets yet; `dcabot asset add` adds one."))
+    parts.append(Fitted(headings, rows) if rows else Text("No assets yet; `dcabot asset add` adds one."))
     coming = [[line.symbol, line.order or line.next] for line in report.lines if line.order or line.next]
     if coming:
-        parts.append(table(["<next", "<"], coming))
+        is_down = bool(_daemon_troubles(report.beat, report.at))
+        parts.append(table(["<next", f"<{'once the daemon is well' if is_down else ''}"], coming))
     return Group(*parts)
 
 

@@ -23,7 +23,7 @@ from tests.commands.seat import Seat, seat_for, utc_now
 from tests.programs import ROOT, Books, environment, mariadb_books, until
 
 
-def beat(seat: Seat, sentence: str = "1 assets: 1 watching", seconds_ago: float = 0) -> None:
+def beat(seat: Seat, sentence: str = "1 asset: 1 watching", seconds_ago: float = 0) -> None:
     """The daemon says how it is."""
     at = utc_now() - timedelta(seconds=seconds_ago)
     seat.trader.store.write_beat(Beat(at, at, at, None, sentence))
@@ -46,7 +46,7 @@ def test_one_glance_tells_that_all_is_well(well: Seat) -> None:
     said = well.run("status")
     assert said.code == 0, said.out
     assert said.out.splitlines()[0] == "All is well."
-    assert "Daemon: 1 assets: 1 watching; started 0 s ago, spoke 0 s ago" in said.out
+    assert "Daemon: 1 asset: 1 watching; started 0 s ago, spoke 0 s ago" in said.out
 
 
 def test_a_daemon_that_is_down_is_said_and_the_rest_is_shown_all_the_same(well: Seat) -> None:
@@ -55,7 +55,9 @@ def test_a_daemon_that_is_down_is_said_and_the_rest_is_shown_all_the_same(well: 
     assert said.code == 1
     assert said.out.splitlines()[0] == "Not well:"
     assert "the daemon is down; it last spoke 60 min ago. `systemctl start dcabot` starts it" in said.out
-    assert "BTC/USD" in said.out
+    assert re.search(
+        r"^next +once the daemon is well\s+BTC/USD  buys 20.00 USD at the next quote", said.out, re.MULTILINE
+    )
 
 
 def test_a_daemon_that_has_just_been_stopped_is_said_at_once(
@@ -133,6 +135,13 @@ def test_a_cooldown_that_ends_on_another_day_says_which(well: Seat) -> None:
     assert re.fullmatch(rf"cooldown until {day:%Y-%m-%d} \d\d:\d\d UTC", asset(well)["state"])
 
 
+def test_a_cooldown_that_should_have_ended_is_not_told_as_one_to_come(well: Seat) -> None:
+    well.trade("60000", "60010")
+    well.trade("60700", "60710")
+    well.run("asset", "set", "BTC/USD", "--cooldown-period", "0")
+    assert asset(well)["state"].startswith("cooldown over since ")
+
+
 def test_an_asset_without_a_cycle_says_what_it_will_do(seat: Seat) -> None:
     seat.books.add_asset()
     seat.books.add_asset("ETH/USD", is_enabled=0)
@@ -181,6 +190,30 @@ def test_without_the_exchange_the_books_are_shown(well: Seat) -> None:
     assert "Not checked against Alpaca: no connection" in said.json["notes"][0]
     assert said.json["assets"][0]["bid"] is None
     assert said.json["assets"][0]["take_profit_price"]
+
+
+def test_keys_that_are_not_accepted_are_told_in_one_sentence(well: Seat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APCA_API_SECRET_KEY", "wrong")
+    (note,) = well.run("status", "--json").json["notes"]
+    assert note.startswith("Not checked against Alpaca: the exchange does not accept the API keys: ")
+    assert note.endswith("unauthorized.")
+    assert not note.endswith("..")
+
+
+def test_a_daemon_that_waits_for_the_exchange_is_told_from_one_that_never_ran(
+    alpaca: Simulator, start: Start, seat: Seat
+) -> None:
+    seat.books.add_asset()
+    alpaca.faults.refuse_connections()
+    with start(seat.books) as daemon:
+        daemon.until_said("trying again")
+        until(lambda: "starting" in seat.run("status").out, "the daemon's beat")
+        said = seat.run("status", "--json")
+        assert said.code == 1
+        assert said.json["troubles"][0].startswith("the daemon is starting: no connection to 127.0.0.1")
+        alpaca.faults.refuse_connections(False)
+        daemon.until_ready()
+        assert seat.run("status").out.splitlines()[0] == "All is well."
 
 
 def test_the_names_of_json_are_stable(well: Seat) -> None:

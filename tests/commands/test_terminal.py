@@ -38,6 +38,16 @@ def test_no_figure_is_cut_in_a_narrow_terminal(traded: Seat, tmp_path: Path, wor
         assert "0.000338925" in text
 
 
+@pytest.mark.parametrize("columns", ["40", "60", "80"])
+def test_status_shows_every_figure_however_narrow_the_terminal_is(seat: Seat, tmp_path: Path, columns: str) -> None:
+    seat.books.add_asset()
+    seat.trade("60000", "60010")
+    variables = environment(tmp_path, seat.alpaca.env(), seat.books.environment, TERM="xterm", COLUMNS=columns)
+    _, text = drawn_on_terminal(tmp_path, variables, "status")
+    for figure in ("0.000332443", "60,010.00", "60,000.00", "1.02 %", "-0.05", "profit"):
+        assert figure in text, text
+
+
 @pytest.mark.parametrize("words", COMMANDS[:1] + COMMANDS[2:], ids=lambda words: "-".join(words[:2]).replace("/", ""))
 def test_ctrl_c_while_the_exchange_says_nothing_is_no_traceback(
     traded: Seat, tmp_path: Path, words: tuple[str, ...]
