@@ -39,6 +39,7 @@ try:
     from dcabot.adapters.dburl import DatabaseSettings
     from dcabot.adapters.migrations import migrate, pending, schema_version
     from dcabot.adapters.store import Store
+    from dcabot.commands import Parser, counted
     from dcabot.core.model import CycleStatus, OrderStatus, Side
     from dcabot.core.money import step_down, step_up, text
     from dcabot.core.snapshot import ExchangeDenied, ExchangeError
@@ -272,7 +273,8 @@ def open_store(config: Config, yes: bool) -> Store:
     with store.database.transaction():
         rows = sum(model.select().count() for model in schema.MODELS)
     if rows and not yes:
-        raise Refused(f"{config.database} holds {rows} rows; --yes deletes them, DB_URL=sqlite:///new.db keeps them")
+        held = f"{config.database} holds {counted(rows, 'row')}"
+        raise Refused(f"{held}; --yes deletes them, DB_URL=sqlite:///new.db keeps them")
     return store
 
 
@@ -284,7 +286,7 @@ def check_account(w: World, yes: bool) -> None:
         raise Refused(f"the account has {account.buying_power} USD to spend; 200 are needed")
     orders = sum(one.symbol == SYMBOL for one in w.broker.open_orders())
     if (orders or w.position()) and not yes:
-        held = f"{orders} open orders and {text(w.position())} coins of {SYMBOL}"
+        held = f"{counted(orders, 'open order')} and {text(w.position())} coins of {SYMBOL}"
         raise Refused(f"the account has {held}; --yes cancels and sells them")
 
 
@@ -362,11 +364,12 @@ def run(args: argparse.Namespace, chosen: list[Scenario]) -> int:
             when_told_to_end(signal.SIG_IGN)
             say("\nCleaning up")
             tidy(w)
-        return sum_up(verdicts)
+            code = sum_up(verdicts)
+        return code
 
 
 def main() -> int:
-    options = argparse.ArgumentParser(description="End-to-end scenarios against a paper account or the simulator.")
+    options = Parser(description="End-to-end scenarios against a paper account or the simulator.")
     options.add_argument("names", nargs="*", metavar="NAME", help="only these scenarios")
     options.add_argument("--list", action="store_true", help="say which scenarios there are")
     options.add_argument("--simulator", action="store_true", help="the simulator, even when there are keys")

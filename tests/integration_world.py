@@ -20,6 +20,7 @@ from dcabot.adapters import assets, schema
 from dcabot.adapters.broker import Broker
 from dcabot.adapters.config import Config
 from dcabot.adapters.store import Store
+from dcabot.commands import counted
 from dcabot.core.ledger import fold
 from dcabot.core.model import Asset, Cycle, CycleStatus, Decision, Order, OrderStatus, Purpose, Side
 from dcabot.core.money import step_down, step_up, text
@@ -132,7 +133,7 @@ class World:
         end = time.monotonic() + seconds
         while not look():
             if time.monotonic() > end:
-                raise Failed(f"waited {seconds:.0f} s in vain for {what}")
+                raise Failed(f"waited {seconds:.0f} s in vain until {what}")
             died = next((one.returncode for one in self.daemons if one.poll() not in (None, 0, -signal.SIGKILL)), None)
             if died is not None:
                 raise Failed(f"the daemon ended with {died} before {what}")
@@ -246,11 +247,16 @@ class World:
     def expect_agreement(self) -> None:
         """The books and the exchange tell the same."""
         orders = self.orders()
-        expect(len({one.client_order_id for one in orders}) == len(orders), f"{len(orders)} orders, none twice")
+        expect(
+            len({one.client_order_id for one in orders}) == len(orders), f"{counted(len(orders), 'order')}, none twice"
+        )
         for order in orders:
             report = self.broker.report(order.client_order_id)
             if report is None:
-                expect(order.status in (OrderStatus.REJECTED, OrderStatus.VOID), f"{order} never reached the exchange")
+                expect(
+                    order.status in (OrderStatus.REJECTED, OrderStatus.VOID),
+                    f"{order.client_order_id} never reached the exchange",
+                )
                 continue
             same = (report.filled_quantity, report.status) == (order.filled_quantity, order.status)
             expect(same, f"{order.client_order_id} is {order.status.value} on both sides")
