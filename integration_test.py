@@ -40,7 +40,7 @@ try:
     from dcabot.adapters.migrations import migrate, pending, schema_version
     from dcabot.adapters.store import Store
     from dcabot.commands import Parser, counted
-    from dcabot.core.model import CycleStatus, OrderStatus, Side
+    from dcabot.core.model import ID_PREFIX, CycleStatus, OrderStatus, Side
     from dcabot.core.money import step_down, step_up, text
     from dcabot.core.snapshot import ExchangeDenied, ExchangeError
     from dcabot.simulator import Simulator
@@ -284,9 +284,10 @@ def check_account(w: World, yes: bool) -> None:
         raise Refused(account.obstacle)
     if account.buying_power < 200:
         raise Refused(f"the account has {account.buying_power} USD to spend; 200 are needed")
-    orders = sum(one.symbol == SYMBOL for one in w.broker.open_orders())
-    if (orders or w.position()) and not yes:
-        held = f"{counted(orders, 'open order')} and {text(w.position())} coins of {SYMBOL}"
+    # The order manager cancels those of another dcabot as well, whatever their pair.
+    loose = [one for one in w.broker.open_orders() if one.symbol == SYMBOL or one.client_order_id.startswith(ID_PREFIX)]
+    if (loose or w.position()) and not yes:
+        held = f"{counted(len(loose), 'open order')} of {SYMBOL} or of dcabot, and {text(w.position())} {SYMBOL}"
         raise Refused(f"the account has {held}; --yes cancels and sells them")
 
 

@@ -119,11 +119,24 @@ def test_what_an_account_holds_is_only_cleared_with_yes(tmp_path: Path, account:
     until(account.positions, "a position")
     code, told = run(tmp_path, variables, "rejection")
     assert code == 1
-    assert "coins of BTC/USD; --yes cancels and sells them" in told
+    assert "the account has 0 open orders of BTC/USD or of dcabot, and 0.009975 BTC/USD; --yes cancels and" in told
     assert account.positions()
     code, told = run(tmp_path, variables, "rejection", "--yes")
     assert code == 0, told
     assert not account.positions()
+
+
+def test_orders_of_another_dcabot_are_only_cancelled_with_yes(tmp_path: Path, account: Simulator) -> None:
+    account.set_quote("ETH/USD", "2000", "2001")
+    account.foreign_order(
+        symbol="ETH/USD", qty="0.1", side="buy", type="limit", limit_price="1000", time_in_force="gtc",
+        client_order_id="dcabot-7-1795391700-base-1",
+    )  # fmt: skip
+    until(lambda: account.orders(status="open"), "the order")
+    code, told = run(tmp_path, environment(tmp_path, account.env()), "order-manager")
+    assert code == 1
+    assert "the account has 1 open order of BTC/USD or of dcabot" in told
+    assert account.orders(status="open")
 
 
 def test_what_a_database_holds_is_only_deleted_with_yes(tmp_path: Path, books: Books) -> None:
