@@ -262,13 +262,14 @@ def _show(args: argparse.Namespace, config: Config, store: Store) -> int:
             print(f"dcabot cycle: {note}", file=sys.stderr)
         print(json.dumps(_as_json(entry, moments), indent=2))
         return DONE
-    holding, out = fold(entry.cycle.orders), console()
+    out = console()
     prefix = entry.cycle.next_id(Purpose.BASE).rpartition("base-")[0]
     out.print(
-        f"Cycle {entry.cycle.id} of {entry.asset.symbol}: {entry.cycle.status.value}, holds {coins(holding.held)} "
-        f"at an average of {price(holding.average_price)}, {counted(holding.safety_count, 'safety order')}. "
+        f"Cycle {entry.cycle.id} of {entry.asset.symbol}: {entry.cycle.status.value}, {_standing(entry.cycle)}. "
         f"Opened {entry.cycle.opened_at:%Y-%m-%d %H:%M:%S} UTC. Its orders' ids begin with {prefix}"
     )
+    if not entry.cycle.orders and (before := _before(store, entry)):
+        out.print(f"The cycle before it: `dcabot cycle show {before}`.")
     if note:
         out.print(note)
     rows = [
@@ -284,6 +285,20 @@ def _show(args: argparse.Namespace, config: Config, store: Store) -> int:
     ]
     print_table(out, ["at", "<order", "<what", "quantity", "price", "USD"], rows)
     return DONE
+
+
+def _standing(cycle: Cycle) -> str:
+    if not cycle.orders:
+        return "nothing bought yet"
+    holding = fold(cycle.orders)
+    safety = counted(holding.safety_count, "safety order")
+    return f"holds {coins(holding.held)} at an average of {price(holding.average_price)}, {safety}"
+
+
+def _before(store: Store, entry: Entry) -> int:
+    """The number of the asset's last finished cycle; 0 when there is none."""
+    over = (one.cycle.id for one in store.read_finished() if one.asset.id == entry.asset.id)
+    return max((number for number in over if number < entry.cycle.id), default=0)
 
 
 def _find(store: Store, which: int | str) -> Entry:

@@ -257,6 +257,14 @@ def test_show_tells_every_order_and_fill_in_order(holding: Seat) -> None:
     assert "take profit: sell at market" in page
 
 
+def test_show_of_a_cycle_that_has_just_begun_names_the_one_before(holding: Seat) -> None:
+    holding.run("cycle", "close", "BTC/USD", "--yes")
+    page = holding.run("cycle", "show", "BTC/USD").out
+    assert "Cycle 2 of BTC/USD: cooldown, nothing bought yet. Opened" in page
+    assert "The cycle before it: `dcabot cycle show 1`." in page
+    assert "The cycle before it" not in holding.run("cycle", "show", "1").out
+
+
 def test_show_does_without_the_exchange(holding: Seat) -> None:
     holding.alpaca.faults.refuse_connections()
     try:
