@@ -94,8 +94,8 @@ class Caretakers:
 class Arguments:
     """The product's parser, made once: it asks the disk for translations, a twentieth of a run's time."""
 
-    def __init__(self, name: str, what: str) -> None:
-        self._parser = parser(name, what)
+    def __init__(self, name: str, what: str, logs: bool = False) -> None:
+        self._parser = parser(name, what, logs)
         self._known: set[tuple[str, ...]] = set()
 
     def add_argument(self, *names: str, **options: Any) -> None:
