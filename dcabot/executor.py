@@ -1,8 +1,8 @@
 """Carry out one decision: first the committed row, then the request, then what came of it.
 
-The decision is asked for again on the locked row, so it does not matter how old the book was on which it was first
-taken, nor who else is at work. Everything here is synchronous; the daemon runs it in worker threads, the caretakers
-as it is.
+A decision counts only on the row as it stands: the commit fails if the row is not what was decided on, and then the
+decision is asked for again on the locked row. So it does not matter how old the book was, nor who else is at work.
+Everything here is synchronous; the daemon runs it in worker threads, the caretakers as it is.
 """
 
 import logging
@@ -39,9 +39,9 @@ class Executor:
     clock: Callable[[], datetime]
 
     def carry_out(self, cycle_id: int, decide: Repair, known: Entry | None = None) -> Decision | None:
-        """Decide on the locked row, commit, and then send what the decision asks for.
+        """Decide on the row as it stands, commit, and then send what the decision asks for.
 
-        `known` is the entry as it was last read, which saves reading its orders again if nobody wrote them since.
+        `known` is the entry as it was last read: if it still stands, that saves reading it again.
         None when the row no longer wants it. Raises DatabaseUnreachable; then nothing was sent.
         """
         decision = commit(self.store, cycle_id, decide, known)
@@ -108,10 +108,14 @@ class Executor:
 
 
 def commit(store: Store, cycle_id: int, decide: Repair, known: Entry | None = None) -> Decision | None:
-    """Decide on the locked row and commit; sends nothing. None when the row no longer wants it."""
+    """Decide on the row as it stands and commit; sends nothing. None when the row no longer wants it."""
+    if known is not None:
+        decision = decide(known.asset, known.cycle)
+        if decision is not None and store.save_unread(known, decision):
+            return decision
 
     def work() -> Decision | None:
-        with store.locked(cycle_id, known) as entry:
+        with store.locked(cycle_id) as entry:
             decision = decide(entry.asset, entry.cycle) if entry else None
             if entry is not None and decision is not None:
                 store.save(entry, decision)

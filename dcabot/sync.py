@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from dcabot.adapters.store import Book, RowFault, Store
+from dcabot.adapters.rows import Book, RowFault
+from dcabot.adapters.store import Store
 from dcabot.core import reconcile
 from dcabot.core.model import ID_PREFIX, CycleStatus, Decision, OrderReport
 from dcabot.core.reconcile import LAWS, Discrepancy, Entry, Limits, Snapshot

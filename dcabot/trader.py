@@ -2,7 +2,7 @@
 
 `consider` runs on every quote and touches nothing but memory. Everything else may wait for the database or the
 exchange and runs in a worker thread; `commands/daemon.py` sees to it that one asset is worked on once at a time.
-The book in memory may be old: unless the locked row is still the one decided on, the decision is taken again on it.
+The book in memory may be old: unless the row is still the one decided on, the decision is taken again on it, locked.
 """
 
 import logging
@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from dcabot.adapters.broker import Broker
-from dcabot.adapters.store import Book, RowFault, Store
+from dcabot.adapters.rows import Book, RowFault
+from dcabot.adapters.store import Store
 from dcabot.core.ledger import fold
 from dcabot.core.model import Asset, Cycle, Decision, Instrument, OrderReport, Quote
 from dcabot.core.quotes import Screen, remembered, screen, stale
@@ -113,7 +114,7 @@ class Trader:
         return Occasion(entry, market, decision) if self._in_contact(now) else None
 
     def act(self, symbol: str, occasion: Occasion) -> Decision | None:
-        """Take the decision on the locked row and carry it out. Blocks for the exchange's answer."""
+        """Take the decision on the row as it stands and carry it out. Blocks for the exchange's answer."""
         entry = self.entries.get(symbol)
         if entry is None:
             return None

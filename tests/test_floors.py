@@ -23,14 +23,14 @@ FUNCTION_LINES = 50
 SETTINGS = ("dcabot.adapters.config", "dcabot.adapters.dburl")
 DATABASE = tuple(
     f"dcabot.adapters.{name}"
-    for name in ("engines", "schema", "migrations", "database", "store", "assets", "notes", "privileges")
+    for name in ("engines", "schema", "migrations", "database", "rows", "store", "assets", "notes", "privileges")
 )
 EXCHANGE = tuple(
     f"dcabot.adapters.{name}"
     for name in ("wire", "budget", "transport", "broker", "bars", "candle_cache", "link", "streams")
 )
 # What the third floor works through.
-WORK = ("dcabot.adapters.store", "dcabot.adapters.database", "dcabot.adapters.broker")
+WORK = ("dcabot.adapters.rows", "dcabot.adapters.store", "dcabot.adapters.database", "dcabot.adapters.broker")
 
 # Which of our own modules each part may import: the longest key that fits the importer is its line. Doors do not know
 # each other, only the settings they are opened with.

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from dcabot.adapters import notes, schema
 from dcabot.adapters.database import Database, IntegrityError
-from dcabot.adapters.store import asset_of
+from dcabot.adapters.rows import asset_of
 from dcabot.core.model import Asset
 from dcabot.core.states import OPEN, OVER
 

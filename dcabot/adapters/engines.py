@@ -94,6 +94,8 @@ class _Unsent(threading.local):
 class MySQL(peewee.MySQLDatabase):
     """MariaDB and MySQL through PyMySQL."""
 
+    # In an UPDATE: false once a lock has kept it waiting. NOW is when a statement began, SYSDATE when it is looked at.
+    is_prompt = "SYSDATE(6) < NOW(6) + INTERVAL 1 SECOND"
     guard: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def __init__(self, settings: DatabaseSettings, limits: Limits) -> None:

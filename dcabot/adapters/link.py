@@ -3,9 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from alpaca.common.utils import reconnect_delay
 from websockets.exceptions import ConnectionClosed, WebSocketException
@@ -35,8 +34,7 @@ class Feed(Enum):
     ORDERS = "trade updates"
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(NamedTuple):
     """How one stream is. Times are monotonic seconds; `connected_since` is None while it is down.
 
     `error` is the last trouble; `fatal` is one that waiting will not mend, until it is mended.

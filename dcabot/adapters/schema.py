@@ -9,7 +9,6 @@ import threading
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from decimal import Decimal
-from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -178,6 +177,7 @@ class Cycle(Table):
     created_at = InstantColumn(null=True, **default("CURRENT_TIMESTAMP"))
     updated_at = InstantColumn(null=True, **default("CURRENT_TIMESTAMP"))
     symbol = CharField(max_length=25, null=True)  # whose orders these are, even when the asset is renamed
+    version = IntegerField(**default("1"))
 
     class Meta:
         table_name = "dca_cycles"
@@ -189,19 +189,34 @@ class Cycle(Table):
 
         `lock` keeps the two rows ours until the transaction ends.
         """
-        rows, orders = cls._questions(current.param, " FOR UPDATE" if lock and current.for_update else "")
+        names = ", ".join([f"c.{name}" for name in cls._meta.columns] + [f"a.{name}" for name in Asset._meta.columns])
+        rows = f"SELECT {names} FROM dca_cycles c JOIN dca_assets a ON a.id = c.asset_id WHERE c.id = {current.param}"
+        rows += " FOR UPDATE" if lock and current.for_update else ""
+        # In a statement of its own: it must look after the lock was granted, whoever held it before.
+        orders = f"{Order.VERSION} WHERE cycle_id = {current.param}"
         found, version = current.first_rows((rows, (cycle_id,)), (orders, (cycle_id,)))
         return None if found is None else (*found, *version)
 
     @classmethod
-    @cache
-    def _questions(cls, mark: str, locked: str) -> tuple[str, str]:
-        names = ", ".join([f"c.{name}" for name in cls._meta.columns] + [f"a.{name}" for name in Asset._meta.columns])
-        rows = f"SELECT {names} FROM dca_cycles c JOIN dca_assets a ON a.id = c.asset_id WHERE c.id = {mark}{locked}"
-        # In a statement of its own: it must look after the lock was granted, whoever held it before.
-        # All times and not the newest: who edits by hand writes times of the server's clock and of his own time zone.
-        sums = "COALESCE(SUM(version), 0), COALESCE(SUM(updated_at + 0), 0)"
-        return rows, f"SELECT COUNT(*), {sums} FROM dca_orders WHERE cycle_id = {mark}"
+    def change_seen(cls, seen: Seen, status: object, **values: object) -> None:
+        """New values for the row in `seen`. Raises IntegrityError unless all that it shows is still as it was.
+
+        Also when somebody's lock kept it waiting. Has to be the transaction's first write: none follows a failed one.
+        Only this row is looked at under its lock, the others perhaps a moment before: `version` tells of programs,
+        which always write here too, and the rest of people with a SQL prompt.
+        """
+        mine, mark = len(cls._meta.columns), current.param
+        cycle, asset = _same(cls, seen[:mine]), _same(Asset, seen[mine:-3])
+        is_same = (
+            f"{cycle} AND EXISTS (SELECT 1 FROM dca_assets WHERE {asset}) AND {current.is_prompt}"
+            f" AND ({mark}, {mark}, {mark}) = ({Order.VERSION} WHERE cycle_id = {mark})"
+        )
+        shown = (*(value for value in seen if value is not None), seen[0])
+        # NULL is what this column refuses. It is set first: what comes after would be compared with its new value.
+        news = f"status = CASE WHEN {is_same} THEN {mark} ELSE NULL END"
+        news += "".join(f", {name} = {mark}" for name in values) + ", version = version + 1"
+        stored = [cls._meta.columns[name].db_value(value) for name, value in values.items()]
+        current.write(f"UPDATE dca_cycles SET {news} WHERE id = {mark}", (*shown, status, *stored, seen[0]))
 
     @classmethod
     def read_seen(cls, seen: Seen) -> tuple[SimpleNamespace, SimpleNamespace]:
@@ -235,11 +250,20 @@ class Order(Table):
     class Meta:
         table_name = "dca_orders"
 
+    # All times and not the newest: who edits by hand writes times of the server's clock and of his own time zone.
+    VERSION = "SELECT COUNT(*), COALESCE(SUM(version), 0), COALESCE(SUM(updated_at + 0), 0) FROM dca_orders"
+
     @classmethod
     def version_of(cls, rows: Sequence[Any]) -> Seen:
         """What `Cycle.seen` says of a cycle's orders: SQL adds times up as numbers."""
         times = (Decimal(f"{row.updated_at:%Y%m%d%H%M%S.%f}") for row in rows)
         return (len(rows), sum(row.version for row in rows), sum(times, Decimal()))
+
+
+def _same(table: type[Table], stored: Seen) -> str:
+    """The condition that a row is as it was; its parameters are what of it is not None."""
+    names = zip(table._meta.columns, stored, strict=True)
+    return " AND ".join(f"{name} IS NULL" if value is None else f"{name} = {current.param}" for name, value in names)
 
 
 class Daemon(Table):

@@ -13,7 +13,8 @@ from dcabot.adapters.config import Config, Survey, Venue
 from dcabot.adapters.database import DatabaseError, DatabaseMisconfigured, connect
 from dcabot.adapters.migrations import pending
 from dcabot.adapters.privileges import denied
-from dcabot.adapters.store import Book, Store
+from dcabot.adapters.rows import Book
+from dcabot.adapters.store import Store
 from dcabot.commands import utc_now
 from dcabot.commands.console import price, span, usd
 from dcabot.commands.finding import Finding, failed, misconfigured, ok, skipped, unreachable, warning

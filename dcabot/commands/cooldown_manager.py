@@ -4,7 +4,8 @@ import logging
 import os
 
 from dcabot.adapters.config import DATABASE, load
-from dcabot.adapters.store import RowFault, Store
+from dcabot.adapters.rows import RowFault
+from dcabot.adapters.store import Store
 from dcabot.commands import DONE, counted, parser, start_logging, utc_now
 from dcabot.commands.wiring import open_books
 from dcabot.core.lifecycle import on_cooldown_over

@@ -11,7 +11,8 @@ from decimal import Decimal
 from dcabot.adapters import assets
 from dcabot.adapters.assets import AssetError
 from dcabot.adapters.database import DatabaseBusy
-from dcabot.adapters.store import Book, Store
+from dcabot.adapters.rows import Book
+from dcabot.adapters.store import Store
 from dcabot.commands import DONE, counted, utc_now
 from dcabot.commands.console import coins, price, refused
 from dcabot.commands.wiring import Parts

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from dcabot.adapters.config import DATABASE, load
 from dcabot.adapters.database import DatabaseBusy, DatabaseUnreachable
-from dcabot.adapters.store import STOPPED, Beat, Book, Store
+from dcabot.adapters.rows import Book
+from dcabot.adapters.store import STOPPED, Beat, Store
 from dcabot.commands import DONE, FAILED, STARTING, parser, utc_now
 from dcabot.commands.console import Fitted, ago, coins, console, percent, price, table, usd
 from dcabot.commands.market import Market, Window

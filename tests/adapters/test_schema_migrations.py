@@ -14,7 +14,7 @@ from dcabot.adapters.schema import current
 from dcabot.commands.db import main
 from tests import servers
 
-ALL = ["0001_brief_tables", "0002_orders", "0003_daemon", "0004_account"]
+ALL = ["0001_brief_tables", "0002_orders", "0003_daemon", "0004_account", "0005_cycle_version"]
 TABLES = {"dca_assets", "dca_cycles", "dca_orders", "dca_daemon", "dca_notes", "dca_migrations"}
 SQL_FOLDER = Path(__file__).parents[2] / "sql"
 
@@ -151,7 +151,7 @@ def test_db_init_says_what_it_did(
     for name, value in environment(settings).items():
         monkeypatch.setenv(name, value)
     assert main(["init"]) == 0
-    assert "applied 0001_brief_tables, 0002_orders, 0003_daemon, 0004_account" in capsys.readouterr().out
+    assert f"applied {', '.join(ALL)}" in capsys.readouterr().out
     assert main(["init"]) == 0
     assert "up to date" in capsys.readouterr().out
 

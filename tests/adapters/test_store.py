@@ -12,7 +12,8 @@ import pytest
 
 from dcabot.adapters import schema
 from dcabot.adapters.database import Database, DatabaseBusy
-from dcabot.adapters.store import Collision, RowFault, Store
+from dcabot.adapters.rows import RowFault
+from dcabot.adapters.store import Collision, Store
 from dcabot.core.ledger import fold
 from dcabot.core.model import CycleStatus, Decision, OrderStatus, Purpose
 from dcabot.core.reconcile import Entry
@@ -353,75 +354,8 @@ def test_an_asset_with_orders_cannot_be_deleted(store: Store) -> None:
         edit(store, "DELETE FROM dca_assets WHERE id = 1")
 
 
-def test_known_orders_are_taken_for_read_only_while_nobody_wrote_them(store: Store) -> None:
-    entry = opened(store)
-    order = make_order(created_at=START)
-    written = save(store, entry, Decision(entry.cycle.with_order(order), "base"))
-    known = replace(written, cycle=replace(written.cycle, orders=(replace(order, note="from memory"),)))
-    # SQLite has no trace of an edit by hand: there the orders are read every time.
-    note = "from memory" if store.database.settings.engine == "mysql" else ""
-    with store.locked(entry.cycle.id, known) as locked:
-        assert locked is not None and locked.cycle.orders[0].note == note
-    save(store, written, Decision(written.cycle.with_order(replace(order, status=OrderStatus.FILLED)), "filled"))
-    with store.locked(entry.cycle.id, known) as locked:
-        assert locked is not None and locked.cycle.orders[0].status is OrderStatus.FILLED
-
-
-def test_an_order_edited_by_hand_is_read_again(store: Store) -> None:
-    entry = opened(store)
-    known = save(store, entry, Decision(entry.cycle.with_order(make_order(created_at=START)), "base"))
-    edit(store, "UPDATE dca_orders SET status = 'dunno'")
-    with pytest.raises(RowFault, match="dunno"), store.locked(entry.cycle.id, known):
-        pass
-
-
-@pytest.mark.parametrize("zone", ["-11:00", "+00:00", "+13:00"])
-def test_an_edit_by_hand_in_any_time_zone_is_read_again(store: Store, zone: str) -> None:
-    """A row's time is that of the editor's session: west of Greenwich it is older than what the bot wrote."""
-    if store.database.settings.engine == "sqlite":
-        pytest.skip("there the orders are read every time")
-    entry = opened(store)
-    orders = [make_order(created_at=START, number=number) for number in (1, 2)]
-    known = save(store, entry, Decision(entry.cycle.with_order(orders[0]).with_order(orders[1]), "base"))
-    edit(store, f"SET time_zone = '{zone}'")
-    edit(store, "UPDATE dca_orders SET filled_quantity = 0.1 WHERE id = 1")
-    edit(store, "SET time_zone = '+00:00'")
-    with store.locked(entry.cycle.id, known) as locked:
-        assert locked is not None and locked.cycle.orders[0].filled_quantity == Decimal("0.1")
-
-
-def test_settings_are_read_on_the_locked_row_even_when_the_orders_are_known(store: Store) -> None:
-    entry = opened(store)
-    edit(store, "UPDATE dca_assets SET is_enabled = 0")
-    with store.locked(entry.cycle.id, entry) as locked:
-        assert locked is not None and not locked.asset.enabled
-
-
 def test_the_book_and_a_single_entry_show_the_same(store: Store) -> None:
     entry = opened(store)
     written = save(store, entry, Decision(entry.cycle.with_order(make_order(created_at=START)), "base"))
     if store.database.settings.engine == "mysql":
         assert store.read_book().entries[0].seen == written.seen is not None
-
-
-def test_who_waited_for_the_lock_sees_what_its_holder_wrote(store: Store) -> None:
-    entry = opened(store)
-    order = make_order(created_at=START)
-    known = save(store, entry, Decision(entry.cycle.with_order(order), "base"))
-    seen: list[OrderStatus] = []
-
-    def wait_for_it() -> None:
-        with store.locked(entry.cycle.id, known) as locked:
-            assert locked is not None
-            seen.append(locked.cycle.orders[0].status)
-        store.database.close()
-
-    waiter = threading.Thread(target=wait_for_it)
-    with store.locked(entry.cycle.id) as locked:
-        assert locked is not None
-        waiter.start()
-        waiter.join(0.3)  # long enough to be waiting for the row
-        filled = replace(order, status=OrderStatus.FILLED)
-        store.save(locked, Decision(locked.cycle.with_order(filled), "filled"))
-    waiter.join(10)
-    assert seen == [OrderStatus.FILLED]

@@ -7,6 +7,7 @@ statements; one that writes took its row lock first, so nobody runs between its 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -17,7 +18,9 @@ from dcabot.adapters import schema
 from dcabot.adapters.database import Database, DatabaseBusy, DatabaseMisconfigured, DatabaseUnreachable
 from dcabot.adapters.dburl import parse_url
 from dcabot.adapters.engines import Limits, SQLite, SQLiteSession
-from dcabot.adapters.store import Book, Store
+from dcabot.adapters.rows import Book
+from dcabot.adapters.store import Store
+from dcabot.core.money import text
 from tests.simulation.clockwork import Program, World
 from tests.simulation.queries import compiled
 
@@ -31,6 +34,8 @@ TROUBLES = (
 )
 SLOW = (("db: slow", 0.06),)
 LOCK = " FOR UPDATE"
+DIGITS_ONLY = str.maketrans("", "", "-: ")
+TIMES = ("SUM(updated_at + 0), 0)", "sum_of_times(updated_at), '0')")
 LOCK_WAIT_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
 
@@ -44,11 +49,25 @@ def template() -> sqlite3.Connection:
     return session
 
 
+class SumOfTimes:
+    """What MariaDB makes of times that are added up as numbers."""
+
+    def __init__(self) -> None:
+        self.sum = Decimal()
+
+    def step(self, instant: str) -> None:
+        self.sum += Decimal(instant.translate(DIGITS_ONLY))
+
+    def finalize(self) -> str:
+        return text(self.sum)
+
+
 class Engine(SQLite):
     """SQLite in memory that begins its transaction at the first statement that needs it."""
 
     books: "Books"
     for_update = True
+    is_prompt = "1"  # a lock is taken at once here, or the statement fails
 
     def __init__(self) -> None:
         super().__init__(parse_url("sqlite:////simulation"), Limits(), create=True)
@@ -57,6 +76,7 @@ class Engine(SQLite):
         session = sqlite3.connect(":memory:", isolation_level=None, factory=SQLiteSession)
         template().backup(session)
         session.execute("PRAGMA foreign_keys = ON")
+        session.create_aggregate("sum_of_times", 1, SumOfTimes)
         return session
 
     def execute(self, query: Any, **options: Any) -> Any:
@@ -66,9 +86,9 @@ class Engine(SQLite):
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         self.books.before_statement(sql)
         # What is asked of MariaDB alone has its marks.
-        text = sql.removesuffix(LOCK).replace("%s", "?")
+        statement = sql.removesuffix(LOCK).replace("%s", "?").replace(*TIMES)
         with peewee.__exception_wrapper__:
-            return self.books.session.execute(text, params or ())
+            return self.books.session.execute(statement, params or ())
 
 
 class Books:

@@ -13,7 +13,8 @@ from typing import Any
 
 from dcabot.adapters.config import ConfigError
 from dcabot.adapters.database import DatabaseError
-from dcabot.adapters.store import RowFault, Store
+from dcabot.adapters.rows import RowFault
+from dcabot.adapters.store import Store
 from dcabot.commands import cycle, parser
 from dcabot.core.reconcile import LAWS, Limits
 from dcabot.core.snapshot import ExchangeError

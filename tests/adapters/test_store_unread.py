@@ -1,0 +1,273 @@
+"""What is written without reading first is written only on rows that are as they were last read."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dcabot.adapters import schema
+from dcabot.adapters.database import DatabaseUnreachable, connect
+from dcabot.adapters.dburl import DatabaseSettings
+from dcabot.adapters.migrations import migrate
+from dcabot.adapters.store import Store
+from dcabot.core.model import CycleStatus, Decision, OrderStatus
+from dcabot.core.reconcile import Entry
+from tests.adapters.test_store import columns, edit, opened, save
+from tests.builders import START, make_order
+from tests.servers import MariaDB
+from tests.venue_broker import SteppedClock
+
+SECOND = "dcabot-second"
+EDITS = {
+    "dca_cycles": {
+        "asset_id": "2",
+        "status": "'buying'",
+        "quantity": "0.000000000000001",
+        "average_purchase_price": "1",
+        "safety_orders": "1",
+        "latest_order_id": "'x'",
+        "last_order_fill_price": "1",
+        "completed_at": "'2026-01-01 00:00:00'",
+        "created_at": "'2025-01-01 00:00:00'",
+        "updated_at": "'2025-01-01 00:00:00'",
+        "symbol": "NULL",
+        "version": "3",
+    },
+    "dca_assets": {
+        "asset_symbol": "'SOL/USD'",
+        "is_enabled": "0",
+        "base_order_amount": "20",
+        "safety_order_amount": "10.0000000001",
+        "max_safety_orders": "4",
+        "safety_order_deviation": "1.4999",
+        "take_profit_percent": "1.2501",
+        "cooldown_period": "301",
+        "buy_order_price_deviation_percent": "2.1",
+        "last_sell_price": "1",
+        "created_at": "NULL",
+        "updated_at": "NULL",
+    },
+    "dca_orders": {
+        "client_order_id": "'dcabot-other'",
+        "purpose": "'safety'",
+        "side": "'sell'",
+        "quantity": "0.3",
+        "limit_price": "NULL",
+        "status": "'filled'",
+        "order_id": "'x'",
+        "filled_quantity": "0.1",
+        "filled_price": "1",
+        "fee_quantity": "0.1",
+        "cancel_requested_at": "'2026-01-01 00:00:00'",
+        "closed_at": "'2026-01-01 00:00:00'",
+        "created_at": "'2026-01-02 00:00:00'",
+        "updated_at": "'2026-01-02 00:00:00'",
+        "note": "'by hand'",
+        "version": "2",
+    },
+}
+
+
+@pytest.fixture
+def mariadb(mysql_settings: DatabaseSettings) -> Iterator[Store]:
+    migrate(mysql_settings)
+    database = connect(mysql_settings)
+    yield Store(database, SteppedClock())
+    database.close_all()
+
+
+@pytest.fixture
+def known(mariadb: Store) -> Entry:
+    """A cycle with an open order, as the daemon remembers it; there is another asset's beside it."""
+    return with_an_order(mariadb)
+
+
+def with_an_order(store: Store) -> Entry:
+    entry = opened(store)
+    opened(store, "ETH/USD")
+    return save(store, entry, Decision(entry.cycle.with_order(make_order(created_at=START)), "base"))
+
+
+def second_order(entry: Entry, name: str = SECOND) -> Decision:
+    """What a quote could lead to: one more order, and the status that shows it."""
+    cycle = entry.cycle.with_order(make_order(created_at=START, client_order_id=name))
+    return Decision(replace(cycle, status=CycleStatus.BUYING), "test")
+
+
+def names(store: Store) -> list[str]:
+    return [row[0] for row in rows(store, "SELECT client_order_id FROM dca_orders ORDER BY id")]
+
+
+def rows(store: Store, sql: str) -> Sequence[tuple[object, ...]]:
+    with store.database.transaction():
+        found: Sequence[tuple[object, ...]] = schema.current.execute_sql(sql).fetchall()
+    return found
+
+
+def everything(store: Store) -> list[Sequence[tuple[object, ...]]]:
+    return [rows(store, f"SELECT * FROM {table} ORDER BY id") for table in EDITS]
+
+
+def test_a_decision_on_what_still_stands_is_written(mariadb: Store, known: Entry) -> None:
+    assert mariadb.save_unread(known, second_order(known))
+    fresh = mariadb.read_entry(known.cycle.id)
+    assert fresh is not None and fresh.cycle == second_order(known).cycle
+    assert columns(mariadb, known.cycle.id)[0] == "buying"
+    assert rows(mariadb, "SELECT version FROM dca_orders") == ((1,), (1,))
+
+
+def test_on_sqlite_it_is_always_read_first(tmp_path: Path) -> None:
+    """SQLite has no trace of an edit by hand."""
+    settings = DatabaseSettings("sqlite", path=str(tmp_path / "dcabot.db"))
+    migrate(settings)
+    store = Store(connect(settings), SteppedClock())
+    entry = with_an_order(store)
+    assert not store.save_unread(entry, second_order(entry))
+    assert SECOND not in names(store)
+    store.database.close_all()
+
+
+def test_what_changes_an_order_is_written_too(mariadb: Store, known: Entry) -> None:
+    filled = replace(known.cycle.orders[0], status=OrderStatus.FILLED, order_id="x")
+    assert mariadb.save_unread(known, Decision(known.cycle.with_order(filled), "filled"))
+    assert rows(mariadb, "SELECT status, version FROM dca_orders") == (("filled", 2),)
+
+
+def test_it_is_believed_once(mariadb: Store, known: Entry) -> None:
+    assert mariadb.save_unread(known, second_order(known))
+    before = everything(mariadb)
+    assert not mariadb.save_unread(known, second_order(known, "dcabot-third"))
+    assert everything(mariadb) == before
+
+
+@pytest.mark.parametrize(("table", "column"), [(table, column) for table in EDITS for column in EDITS[table]])
+def test_an_edit_by_hand_of_any_column_is_noticed(mariadb: Store, known: Entry, table: str, column: str) -> None:
+    edit(mariadb, f"UPDATE {table} SET {column} = {EDITS[table][column]} WHERE id = 1")
+    before = everything(mariadb)
+    assert not mariadb.save_unread(known, second_order(known))
+    assert everything(mariadb) == before
+
+
+def test_every_column_was_edited() -> None:
+    for table, model in (("dca_cycles", schema.Cycle), ("dca_assets", schema.Asset), ("dca_orders", schema.Order)):
+        # Of an order without its cycle the other cycle's count tells; an id is what a row is found by.
+        assert set(model._meta.columns) - {"id", "cycle_id"} == set(EDITS[table])
+
+
+def test_rows_that_come_or_go_are_noticed(mariadb: Store, known: Entry) -> None:
+    for change in (
+        "INSERT INTO dca_orders (client_order_id, cycle_id, purpose, side, quantity, status, created_at, version)"
+        " VALUES ('dcabot-by-hand', 1, 'base', 'buy', 1, 'filled', '2026-01-01', 0)",
+        "UPDATE dca_orders SET cycle_id = 2 WHERE id = 1",
+        "DELETE FROM dca_orders",
+        "DELETE FROM dca_cycles",
+    ):
+        edit(mariadb, change)
+        before = everything(mariadb)
+        assert not mariadb.save_unread(known, second_order(known)), change
+        assert everything(mariadb) == before
+
+
+def test_an_asset_that_is_gone_is_noticed(mariadb: Store, known: Entry) -> None:
+    edit(mariadb, "SET STATEMENT foreign_key_checks = 0 FOR DELETE FROM dca_assets WHERE id = 1")
+    assert not mariadb.save_unread(known, second_order(known))
+    assert names(mariadb) == [known.cycle.orders[0].client_order_id]
+
+
+@pytest.mark.parametrize("zone", ["-11:00", "+00:00", "+13:00"])
+def test_an_edit_by_hand_in_any_time_zone_is_noticed(mariadb: Store, known: Entry, zone: str) -> None:
+    """A row's time is that of the editor's session: west of Greenwich it is older than what the bot wrote."""
+    more = save(mariadb, known, second_order(known))
+    edit(mariadb, f"SET time_zone = '{zone}'")
+    edit(mariadb, "UPDATE dca_orders SET filled_quantity = 0.1 WHERE id = 1")
+    edit(mariadb, "SET time_zone = '+00:00'")
+    assert not mariadb.save_unread(more, second_order(more, "dcabot-third"))
+
+
+def test_a_cooldown_is_read_first_for_its_length_stands_in_another_row(mariadb: Store) -> None:
+    entry = opened(mariadb)
+    mariadb.save_unread(entry, Decision(replace(entry.cycle, status=CycleStatus.COMPLETE, completed_at=START), "x"))
+    assert mariadb.open_cycle(entry.asset.id, CycleStatus.COOLDOWN)
+    (cooling,) = mariadb.read_book().entries
+    assert cooling.cycle.cooldown_since == START
+    assert not mariadb.save_unread(cooling, second_order(cooling))
+
+
+def test_what_breaks_off_is_an_error_and_not_a_no(mariadb: Store, known: Entry, mariadb_server: MariaDB) -> None:
+    """Whether it was committed nobody knows then: who asked must not simply write it once more."""
+    ((session,),) = rows(mariadb, "SELECT CONNECTION_ID()")
+    mariadb_server.execute(f"KILL {session}")
+    with pytest.raises(DatabaseUnreachable):
+        mariadb.save_unread(known, second_order(known))
+    assert SECOND not in names(mariadb)
+
+
+@contextmanager
+def holding(mariadb: Store, cycle_id: int, write: Callable[[Entry], Decision | None]) -> Iterator[Callable[[], None]]:
+    """Another program with the row's lock: it lets go, and writes what `write` says, when it is told to."""
+    is_held, may_end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with mariadb.locked(cycle_id) as entry:
+            assert entry is not None
+            if decision := write(entry):
+                mariadb.save(entry, decision)
+            is_held.set()
+            may_end.wait(30)
+        mariadb.database.close()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    is_held.wait(30)
+    yield may_end.set
+    may_end.set()
+    holder.join(30)
+
+
+def fill(entry: Entry) -> Decision:
+    return Decision(entry.cycle.with_order(replace(entry.cycle.orders[0], status=OrderStatus.FILLED)), "filled")
+
+
+def waited(mariadb: Store, known: Entry, let_go: Callable[[], None], seconds: float) -> bool:
+    threading.Timer(seconds, let_go).start()
+    began = time.monotonic()
+    is_written = mariadb.save_unread(known, second_order(known))
+    assert time.monotonic() - began > seconds * 0.9, "the lock kept nobody waiting"
+    assert (SECOND in names(mariadb)) == is_written
+    return is_written
+
+
+def test_who_waited_for_the_lock_sees_what_its_holder_wrote(mariadb: Store, known: Entry) -> None:
+    with holding(mariadb, known.cycle.id, fill) as let_go:
+        assert not waited(mariadb, known, let_go, 0.1)
+
+
+def test_who_waited_long_for_the_lock_looks_again_even_if_nothing_was_written(mariadb: Store, known: Entry) -> None:
+    """By then the price is not the one decided on. Who waited a moment only goes on, unless this machine is busy."""
+    with holding(mariadb, known.cycle.id, lambda _: None) as let_go:
+        assert not waited(mariadb, known, let_go, 1.3)
+    with holding(mariadb, known.cycle.id, lambda _: None) as let_go:
+        began = time.monotonic()
+        assert waited(mariadb, known, let_go, 0.1) or time.monotonic() - began > 1
+
+
+def test_of_many_at_once_one_is_believed(mariadb: Store, known: Entry) -> None:
+    start, believed = threading.Barrier(12), []
+
+    def write(number: int) -> None:
+        start.wait(30)
+        if mariadb.save_unread(known, second_order(known, f"dcabot-{number}")):
+            believed.append(f"dcabot-{number}")
+        mariadb.database.close()
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(believed) == 1
+    assert names(mariadb)[1:] == believed
