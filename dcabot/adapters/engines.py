@@ -67,7 +67,8 @@ MYSQL_MISCONFIGURED = frozenset(
 MYSQL_NO_SCHEMA = frozenset({1146, 1054})  # no such table, no such column
 SQLITE_NO_FILE = "unable to open"
 SQLITE_NO_SCHEMA = ("no such table", "no such column")
-SQLITE_MISCONFIGURED = (*SQLITE_NO_SCHEMA, SQLITE_NO_FILE, "readonly database", "not a database")
+SQLITE_MISCONFIGURED = (*SQLITE_NO_SCHEMA, SQLITE_NO_FILE, "readonly database", "not a database", "malformed")
+SQLITE_UNREACHABLE = ("disk I/O error", "disk is full")  # either may pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +272,8 @@ class SQLite(peewee.SqliteDatabase):
         said = str(error)
         if "is locked" in said:
             return DatabaseBusy
+        if any(words in said for words in SQLITE_UNREACHABLE):
+            return DatabaseUnreachable
         return DatabaseMisconfigured if any(words in said for words in SQLITE_MISCONFIGURED) else None
 
     def schema_is_missing(self, error: Exception) -> bool:

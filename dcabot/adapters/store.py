@@ -29,7 +29,7 @@ from dcabot.adapters.rows import (
     proved,
 )
 from dcabot.core.model import Cycle, CycleStatus, Decision, OrderStatus
-from dcabot.core.reconcile import SURFACES_WITHIN, Entry
+from dcabot.core.reconcile import SURFACES_WITHIN, Entry, Repair
 from dcabot.core.states import OPEN, OVER
 
 CURRENT = [status.value for status in CycleStatus if status not in OVER]
@@ -100,21 +100,25 @@ class Store:
             schema.Cycle.change("id", entry.cycle.id, **cycle_columns(decision.cycle), updated_at=now)
             self._write(entry, decision, now)
 
-    def save_unread(self, known: Entry, decision: Decision) -> bool:
-        """Write a decision on an entry as it was last read, in one message to the server, where `locked` needs two.
+    def save_unread(self, known: Entry, decide: Repair) -> Decision | None:
+        """Decide on an entry as it was last read and write that, in one message to the server: `locked` needs two.
 
-        False, and nothing is written, when it is not known to be so still. Raises RowFault.
+        None, and nothing is written, when it is not known to be so still, or nothing was decided. Raises RowFault.
         """
         if known.seen is None:
-            return False
-        now = self.clock()
+            return None
         try:
-            with _named(known), self.database.transaction():
-                schema.Cycle.change_seen(known.seen, **cycle_columns(decision.cycle), updated_at=now)
-                self._write(known, decision, now)
+            with self.database.transaction():
+                # In here, for finding the server may have taken long.
+                decision = decide(known.asset, known.cycle)
+                if decision is not None:
+                    now = self.clock()
+                    with _named(known):
+                        schema.Cycle.change_seen(known.seen, **cycle_columns(decision.cycle), updated_at=now)
+                        self._write(known, decision, now)
         except (IntegrityError, DatabaseBusy):
-            return False
-        return True
+            return None
+        return decision
 
     def _write(self, entry: Entry, decision: Decision, now: datetime) -> None:
         before = {order.client_order_id: order for order in entry.cycle.orders}

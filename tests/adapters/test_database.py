@@ -14,13 +14,14 @@ from dcabot.adapters.database import (
     Database,
     DatabaseBusy,
     DatabaseMisconfigured,
+    DatabaseUnreachable,
     IntegrityError,
     Limits,
     connect,
 )
 from dcabot.adapters.dburl import DatabaseSettings
 from dcabot.adapters.migrations import migrate
-from dcabot.adapters.schema import Asset, Cycle, Order, current
+from dcabot.adapters.schema import Asset, Cycle, Note, Order, current
 from tests.servers import MariaDB
 
 AT = datetime(2026, 11, 22, 17, 45, tzinfo=timezone.utc)
@@ -344,6 +345,17 @@ def test_a_file_that_is_no_database_is_a_configuration_error(tmp_path: Path) -> 
         connect(f"sqlite:///{tmp_path}/text.db").transaction(),
     ):
         count(Asset)
+
+
+def test_a_full_disk_is_an_outage_and_not_a_broken_program(tmp_path: Path) -> None:
+    migrate(DatabaseSettings("sqlite", path=str(tmp_path / "dcabot.db")))
+    door = connect(f"sqlite:///{tmp_path}/dcabot.db")
+    with pytest.raises(DatabaseUnreachable, match="disk is full"), door.transaction():
+        current.engine.execute_sql("PRAGMA max_page_count = 1")  # SQLite then has as many as the file has now
+        for number in range(10_000):
+            note = {"name": str(number), "text": "x" * 255, "written_at": datetime.now(timezone.utc)}
+            Note.insert(**note).execute()
+    door.close_all()
 
 
 def test_sqlite_writes_ahead_and_holds_foreign_keys(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from dcabot.adapters.dburl import DatabaseSettings
 from dcabot.adapters.migrations import migrate
 from dcabot.adapters.store import Store
 from dcabot.core.model import CycleStatus, Decision, OrderStatus
-from dcabot.core.reconcile import Entry
+from dcabot.core.reconcile import Entry, Repair
 from tests.adapters.test_store import columns, edit, opened, save
 from tests.builders import START, make_order
 from tests.servers import MariaDB
@@ -98,6 +98,10 @@ def second_order(entry: Entry, name: str = SECOND) -> Decision:
     return Decision(replace(cycle, status=CycleStatus.BUYING), "test")
 
 
+def always(decision: Decision | None) -> Repair:
+    return lambda asset, cycle: decision
+
+
 def names(store: Store) -> list[str]:
     return [row[0] for row in rows(store, "SELECT client_order_id FROM dca_orders ORDER BY id")]
 
@@ -113,7 +117,7 @@ def everything(store: Store) -> list[Sequence[tuple[object, ...]]]:
 
 
 def test_a_decision_on_what_still_stands_is_written(mariadb: Store, known: Entry) -> None:
-    assert mariadb.save_unread(known, second_order(known))
+    assert mariadb.save_unread(known, always(second_order(known)))
     fresh = mariadb.read_entry(known.cycle.id)
     assert fresh is not None and fresh.cycle == second_order(known).cycle
     assert columns(mariadb, known.cycle.id)[0] == "buying"
@@ -126,21 +130,27 @@ def test_on_sqlite_it_is_always_read_first(tmp_path: Path) -> None:
     migrate(settings)
     store = Store(connect(settings), SteppedClock())
     entry = with_an_order(store)
-    assert not store.save_unread(entry, second_order(entry))
+    assert not store.save_unread(entry, always(second_order(entry)))
     assert SECOND not in names(store)
     store.database.close_all()
 
 
 def test_what_changes_an_order_is_written_too(mariadb: Store, known: Entry) -> None:
     filled = replace(known.cycle.orders[0], status=OrderStatus.FILLED, order_id="x")
-    assert mariadb.save_unread(known, Decision(known.cycle.with_order(filled), "filled"))
+    assert mariadb.save_unread(known, always(Decision(known.cycle.with_order(filled), "filled")))
     assert rows(mariadb, "SELECT status, version FROM dca_orders") == (("filled", 2),)
 
 
-def test_it_is_believed_once(mariadb: Store, known: Entry) -> None:
-    assert mariadb.save_unread(known, second_order(known))
+def test_where_nothing_is_decided_nothing_is_written(mariadb: Store, known: Entry) -> None:
     before = everything(mariadb)
-    assert not mariadb.save_unread(known, second_order(known, "dcabot-third"))
+    assert mariadb.save_unread(known, always(None)) is None
+    assert everything(mariadb) == before
+
+
+def test_it_is_believed_once(mariadb: Store, known: Entry) -> None:
+    assert mariadb.save_unread(known, always(second_order(known)))
+    before = everything(mariadb)
+    assert not mariadb.save_unread(known, always(second_order(known, "dcabot-third")))
     assert everything(mariadb) == before
 
 
@@ -148,7 +158,7 @@ def test_it_is_believed_once(mariadb: Store, known: Entry) -> None:
 def test_an_edit_by_hand_of_any_column_is_noticed(mariadb: Store, known: Entry, table: str, column: str) -> None:
     edit(mariadb, f"UPDATE {table} SET {column} = {EDITS[table][column]} WHERE id = 1")
     before = everything(mariadb)
-    assert not mariadb.save_unread(known, second_order(known))
+    assert not mariadb.save_unread(known, always(second_order(known)))
     assert everything(mariadb) == before
 
 
@@ -168,13 +178,13 @@ def test_rows_that_come_or_go_are_noticed(mariadb: Store, known: Entry) -> None:
     ):
         edit(mariadb, change)
         before = everything(mariadb)
-        assert not mariadb.save_unread(known, second_order(known)), change
+        assert not mariadb.save_unread(known, always(second_order(known))), change
         assert everything(mariadb) == before
 
 
 def test_an_asset_that_is_gone_is_noticed(mariadb: Store, known: Entry) -> None:
     edit(mariadb, "SET STATEMENT foreign_key_checks = 0 FOR DELETE FROM dca_assets WHERE id = 1")
-    assert not mariadb.save_unread(known, second_order(known))
+    assert not mariadb.save_unread(known, always(second_order(known)))
     assert names(mariadb) == [known.cycle.orders[0].client_order_id]
 
 
@@ -185,16 +195,17 @@ def test_an_edit_by_hand_in_any_time_zone_is_noticed(mariadb: Store, known: Entr
     edit(mariadb, f"SET time_zone = '{zone}'")
     edit(mariadb, "UPDATE dca_orders SET filled_quantity = 0.1 WHERE id = 1")
     edit(mariadb, "SET time_zone = '+00:00'")
-    assert not mariadb.save_unread(more, second_order(more, "dcabot-third"))
+    assert not mariadb.save_unread(more, always(second_order(more, "dcabot-third")))
 
 
 def test_a_cooldown_is_read_first_for_its_length_stands_in_another_row(mariadb: Store) -> None:
     entry = opened(mariadb)
-    mariadb.save_unread(entry, Decision(replace(entry.cycle, status=CycleStatus.COMPLETE, completed_at=START), "x"))
+    over = replace(entry.cycle, status=CycleStatus.COMPLETE, completed_at=START)
+    assert mariadb.save_unread(entry, always(Decision(over, "over")))
     assert mariadb.open_cycle(entry.asset.id, CycleStatus.COOLDOWN)
     (cooling,) = mariadb.read_book().entries
     assert cooling.cycle.cooldown_since == START
-    assert not mariadb.save_unread(cooling, second_order(cooling))
+    assert not mariadb.save_unread(cooling, always(second_order(cooling)))
 
 
 def test_what_breaks_off_is_an_error_and_not_a_no(mariadb: Store, known: Entry, mariadb_server: MariaDB) -> None:
@@ -202,7 +213,7 @@ def test_what_breaks_off_is_an_error_and_not_a_no(mariadb: Store, known: Entry, 
     ((session,),) = rows(mariadb, "SELECT CONNECTION_ID()")
     mariadb_server.execute(f"KILL {session}")
     with pytest.raises(DatabaseUnreachable):
-        mariadb.save_unread(known, second_order(known))
+        mariadb.save_unread(known, always(second_order(known)))
     assert SECOND not in names(mariadb)
 
 
@@ -235,7 +246,7 @@ def fill(entry: Entry) -> Decision:
 def waited(mariadb: Store, known: Entry, let_go: Callable[[], None], seconds: float) -> bool:
     threading.Timer(seconds, let_go).start()
     began = time.monotonic()
-    is_written = mariadb.save_unread(known, second_order(known))
+    is_written = mariadb.save_unread(known, always(second_order(known))) is not None
     assert time.monotonic() - began > seconds * 0.9, "the lock kept nobody waiting"
     assert (SECOND in names(mariadb)) == is_written
     return is_written
@@ -260,7 +271,7 @@ def test_of_many_at_once_one_is_believed(mariadb: Store, known: Entry) -> None:
 
     def write(number: int) -> None:
         start.wait(30)
-        if mariadb.save_unread(known, second_order(known, f"dcabot-{number}")):
+        if mariadb.save_unread(known, always(second_order(known, f"dcabot-{number}"))):
             believed.append(f"dcabot-{number}")
         mariadb.database.close()
 

@@ -7,6 +7,7 @@ statements; one that writes took its row lock first, so nobody runs between its 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
@@ -67,7 +68,7 @@ class Engine(SQLite):
 
     books: "Books"
     for_update = True
-    is_prompt = "1"  # a lock is taken at once here, or the statement fails
+    is_prompt = "is_prompt()"
 
     def __init__(self) -> None:
         super().__init__(parse_url("sqlite:////simulation"), Limits(), create=True)
@@ -77,6 +78,7 @@ class Engine(SQLite):
         template().backup(session)
         session.execute("PRAGMA foreign_keys = ON")
         session.create_aggregate("sum_of_times", 1, SumOfTimes)
+        session.create_function("is_prompt", 0, lambda: self.books.is_prompt())
         return session
 
     def execute(self, query: Any, **options: Any) -> Any:
@@ -105,6 +107,7 @@ class Books:
         self.commits = 0  # how many changed something
         self.known_book: tuple[int, Book] | None = None
         self._is_begun = False
+        self._asked_at = world.clock()
         self._changes = 0  # there were so many when the transaction began
 
     def go_down(self, seconds: float) -> None:
@@ -118,7 +121,12 @@ class Books:
             self.is_down = False
             self.world.tell("database", "is back")
 
+    def is_prompt(self) -> bool:
+        """Whether the statement at hand was not kept waiting."""
+        return self.world.clock() - self._asked_at < timedelta(seconds=1)
+
     def before_statement(self, sql: str) -> None:
+        self._asked_at = self.world.clock()
         if self._is_begun:
             return
         is_lock, is_read = sql.endswith(LOCK), sql.startswith("SELECT")
