@@ -48,8 +48,8 @@ EDITS = {
         "cooldown_period": "301",
         "buy_order_price_deviation_percent": "2.1",
         "last_sell_price": "1",
-        "created_at": "NULL",
-        "updated_at": "NULL",
+        "created_at": "'2025-01-01 00:00:00'",
+        "updated_at": "'2025-01-01 00:00:00'",
     },
     "dca_orders": {
         "client_order_id": "'dcabot-other'",
