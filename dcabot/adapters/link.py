@@ -16,6 +16,7 @@ FRAMES_LOG = logging.getLogger(f"{__name__}.frames")
 FRAMES_LOG.setLevel(logging.WARNING)
 
 LOGIN_SECONDS = 15.0  # alpaca-py waits for the answer to its login for ever
+PING_SECONDS, PONG_SECONDS = 10, 60  # a peer that is gone without a word is given up after both
 CONFIRM_SECONDS = 5.0  # a subscription that is never confirmed is believed after this
 RECYCLE_SECONDS = 600.0
 STEADY_SECONDS = 20.0  # a connection that lived this long ends a row of failures
@@ -90,8 +91,8 @@ class Link:
     def websocket_params(self) -> dict[str, object]:
         """alpaca-py takes all or nothing: its own three, and what makes a dead peer show itself sooner."""
         return {
-            "ping_interval": 10,
-            "ping_timeout": 60,
+            "ping_interval": PING_SECONDS,
+            "ping_timeout": PONG_SECONDS,
             "max_queue": 128,  # between two fillings of it, the rest of the program has its turn
             "close_timeout": 2,
             "compression": None,

@@ -187,7 +187,10 @@ class _Quotes(CryptoDataStream):
         kind = msg.get("T")
         self._link.heard()
         if kind == "q":
-            self._on_quote(msg)
+            if type(msg["S"]) is str:
+                self._on_quote(msg)
+            else:  # for an error alpaca-py would give up what else is in the frame
+                self._link.unreadable(TypeError("a quote's symbol is no text"))
         elif kind == "subscription":
             self._link.confirmed()
         elif kind == "error":

@@ -6,7 +6,7 @@ import logging
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -194,6 +194,69 @@ def test_an_upgrade_that_is_refused_is_tried_again(alpaca: Simulator, status: in
     play(story())
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_an_upgrade_that_is_forbidden_is_fatal_until_it_is_mended(alpaca: Simulator, status: int) -> None:
+    async def story() -> None:
+        for name in ("trading", "data"):
+            alpaca.faults.refuse_upgrade(name, status)
+        async with watching(alpaca, BTC) as w:
+            await until(lambda: all(f"HTTP {status}" in w.fatal(feed) for feed in Feed))
+            for name in ("trading", "data"):
+                alpaca.faults.accept_upgrade(name)
+            await w.until_up()
+            assert not any(w.fatal(feed) for feed in Feed)
+
+    play(story())
+
+
+def test_a_peer_that_is_gone_without_a_word_is_given_up(alpaca: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "PING_SECONDS", 0.2)
+    monkeypatch.setattr(link, "PONG_SECONDS", 0.3)
+
+    async def story() -> None:
+        flows = asyncio.Event()
+        flows.set()
+        async with _line_to(alpaca, flows) as url:
+            stream_url = url.replace("http", "ws") + "/v1beta3/crypto/us"
+            async with watching(alpaca, BTC, APCA_API_BASE_URL=url, APCA_API_STREAM_URL=stream_url) as w:
+                await w.until_up()
+                flows.clear()
+                await until(lambda: all("connection lost" in w.streams.health(feed).error for feed in Feed))
+                flows.set()
+                await w.until_up(times=2)
+
+    play(story())
+
+
+@asynccontextmanager
+async def _line_to(alpaca: Simulator, flows: asyncio.Event) -> AsyncIterator[str]:
+    """Another address of the simulator: a line whose ends stay open while nothing flows."""
+    host, port = alpaca.url.removeprefix("http://").split(":")
+    ends: set[asyncio.Task[None]] = set()
+
+    async def carry(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await source.read(65536):
+                await flows.wait()
+                target.write(data)
+        target.close()
+
+    async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        ends.update(
+            (asyncio.ensure_future(carry(reader, far_writer)), asyncio.ensure_future(carry(far_reader, writer)))
+        )
+
+    server = await asyncio.start_server(join, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for end in ends:
+            end.cancel()
+        await asyncio.gather(*ends, return_exceptions=True)
+
+
 def test_wrong_keys_are_fatal_on_both_streams_and_never_printed(
     alpaca: Simulator, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -347,6 +410,20 @@ def test_nonsense_on_the_data_stream_costs_only_itself(alpaca: Simulator, caplog
 
     play(story())
     assert "Traceback" not in caplog.text
+
+
+def test_a_quote_without_a_usable_symbol_costs_none_of_its_frame(alpaca: Simulator) -> None:
+    """alpaca-py gives up the rest of a frame in which a handler fails (alpaca.md 1.9)."""
+
+    async def story() -> None:
+        async with watching(alpaca, BTC) as w:
+            await w.until_up()
+            good = {"T": "q", "S": BTC, "bp": 63000, "ap": 63010, "t": msgpack.Timestamp(1_763_833_501)}
+            alpaca.faults.send_raw("data", _packed([{"T": "q", "S": [BTC], "bp": 1, "ap": 2}, {"T": "q"}, good]))
+            await until(lambda: w.bid(BTC) == 63000)
+            assert "could not be used" in w.streams.health(Feed.QUOTES).error
+
+    play(story())
 
 
 def test_the_same_complaint_about_messages_is_said_once(alpaca: Simulator, caplog: pytest.LogCaptureFixture) -> None:
