@@ -1,5 +1,6 @@
 """What README.md says that the code can check."""
 
+import configparser
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -37,6 +38,16 @@ def test_every_link_leads_somewhere() -> None:
     for page in (README, *README.parent.glob("[CS]*.md"), *(README.parent / "docs").glob("*.md")):
         for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
             assert target.startswith("https://") or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_it_says_why_of_each_dependency_and_of_no_other() -> None:
+    metadata = configparser.ConfigParser()
+    metadata.read(README.parent / "setup.cfg", encoding="utf-8")
+    lines = metadata["options"]["install_requires"].splitlines()
+    required = {re.split(r"[ <>=]", line)[0] for line in lines if line and not line.startswith("#")}
+    table = README.read_text(encoding="utf-8").split("### Why each dependency\n")[1].split("\nMigrations")[0]
+    names = [row.split("|")[1] for row in table.splitlines() if row.startswith("|")][2:]
+    assert {name for row in names for name in re.findall(r"[A-Za-z][\w-]+", row)} - {"below"} == required
 
 
 @pytest.mark.parametrize(("name", "table"), [("order-states", ORDER_STEPS), ("cycle-states", CYCLE_STEPS)])

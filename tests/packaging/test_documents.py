@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dcabot.__main__ import COMMANDS
+from dcabot.adapters.config import DATABASE, EXCHANGE, load
 
 ROOT = Path(__file__).parents[2]
 DEBIAN = ROOT / "packaging/debian"
@@ -23,6 +24,19 @@ def settings() -> set[str]:
 
 def test_the_settings_file_names_every_setting() -> None:
     assert set(NAMES.findall((DEBIAN / "dcabot.env").read_text())) >= settings()
+
+
+def test_the_example_names_every_setting_and_no_other() -> None:
+    assert set(NAMES.findall((ROOT / ".env.example").read_text())) - NOT_IN_A_FILE == settings()
+
+
+def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
+    example = (ROOT / ".env.example").read_text()
+    shown = tmp_path / "shown"
+    shown.write_text(re.sub(r"^#(?=APCA_|DCABOT_)", "", example, flags=re.MULTILINE))
+    needs = {EXCHANGE, DATABASE}
+    assert load(needs, {}, str(shown)) == load(needs, {}, str(ROOT / ".env.example"))
+    assert shown.read_text().count("\nDCABOT_") == 5 and shown.read_text().count("\nAPCA_") == 5
 
 
 def test_the_manual_names_every_setting() -> None:
