@@ -1,7 +1,6 @@
 """`dcabot run` as systemd runs it: its start, its signs of life, its reload, its end, and trading in between."""
 
 import itertools
-import os
 import re
 import signal
 import time
@@ -317,7 +316,15 @@ def test_a_missing_schema_is_named_with_its_remedy(database: object, alpaca: Sim
         daemon.until_ready()
 
 
-def test_a_sigterm_before_python_has_read_its_modules_ends_it(tmp_path: Path) -> None:
-    with running_daemon(tmp_path, environment(tmp_path)) as daemon:
-        os.kill(daemon.process.pid, signal.SIGTERM)
-        assert daemon.ended(10) in (-signal.SIGTERM, 78)
+@pytest.mark.parametrize("seconds", [0, 0.2, 0.5, 1])
+def test_a_sigterm_at_any_moment_of_the_start_ends_it(
+    small_books: Books, alpaca: Simulator, start: Start, seconds: float
+) -> None:
+    """Before Python has read its modules, while it does, before and after there is a handler."""
+    alpaca.faults.hold(method="GET", times=None)  # it would not end by itself
+    with start(small_books) as daemon:
+        time.sleep(seconds)
+        code, took = daemon.stop()
+        assert code in (-signal.SIGTERM, 0)
+        assert took < 5
+        assert "Traceback" not in daemon.log()

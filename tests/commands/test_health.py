@@ -20,6 +20,14 @@ def test_a_look_at_rest_that_does_not_end_starves_the_watchdog(
         daemon.until(lambda: is_fed(daemon, 2), "the watchdog to be fed again")
 
 
+def test_a_consumer_that_does_not_advance_starves_the_watchdog(
+    alpaca: Simulator, small_books: Books, start: Start
+) -> None:
+    # It is woken every second: to somebody as impatient as this it stands still.
+    with start(small_books, hurry={"health.CONSUMER_SECONDS": 0.001}) as daemon:
+        daemon.until_said(r"the watchdog is not fed: quotes were not looked at for \d+ s")
+
+
 def test_an_exchange_that_fails_is_no_reason_to_be_restarted(
     alpaca: Simulator, small_books: Books, start: Start
 ) -> None:
