@@ -32,6 +32,8 @@ from dcabot.simulator.updates import UpdateDoor
 
 T = TypeVar("T")
 
+BACKLOG = 1024
+
 
 class Server:
     """The listening socket and everything behind it. All methods run in the loop that `start` ran in."""
@@ -75,7 +77,7 @@ class Server:
         assert self._runner is not None
         assert self._runner.server is not None
         protocols = Protocols(self._runner.server)
-        self._listener = await asyncio.get_running_loop().create_server(protocols, sock=self._socket, backlog=1024)
+        self._listener = await asyncio.get_running_loop().create_server(protocols, sock=self._socket, backlog=BACKLOG)
 
     async def stop(self) -> None:
         self.flood.stop()
@@ -119,11 +121,11 @@ class Server:
     async def listen(self, is_open: bool, seconds: float | None) -> None:
         """Stop listening (for so long, or until told) and end every connection, or listen again on the same port."""
         if is_open and self._listener is None:
-            self._socket = bound(self.host, self.port)
             await self._open()
         elif not is_open and self._listener is not None and self._runner is not None:
             self._listener.close()
             self._listener = None
+            self._socket = bound(self.host, self.port, listens=False)  # or another program would be given the port
             for door in self.doors.values():
                 door.cut(None)
             server = self._runner.server
@@ -135,15 +137,16 @@ class Server:
                 loop.call_later(seconds, lambda: loop.create_task(self.listen(True, None)))
 
 
-def bound(host: str, port: int) -> socket.socket:
-    """A listening socket; the port is known and taken from here on."""
+def bound(host: str, port: int, listens: bool = True) -> socket.socket:
+    """A socket for the server; the port is known and taken from here on."""
     if not 0 <= port <= 65535:
         raise ValueError(f"no port: {port}")
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(1024)
+        if listens:
+            listener.listen(BACKLOG)
     except OSError:
         listener.close()
         raise

@@ -1,5 +1,6 @@
 """Every fault, seen by the unmodified SDK."""
 
+import socket
 import threading
 
 import pytest
@@ -7,6 +8,7 @@ import requests
 from alpaca.common.exceptions import APIError
 
 from dcabot.simulator import Simulator, Timing
+from tests.programs import PATIENCE
 from tests.simulator import raw
 from tests.simulator.sdk import client, listening, order, quotes, said, subscribed, until, updates
 
@@ -42,7 +44,7 @@ def test_a_lost_response_leaves_the_order_at_the_venue() -> None:
 def test_a_delayed_request_arrives_after_its_client_gave_up() -> None:
     with alpaca_with() as alpaca:
         priced(alpaca)
-        alpaca.faults.delay(0.2, "POST")
+        alpaca.faults.delay(2, "POST")
         with pytest.raises(requests.exceptions.ReadTimeout):
             requests.post(f"{alpaca.url}/v2/orders", json=order(), headers=keys(alpaca), timeout=0.05)
         assert alpaca.orders() == []
@@ -63,7 +65,7 @@ def test_a_held_request_waits_for_its_release() -> None:
         client(alpaca).get_clock()
         assert answers == []
         rule.release()
-        asking.join(5)
+        asking.join(PATIENCE)
         assert answers == ["100000"]
 
 
@@ -116,7 +118,7 @@ def test_an_answer_can_come_late_after_the_venue_acted() -> None:
         posting.start()
         until(lambda: alpaca.orders() and alpaca.orders()[0]["status"] == "filled")
         assert (rule.hits, posting.is_alive()) == (1, True)
-    posting.join(5)
+    posting.join(PATIENCE)
 
 
 def test_a_subscription_is_answered_with_an_error_until_it_is_switched_off() -> None:
@@ -135,7 +137,7 @@ def test_maintenance_answers_with_html_and_refuses_streams() -> None:
     with alpaca_with() as alpaca, updates(alpaca):
         listening(alpaca)
         alpaca.faults.maintenance()
-        answer = requests.get(f"{alpaca.url}/v2/account", headers=keys(alpaca), timeout=5)
+        answer = requests.get(f"{alpaca.url}/v2/account", headers=keys(alpaca), timeout=PATIENCE)
         assert (answer.status_code, answer.text[:6]) == (503, "<html>")
         until(lambda: said(alpaca, "trading", "refused"))
         alpaca.faults.maintenance(False)
@@ -146,10 +148,10 @@ def test_a_maintenance_window_is_planned_in_venue_time() -> None:
     with alpaca_with(speed=0) as alpaca, updates(alpaca):
 
         def status() -> int:
-            return requests.get(f"{alpaca.url}/v2/account", headers=keys(alpaca), timeout=5).status_code
+            return requests.get(f"{alpaca.url}/v2/account", headers=keys(alpaca), timeout=PATIENCE).status_code
 
         def plan(**window: object) -> int:
-            return requests.post(f"{alpaca.url}/_sim/faults/maintenance", json=window, timeout=5).status_code
+            return requests.post(f"{alpaca.url}/_sim/faults/maintenance", json=window, timeout=PATIENCE).status_code
 
         listening(alpaca)
         alpaca.faults.maintenance(after=3600, seconds=9000)
@@ -181,13 +183,15 @@ def test_refused_connections_come_back_on_the_same_port() -> None:
         alpaca.faults.refuse_connections()
         with pytest.raises(requests.exceptions.ConnectionError):
             client(alpaca).get_account()
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind((alpaca.server.host, alpaca.server.port))  # nobody else is given it meanwhile
         alpaca.faults.refuse_connections(False)
         assert client(alpaca).get_account().cash == "100000"
 
 
 def test_connections_can_be_refused_for_a_while_over_http() -> None:
     with alpaca_with() as alpaca:
-        requests.post(f"{alpaca.url}/_sim/faults/refuse_connections", json={"seconds": 0.2}, timeout=5)
+        requests.post(f"{alpaca.url}/_sim/faults/refuse_connections", json={"seconds": 2}, timeout=PATIENCE)
         with pytest.raises(requests.exceptions.ConnectionError):
             client(alpaca).get_account()
         until(lambda: answers(alpaca))
@@ -362,7 +366,7 @@ def test_the_control_api_does_what_python_does() -> None:
         sim = f"{alpaca.url}/_sim"
 
         def post(path: str, body: object) -> requests.Response:
-            return requests.post(f"{sim}{path}", json=body, timeout=5)
+            return requests.post(f"{sim}{path}", json=body, timeout=PATIENCE)
 
         assert post("/quote", [{"symbol": "BTC/USD", "bid": "60000", "ask": 60010.5}]).status_code == 200
         answer = {"status": 418, "body": {"message": "tea"}, "path": "/v2/account", "times": None}
@@ -377,5 +381,5 @@ def test_the_control_api_does_what_python_does() -> None:
         assert [one["symbol"] for one in alpaca.positions()] == ["ETHUSD"]
         assert post("/faults/nonsense", {}).status_code == 404
         assert post("/faults/respond", {"no": 1}).status_code == 400
-        assert requests.get(f"{sim}/journal?kind=request", timeout=5).json()[0]["path"] == "/v2/account"
-        assert requests.get(sim, timeout=5).json()["orders"] == 1
+        assert requests.get(f"{sim}/journal?kind=request", timeout=PATIENCE).json()[0]["path"] == "/v2/account"
+        assert requests.get(sim, timeout=PATIENCE).json()["orders"] == 1
