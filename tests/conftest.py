@@ -4,12 +4,13 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.servers import Database, MariaDB, missing_programs
 
-settings.register_profile("default", deadline=None, max_examples=100)
-settings.register_profile("long", deadline=None, max_examples=5000)
+for name, examples in (("default", 100), ("long", 5000)):
+    # How long an example takes is the machine's matter.
+    settings.register_profile(name, deadline=None, max_examples=examples, suppress_health_check=[HealthCheck.too_slow])
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -5,8 +5,10 @@ with MariaDB() as server:
     subprocess.run([...], env={**os.environ, **database.environment()})
 """
 
+import contextlib
 import itertools
 import os
+import random
 import shutil
 import signal
 import socket
@@ -21,6 +23,7 @@ import pymysql
 
 PASSWORD = "only-for-tests"
 START_SECONDS = 30.0
+PORTS = range(20_000, 32_000)  # Linux gives those above to whoever connects, or asks for any port
 # Small and quiet. The server's own time zone is odd on purpose: who forgets to ask for UTC is found out.
 OPTIONS = (
     "--innodb-buffer-pool-size=64M",
@@ -235,11 +238,12 @@ class MariaDB:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 that nobody listens on, and that no program beside us is given by chance later."""
+    while True:
+        port = random.SystemRandom().choice(PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _program(name: str) -> str:
