@@ -8,6 +8,7 @@ import msgpack
 from websockets.sync.client import ClientConnection, connect
 
 from dcabot.simulator import Simulator
+from tests.programs import PATIENCE
 
 
 def trading(alpaca: Simulator, **options: Any) -> ClientConnection:
@@ -25,7 +26,7 @@ def say(stream: ClientConnection, **message: Any) -> None:
     stream.send(json.dumps(message))
 
 
-def hear(stream: ClientConnection, seconds: float = 5) -> Any:
+def hear(stream: ClientConnection, seconds: float = PATIENCE) -> Any:
     """The next frame's content."""
     frame = stream.recv(seconds)
     if isinstance(frame, bytes):

@@ -14,6 +14,7 @@ from alpaca.trading.client import TradingClient
 from alpaca.trading.stream import TradingStream
 
 from dcabot.simulator import Simulator
+from tests.programs import PATIENCE
 
 
 def client(alpaca: Simulator, **options: Any) -> TradingClient:
@@ -33,7 +34,7 @@ def order(quantity: str | None = "0.001", side: str = "buy", kind: str = "market
     return {name: value for name, value in body.items() if value is not None}
 
 
-def until(condition: Callable[[], Any], seconds: float = 5) -> Any:
+def until(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     """The condition's value once it is true; fails after so many seconds."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -74,7 +75,7 @@ class Listening:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        deadline = time.monotonic() + 8
+        deadline = time.monotonic() + PATIENCE
         # The SDK swallows a cancel that meets it between two awaits: ask again.
         while self._thread.is_alive() and time.monotonic() < deadline:
             if self._loop is not None:

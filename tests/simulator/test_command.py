@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -17,6 +16,7 @@ import requests
 
 from dcabot.core.venue import Policy
 from dcabot.simulator import Settings, Timing, WalkShape
+from tests.programs import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,11 +47,11 @@ def test_the_command_prints_where_it_is_and_ends_on_a_signal(number: int) -> Non
             "APCA-API-KEY-ID": variables["APCA_API_KEY_ID"],
             "APCA-API-SECRET-KEY": variables["APCA_API_SECRET_KEY"],
         }
-        assert requests.get(f"{url}/v2/account", headers=headers, timeout=5).status_code == 200
-        quoted = requests.get(f"{url}/v1beta3/crypto/us/latest/quotes?symbols=BTC/USD", timeout=5).json()
+        assert requests.get(f"{url}/v2/account", headers=headers, timeout=PATIENCE).status_code == 200
+        quoted = requests.get(f"{url}/v1beta3/crypto/us/latest/quotes?symbols=BTC/USD", timeout=PATIENCE).json()
         assert quoted["quotes"]["BTC/USD"]["bp"] > 0  # the walk goes by itself
         process.send_signal(number)
-        assert process.wait(5) == 0
+        assert process.wait(PATIENCE) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""
 
@@ -61,9 +61,7 @@ def test_any_number_of_signals_end_it_once_and_cleanly() -> None:
         for _ in range(20):
             process.send_signal(signal.SIGINT)
             process.send_signal(signal.SIGTERM)
-        began = time.monotonic()
-        assert process.wait(5) == 0
-        assert time.monotonic() - began < 2
+        assert process.wait(PATIENCE) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""
 
@@ -91,14 +89,14 @@ def test_switches_are_set_by_their_names() -> None:
         assert variables["APCA_API_KEY_ID"] == "MINE"
         url, headers = variables["APCA_API_BASE_URL"], {"APCA-API-KEY-ID": "MINE"}
         headers["APCA-API-SECRET-KEY"] = variables["APCA_API_SECRET_KEY"]
-        clock = requests.get(f"{url}/v2/clock", headers=headers, timeout=5).json()
+        clock = requests.get(f"{url}/v2/clock", headers=headers, timeout=PATIENCE).json()
         assert clock["timestamp"].startswith("2026-01-31T07:00:00")
         body = {"symbol": "BTC/USD", "qty": "0.001", "side": "buy", "type": "limit", "limit_price": "50000"}
         body |= {"time_in_force": "gtc", "client_order_id": "mine"}
-        answers = [requests.post(f"{url}/v2/orders", json=body, headers=headers, timeout=5) for _ in range(2)]
+        answers = [requests.post(f"{url}/v2/orders", json=body, headers=headers, timeout=PATIENCE) for _ in range(2)]
         assert [answer.status_code for answer in answers] == [200, 422]
         assert answers[1].json()["code"] == 42210000
-        quote = requests.get(f"{url}/v1beta3/crypto/us/latest/quotes?symbols=BTC/USD", timeout=5).json()
+        quote = requests.get(f"{url}/v1beta3/crypto/us/latest/quotes?symbols=BTC/USD", timeout=PATIENCE).json()
         assert quote["quotes"]["BTC/USD"]["ap"] / quote["quotes"]["BTC/USD"]["bp"] > 1.009
 
 
@@ -107,7 +105,7 @@ def test_the_command_takes_its_prices_from_a_file(tmp_path: Path) -> None:
     file.write_text("0 BTC/USD 100 101\n")
     with command("--prices", str(file), "--symbols", "BTC/USD") as (_, variables):
         url = f"{variables['APCA_API_DATA_URL']}/v1beta3/crypto/us/latest/quotes?symbols=BTC/USD"
-        assert requests.get(url, timeout=5).json()["quotes"]["BTC/USD"]["ap"] == 101
+        assert requests.get(url, timeout=PATIENCE).json()["quotes"]["BTC/USD"]["ap"] == 101
 
 
 @pytest.mark.parametrize(
@@ -139,7 +137,7 @@ def test_the_command_takes_its_prices_from_a_file(tmp_path: Path) -> None:
 def test_wrong_usage_is_one_clear_line(arguments: list[str], code: int, message: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "dcabot", "simulator", *arguments],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=20,
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (code, "")
     assert message in done.stderr.splitlines()[-1]
@@ -150,7 +148,7 @@ def test_prices_that_go_wrong_later_end_the_command(tmp_path: Path) -> None:
     file = tmp_path / "candles.csv"
     file.write_text("time,open,high,low,close\n1640995200,1,1,1,1\n1640995260,0,0,0,0\n")
     with command("--candles", f"BTC/USD={file}", "--speed", "600") as (process, _):
-        assert process.wait(10) == 1
+        assert process.wait(PATIENCE) == 1
         assert process.stderr is not None
         assert "candles.csv, line 3: impossible prices" in process.stderr.read()
 
@@ -160,7 +158,7 @@ def test_a_port_in_use_is_named() -> None:
         port = str(taken.getsockname()[1])
         done = subprocess.run(
             [sys.executable, "-m", "dcabot", "simulator", "--port", port],
-            cwd=ROOT, capture_output=True, text=True, check=False, timeout=20,
+            cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE,
         )  # fmt: skip
     assert done.returncode == 1
     assert "in use" in done.stderr
@@ -169,7 +167,7 @@ def test_a_port_in_use_is_named() -> None:
 def test_the_help_tells_the_default_of_every_number_of_a_walk() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "dcabot", "simulator", "--help"],
-        cwd=ROOT, capture_output=True, text=True, check=True, timeout=60, env={**os.environ, "COLUMNS": "200"},
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=300, env={**os.environ, "COLUMNS": "200"},
     )  # fmt: skip
     for field in fields(WalkShape):
         assert re.search(rf"--{field.name.replace('_', '-')} [A-Z_]+\s[^(]*\(default: {field.default}\)", done.stdout)

@@ -28,7 +28,7 @@ def test_an_example_of_the_documentation_passes_in_another_project(tmp_path: Pat
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout

@@ -9,6 +9,7 @@ import pytest
 
 from dcabot.simulator import Simulator
 from dcabot.simulator.protocol import IDLE_MAX
+from tests.programs import PATIENCE
 from tests.simulator.conftest import make_alpaca
 from tests.simulator.sdk import client, until
 
@@ -22,7 +23,7 @@ def shared() -> Iterator[Simulator]:
 
 
 def connect(alpaca: Simulator) -> socket.socket:
-    return socket.create_connection((alpaca.server.host, alpaca.server.port), timeout=5)
+    return socket.create_connection((alpaca.server.host, alpaca.server.port), timeout=PATIENCE)
 
 
 def exchange(alpaca: Simulator, line: bytes, headers: bytes = b"", body: bytes = b"") -> tuple[int, bytes]:

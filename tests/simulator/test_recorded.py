@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from dcabot.simulator import Simulator
+from tests.programs import PATIENCE
 from tests.simulator import raw
 from tests.simulator.conftest import make_alpaca
 from tests.simulator.sdk import order, until
@@ -142,7 +143,7 @@ def story() -> list[Record]:
 
 def ask(alpaca: Simulator, records: list[Record], method: str, path: str, body: object = None, key: str = "") -> Any:
     headers = {"APCA-API-KEY-ID": key or alpaca.key, "APCA-API-SECRET-KEY": alpaca.secret}
-    answer = requests.request(method, alpaca.url + path, json=body, headers=headers, timeout=5)
+    answer = requests.request(method, alpaca.url + path, json=body, headers=headers, timeout=PATIENCE)
     content = answer.json() if answer.content else None
     if content is not None:
         records.append(

@@ -11,6 +11,7 @@ from alpaca.data.requests import CryptoLatestQuoteRequest
 from websockets.exceptions import ConnectionClosed
 
 from dcabot.simulator import Simulator, Timing
+from tests.programs import PATIENCE
 from tests.simulator import raw
 from tests.simulator.conftest import make_alpaca
 from tests.simulator.sdk import Listening, client, data_client, order, quotes, said, subscribed, until, updates
@@ -28,16 +29,16 @@ def error(code: int, message: str) -> list[dict[str, Any]]:
 
 def test_36_msgpack_in_binary_frames_if_asked_for_and_json_text_if_not(alpaca: Simulator) -> None:
     with raw.data(alpaca, is_msgpack=True) as stream:
-        greeting = stream.recv(5)
+        greeting = stream.recv(PATIENCE)
         assert isinstance(greeting, bytes)
         assert msgpack.unpackb(greeting) == CONNECTED
         stream.send(msgpack.packb({"action": "auth", "key": alpaca.key, "secret": alpaca.secret}))
-        answer = stream.recv(5)
+        answer = stream.recv(PATIENCE)
         assert isinstance(answer, bytes)
         assert msgpack.unpackb(answer) == AUTHENTICATED
     until(lambda: said(alpaca, "data", "disconnect"))
     with raw.data(alpaca) as stream:
-        greeting = stream.recv(5)
+        greeting = stream.recv(PATIENCE)
         assert isinstance(greeting, str)
         assert raw.log_in(alpaca, stream) == AUTHENTICATED
         raw.say(stream, action="subscribe", quotes=["BTC/USD"])
@@ -45,7 +46,7 @@ def test_36_msgpack_in_binary_frames_if_asked_for_and_json_text_if_not(alpaca: S
         alpaca.set_quote("BTC/USD", "63920.1", "63941.0")
         (quote,) = raw.hear(stream)
         at = datetime.fromisoformat(quote.pop("t")[:19] + "+00:00")
-        assert abs(at - datetime.now(timezone.utc)) < timedelta(seconds=5)
+        assert abs(at - datetime.now(timezone.utc)) < timedelta(seconds=PATIENCE)
         assert quote == {"T": "q", "S": "BTC/USD", "bp": 63920.1, "bs": 1.0, "ap": 63941.0, "as": 1.0}
 
 
@@ -82,13 +83,13 @@ def test_38_time_is_a_msgpack_timestamp_with_nanoseconds() -> None:
     start = datetime(2026, 9, 18, 10, 0, 0, 123456, tzinfo=timezone.utc)
     with make_alpaca(speed=0, start=start) as alpaca:
         with raw.data(alpaca, is_msgpack=True) as stream:
-            stream.recv(5)
+            stream.recv(PATIENCE)
             stream.send(msgpack.packb({"action": "auth", "key": alpaca.key, "secret": alpaca.secret}))
-            stream.recv(5)
+            stream.recv(PATIENCE)
             stream.send(msgpack.packb({"action": "subscribe", "quotes": ["BTC/USD"]}))
-            stream.recv(5)
+            stream.recv(PATIENCE)
             alpaca.set_quote("BTC/USD", "60000", "60010")
-            frame = stream.recv(5)
+            frame = stream.recv(PATIENCE)
             assert isinstance(frame, bytes)
             (quote,) = msgpack.unpackb(frame)
             assert quote["t"] == msgpack.Timestamp(int(start.timestamp()), 123456000)
@@ -151,7 +152,7 @@ def test_39_errors_that_come_by_themselves(alpaca: Simulator, code: int, message
         assert raw.hear(stream) == error(code, message)
         if code in (404, 406, 407):
             with pytest.raises(ConnectionClosed):
-                stream.recv(5)
+                stream.recv(PATIENCE)
 
 
 def test_39_without_a_login_the_connection_ends_with_404() -> None:
@@ -159,7 +160,7 @@ def test_39_without_a_login_the_connection_ends_with_404() -> None:
         raw.hear(stream)
         assert raw.hear(stream) == error(404, "auth timeout")
         with pytest.raises(ConnectionClosed):
-            stream.recv(5)
+            stream.recv(PATIENCE)
 
 
 def test_39_a_second_connection_is_told_406_after_its_login(alpaca: Simulator) -> None:
@@ -169,7 +170,7 @@ def test_39_a_second_connection_is_told_406_after_its_login(alpaca: Simulator) -
         assert raw.log_in(alpaca, first) == AUTHENTICATED
         assert raw.log_in(alpaca, second) == error(406, "connection limit exceeded")
         with pytest.raises(ConnectionClosed):
-            second.recv(5)
+            second.recv(PATIENCE)
         raw.say(first, action="subscribe", quotes=["BTC/USD"])
         assert raw.hear(first)[0]["T"] == "subscription"
 
@@ -177,7 +178,7 @@ def test_39_a_second_connection_is_told_406_after_its_login(alpaca: Simulator) -
 def test_39_insufficient_subscription_in_reply_to_the_login_ends_the_sdks_loop(alpaca: Simulator) -> None:
     alpaca.faults.answer_login("data", 409)
     with quotes(alpaca) as listener:
-        assert listener.returned.wait(5)
+        assert listener.returned.wait(PATIENCE)
     alpaca.faults.answer_login("data", 402)
     with quotes(alpaca) as listener:
         until(lambda: len(said(alpaca, "data", "connect")) >= 4)

@@ -260,7 +260,7 @@ def test_26_what_is_over_cannot_be_cancelled_and_a_cancel_may_come_too_late(alpa
 
 
 def test_26_a_cancel_may_lose_the_race_against_a_fill() -> None:
-    with make_alpaca(timing=Timing(cancel=0.2)) as alpaca, updates(alpaca) as stream:
+    with make_alpaca(timing=Timing(cancel=1.5)) as alpaca, updates(alpaca) as stream:
         listening(alpaca)
         alpaca.set_quote("BTC/USD", "60000", "60010")
         resting = submit(alpaca, kind="limit", limit_price="59000")

@@ -13,6 +13,7 @@ from alpaca.trading.enums import OrderSide, QueryOrderStatus, TimeInForce
 from alpaca.trading.requests import ClosePositionRequest, GetOrdersRequest, LimitOrderRequest, MarketOrderRequest
 
 from dcabot.simulator import Simulator
+from tests.programs import PATIENCE
 from tests.simulator.conftest import make_alpaca
 from tests.simulator.sdk import client, data_client, order, until
 
@@ -22,11 +23,11 @@ def headers(alpaca: Simulator) -> dict[str, str]:
 
 
 def get(alpaca: Simulator, path: str, **query: str) -> requests.Response:
-    return requests.get(alpaca.url + path, params=query, headers=headers(alpaca), timeout=5)
+    return requests.get(alpaca.url + path, params=query, headers=headers(alpaca), timeout=PATIENCE)
 
 
 def post(alpaca: Simulator, **fields: Any) -> requests.Response:
-    return requests.post(f"{alpaca.url}/v2/orders", json=order(**fields), headers=headers(alpaca), timeout=5)
+    return requests.post(f"{alpaca.url}/v2/orders", json=order(**fields), headers=headers(alpaca), timeout=PATIENCE)
 
 
 def refused(call: Any, *arguments: Any) -> APIError:
@@ -44,7 +45,7 @@ def test_01_get_account_asks_for_v2_account_and_wrong_keys_are_unauthorized(alpa
     assert str(error) == '{"message": "unauthorized."}'
     with pytest.raises(KeyError):
         _ = error.code
-    missing = requests.get(f"{alpaca.url}/v2/account", timeout=5)
+    missing = requests.get(f"{alpaca.url}/v2/account", timeout=PATIENCE)
     assert (missing.status_code, missing.text) == (403, '{"message": "forbidden."}')
 
 
@@ -52,7 +53,7 @@ def test_02_every_trading_response_counts_and_request_201_of_a_minute_is_refused
     with requests.Session() as session:
         session.headers.update(headers(alpaca))
         for number in range(1, 201):
-            answer = session.get(f"{alpaca.url}/v2/clock", timeout=5)
+            answer = session.get(f"{alpaca.url}/v2/clock", timeout=PATIENCE)
             assert answer.status_code == 200
             assert answer.headers["X-Ratelimit-Limit"] == "200"
             assert answer.headers["X-Ratelimit-Remaining"] == str(200 - number)
@@ -96,7 +97,7 @@ def test_03_flags_are_understood_in_any_case_and_encoded_lists_are_split(alpaca:
     for spelling in ("True", "true", "1"):
         resting = alpaca.foreign_order(**order(kind="limit", limit_price="50000"))
         requests.delete(
-            f"{alpaca.url}/v2/positions", params={"cancel_orders": spelling}, headers=headers(alpaca), timeout=5
+            f"{alpaca.url}/v2/positions", params={"cancel_orders": spelling}, headers=headers(alpaca), timeout=PATIENCE
         )
         assert {one["id"]: one["status"] for one in alpaca.orders()}[resting] == "canceled"
 
