@@ -31,6 +31,7 @@ from dcabot.core.snapshot import (
 )
 from dcabot.simulator import Simulator
 from tests.adapters.scripted import CUT, HANG, Scripted, answer, config_for
+from tests.programs import PATIENCE
 
 BTC, ETH = "BTC/USD", "ETH/USD"
 AT = datetime(2026, 9, 18, 10, tzinfo=timezone.utc)
@@ -95,7 +96,7 @@ def order(name: str, price: str = "50000", quantity: str = "0.01") -> Order:
     return replace(BUY, client_order_id=name, limit_price=Decimal(price), quantity=Decimal(quantity))
 
 
-def until(condition: Callable[[], Any], seconds: float = 5) -> Any:
+def until(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     end = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < end, "it did not happen in time"
@@ -194,6 +195,7 @@ def test_no_answer_leaves_the_outcome_unknown_after_the_timeout(
     monkeypatch.setattr(transport, "READ_SECONDS", 0.3)
     with Scripted(HANG) as server:
         outcome = make_broker(server.url).submit(BTC, BUY)
+        until(lambda: server.requests)
     assert isinstance(outcome, Unknown) and re.match(r"no answer from 127\.0\.0\.1:\d+ within", outcome.why)
     assert len(server.requests) == 1
 
@@ -323,7 +325,7 @@ def test_a_question_is_given_up_in_bounded_time(make_broker: Callable[..., Broke
         began = time.monotonic()
         with pytest.raises(ExchangeUnreachable, match="503"):
             make_broker(server.url).account()
-    assert len(server.requests) == 1 and time.monotonic() - began < 1
+    assert len(server.requests) == 1 and time.monotonic() - began < 10  # half of QUERY_SECONDS
 
 
 def test_retry_after_is_respected(make_broker: Callable[..., Broker]) -> None:

@@ -4,7 +4,9 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
+import pymysql
 import pytest
 
 from dcabot.adapters import database as database_module
@@ -19,9 +21,11 @@ from dcabot.adapters.database import (
 from dcabot.adapters.dburl import DatabaseSettings
 from dcabot.adapters.migrations import migrate
 from dcabot.adapters.schema import Asset, current
+from tests.programs import PATIENCE, quickest, until
 from tests.servers import PASSWORD, MariaDB
 
 LIMITS = Limits(connect=1, read=1, write=1)
+PATIENT = Limits(connect=20, read=20, write=20)
 names = itertools.count(1)
 
 
@@ -37,7 +41,7 @@ def server(mariadb_server: MariaDB) -> Iterator[MariaDB]:
 def door(server: MariaDB) -> Iterator[Database]:
     place = server.create_database()
     migrate(_settings(server, place.name))
-    database = connect(_settings(server, place.name), LIMITS)
+    database = connect(_settings(server, place.name), PATIENT)
     yield database
     database.close_all()
 
@@ -122,7 +126,7 @@ def test_a_swallowed_loss_is_not_committed_by_a_new_session(server: MariaDB, doo
 def test_a_killed_query_is_busy_and_the_session_lives(server: MariaDB, door: Database) -> None:
     with door.transaction():
         number = session_number()
-    killer = threading.Timer(0.2, server.execute, (f"KILL QUERY {number}",))
+    killer = threading.Thread(target=kill_query, args=(server, number))
     killer.start()
     with pytest.raises(DatabaseBusy), door.transaction():
         current.engine.execute_sql("SELECT COUNT(*) FROM seq_1_to_1000000 a, seq_1_to_10000 b WHERE a.seq %% b.seq = 7")
@@ -130,31 +134,44 @@ def test_a_killed_query_is_busy_and_the_session_lives(server: MariaDB, door: Dat
     assert count_assets(door) == 0
 
 
+def kill_query(server: MariaDB, session: int) -> None:
+    """As soon as the server works on it."""
+    with closing(pymysql.connect(unix_socket=str(server.socket), user="root")) as root, root.cursor() as cursor:
+        at_work = "SELECT 1 FROM information_schema.processlist WHERE id = %s AND info LIKE '%%seq_1_to_10000 %%'"
+        until(lambda: cursor.execute(at_work, (session,)), "the query")
+        cursor.execute("KILL QUERY %s", (session,))
+
+
 def test_a_frozen_server_is_unreachable_within_the_read_timeout(server: MariaDB, door: Database) -> None:
+    hurried = connect(door.settings, LIMITS)
+
+    def wait() -> float:
+        assert count_assets(hurried) == 0
+        server.freeze()
+        try:
+            return max(until_unreachable(hurried), until_unreachable(hurried))  # in the session, in a login
+        finally:
+            server.thaw()
+
+    assert quickest(wait, 1.9) < 1.9
     assert count_assets(door) == 0
-    server.freeze()
-    try:
-        begun = time.monotonic()
-        with pytest.raises(DatabaseUnreachable):
-            count_assets(door)
-        in_session = time.monotonic() - begun
-        with pytest.raises(DatabaseUnreachable):
-            count_assets(door)
-        in_login = time.monotonic() - begun - in_session
-    finally:
-        server.thaw()
-    assert in_session < 1.9
-    assert in_login < 1.9
-    assert count_assets(door) == 0
+    hurried.close_all()
+
+
+def until_unreachable(door: Database) -> float:
+    """The seconds until it is said."""
+    begun = time.monotonic()
+    with pytest.raises(DatabaseUnreachable):
+        count_assets(door)
+    return time.monotonic() - begun
 
 
 def test_a_stopped_server_is_unreachable_at_once_and_found_again(server: MariaDB, door: Database) -> None:
     server.stop()
     try:
-        begun = time.monotonic()
         with pytest.raises(DatabaseUnreachable, match=r"127\.0\.0\.1") as caught:
             count_assets(door)
-        assert time.monotonic() - begun < 0.9
+        assert quickest(lambda: until_unreachable(door), 0.9) < 0.9
         assert PASSWORD not in repr(caught.value)
     finally:
         server.start()
@@ -197,19 +214,19 @@ def test_close_all_wakes_a_thread_that_waits_for_the_server(server: MariaDB) -> 
 
     thread = threading.Thread(target=wait)
     thread.start()
-    assert began.wait(5)
+    assert began.wait(PATIENCE)
     begun = time.monotonic()
     door.close_all()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert len(caught) == 1
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 15  # half of its sleep
 
 
 def test_a_server_that_takes_no_more_sessions_is_unreachable_and_not_misconfigured(server: MariaDB) -> None:
     name = server.create_database().name
     server.execute(f"CREATE USER single@'127.0.0.1' IDENTIFIED BY '{PASSWORD}' WITH MAX_USER_CONNECTIONS 1")
     server.execute(f"GRANT ALL ON {name}.* TO single@'127.0.0.1'")
-    first, second = (connect(_settings(server, name, "single"), LIMITS) for _ in range(2))
+    first, second = (connect(_settings(server, name, "single"), PATIENT) for _ in range(2))
     first.ping()
     with pytest.raises(DatabaseUnreachable):
         second.ping()
@@ -222,7 +239,7 @@ def test_a_server_that_became_read_only_is_misconfigured(server: MariaDB) -> Non
         f"CREATE USER plain@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'", f"GRANT ALL ON {name}.* TO plain@'127.0.0.1'"
     )
     migrate(_settings(server, name, "plain"))
-    door = connect(_settings(server, name, "plain"), LIMITS)
+    door = connect(_settings(server, name, "plain"), PATIENT)
     server.execute("SET GLOBAL read_only = ON")
     try:
         with pytest.raises(DatabaseMisconfigured, match=r"read.only"), door.transaction():
