@@ -42,7 +42,7 @@ SETTINGS: dict[str, assets.Value] = {
 }
 MORE, LESS = Decimal("1.1"), Decimal("0.9")  # what the books are made to believe: more than any threshold
 CENT = Decimal("0.01")
-PATIENCE = 60.0
+PATIENCE = 120.0
 KEPT = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
@@ -116,7 +116,7 @@ class World:
         yield process
         if process.poll() is None:
             process.terminate()
-            expect(process.wait(30) == 0, "the daemon stops well")
+            expect(process.wait(PATIENCE) == 0, "the daemon stops well")
 
     def end_daemons(self) -> None:
         for process in self.daemons:

@@ -19,7 +19,7 @@ import pytest
 from dcabot.simulator.bars import Bar
 from dcabot.simulator.clock import ns_of
 from tests import servers
-from tests.programs import ROOT, alpaca_for_tests, environment, sqlite_books, until
+from tests.programs import PATIENCE, ROOT, alpaca_for_tests, environment, sqlite_books, until
 
 PAGES = ("README.md", "SECURITY.md", "CONTRIBUTING.md", "benchmarks/README.md", "packaging/README.md")
 STORY = "tests/packaging/test_machine.py"
@@ -124,7 +124,7 @@ def test_the_parser_sees_commands_in_every_form(tmp_path: Path, monkeypatch: pyt
 
 def shell(line: str, folder: Path, variables: dict[str, str]) -> "subprocess.CompletedProcess[str]":
     done = subprocess.run(
-        ["bash", "-euc", line], cwd=folder, env=variables, capture_output=True, text=True, timeout=120, check=False
+        ["bash", "-euc", line], cwd=folder, env=variables, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
     return done
@@ -151,7 +151,7 @@ def started(line: str, folder: Path, variables: dict[str, str], until_said: str)
             yield said
         finally:
             process.send_signal(signal.SIGINT)
-            rest = process.communicate(timeout=60)[0]
+            rest = process.communicate(timeout=PATIENCE)[0]
     assert process.returncode == 0, said + rest
 
 

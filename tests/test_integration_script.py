@@ -15,6 +15,7 @@ import pytest
 from dcabot.simulator import Simulator
 from tests import servers
 from tests.programs import (
+    PATIENCE,
     ROOT,
     Books,
     alpaca_for_tests,
@@ -170,7 +171,7 @@ def test_an_interruption_leaves_nothing_behind(
     with start(tmp_path, variables, "base-order") as process:
         until(books.orders, "the base order's row")
         process.send_signal(number)
-        told, _ = process.communicate(timeout=120)
+        told, _ = process.communicate(timeout=2 * PATIENCE)
     assert process.returncode == 130, told
     assert "Cleaning up" in told
     assert "Traceback" not in told
@@ -187,7 +188,7 @@ def test_a_reader_who_goes_away_ends_it_and_all_is_clean(tmp_path: Path, account
         assert process.stdout is not None
         until(account.positions, "the base order's coins")
         process.stdout.close()
-        assert process.wait(120) == 130
+        assert process.wait(2 * PATIENCE) == 130
     assert books.orders() == []
     assert account.positions() == []
     assert not daemons_in(tmp_path)
@@ -210,7 +211,7 @@ def test_ctrl_c_at_any_moment_and_twice_leaves_nothing_behind(
         process.send_signal(signal.SIGINT)
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        heard += process.communicate(timeout=120)[0]
+        heard += process.communicate(timeout=2 * PATIENCE)[0]
     assert "Traceback" not in heard
     assert process.returncode == (0 if said == "Cleaning up" else 130), heard
     assert (books.orders(), account.positions(), account.orders(status="open")) == ([], [], [])

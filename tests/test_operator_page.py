@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dcabot.simulator import Simulator
-from tests.programs import ROOT, alpaca_for_tests, environment, run_program, running_daemon, sqlite_books
+from tests.programs import PATIENCE, ROOT, alpaca_for_tests, environment, run_program, running_daemon, sqlite_books
 
 PAGE = ROOT / "docs" / "operator.md"
 UNITS = {file.name.partition(".")[0].rstrip("@") for file in (ROOT / "systemd").iterdir()}
@@ -46,7 +46,7 @@ def test_every_command_on_the_page_works(tmp_path: Path) -> None:
             for words in commands():
                 if words[:2] == ["dcabot", "cycle"]:
                     for symbol in ("BTC/USD", "ETH/USD"):
-                        daemon.until(lambda s=symbol: traded(books, s), f"{symbol} to be bought", 90)
+                        daemon.until(lambda s=symbol: traded(books, s), f"{symbol} to be bought")
                 run(tmp_path, variables, words, alpaca)
             assert daemon.stop()[0] == 0
     assert books.cycles("BTC/USD")[0][0] == "complete"
@@ -68,7 +68,7 @@ def run(folder: Path, variables: dict[str, str], words: list[str], alpaca: Simul
             env=environment(folder),
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
             check=False,
         )
     elif "--watch" in words:
@@ -87,5 +87,5 @@ def watch(folder: Path, variables: dict[str, str], words: list[str]) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "All is well.\n"
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
     assert process.returncode == 0

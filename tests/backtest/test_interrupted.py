@@ -15,7 +15,7 @@ from tests.backtest.test_command import AMOUNTS, prices
 
 __all__ = ["prices"]  # the fixture
 
-PATIENCE = 30  # seconds
+PATIENCE = 120  # seconds
 
 
 def command(*words: object) -> list[str]:

@@ -57,7 +57,7 @@ def run(browser: str, folder: Path, *words: str) -> str:
     profile = folder / "profile"
     command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"]
     command += [f"--user-data-dir={profile}", "--no-first-run", "--host-resolver-rules=MAP * ~NOTFOUND", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
 
 
 def test_the_page_is_whole_in_itself(made: tuple[str, Result]) -> None:

@@ -18,6 +18,8 @@ QUICK = {
     "paces.SWEEP_STREAM_DOWN_SECONDS": 0.5,
     "paces.EVENT_PATIENCE_SECONDS": 1,
     "transport.PAUSE_SECONDS": 0.05,
+    "paces.STOP_PATIENCE_SECONDS": 1,
+    "paces.STOP_SECONDS": 1.5,
 }
 
 Start = Callable[..., AbstractContextManager[Daemon]]

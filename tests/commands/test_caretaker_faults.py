@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from dcabot.simulator import Simulator
 from dcabot.simulator.faults import RequestFault
 from tests.agreement import disagreement
 from tests.commands.conftest import starter
-from tests.programs import Books, alpaca_for_tests, environment, hurried, mariadb_books, until
+from tests.programs import PATIENCE, Books, alpaca_for_tests, environment, hurried, mariadb_books, until
 from tests.servers import MariaDB
 
 NAMES = ("order-manager", "cooldown-manager", "consistency-checker")
@@ -31,7 +31,9 @@ DATABASE_CASES = [(name, FAULTS[(turn + step) % 4]) for turn, name in enumerate(
 CANCEL_CASES = [(fault,) for fault in ("lose_response", "lose_request", "hold")]
 KILL_CASES = [(name,) for name in NAMES]
 WITH_EXCHANGE = ("order-manager", "consistency-checker")
+# For an exchange that stalls; otherwise a busy machine is given its time.
 HURRY = {"transport.READ_SECONDS": 1, "transport.QUERY_SECONDS": 3, "transport.PAUSE_SECONDS": 0.05}
+PATIENT = {"transport.PAUSE_SECONDS": 0.05}
 WORKED = {"order-manager": "1 mended", "cooldown-manager": "1 cooldown over", "consistency-checker": "1 mended"}
 
 
@@ -50,7 +52,7 @@ class Pass:
 
     process: "subprocess.Popen[str]"
 
-    def end(self, seconds: float = 60) -> tuple[int, str]:
+    def end(self, seconds: float = PATIENCE) -> tuple[int, str]:
         """Its exit code and what it said."""
         _, said = self.process.communicate(timeout=seconds)
         return self.process.returncode, said
@@ -64,11 +66,11 @@ class Ward:
     books: Books
     folder: Path
 
-    def begin(self, name: str, **more: str) -> Pass:
+    def begin(self, name: str, hurry: Mapping[str, float] = PATIENT) -> Pass:
         """A caretaker that runs now."""
-        settings = {"DCABOT_STALE_ORDER_SECONDS": "1", **more}
+        settings = {"DCABOT_STALE_ORDER_SECONDS": "1"}
         variables = environment(self.folder, self.alpaca.env(), self.books.environment, settings)
-        words = ["setpriv", "--pdeathsig", "KILL", sys.executable, *hurried(HURRY, name)]
+        words = ["setpriv", "--pdeathsig", "KILL", sys.executable, *hurried(hurry, name)]
         return Pass(subprocess.Popen(words, cwd=self.folder, env=variables, stderr=subprocess.PIPE, text=True))
 
     def rows(self) -> list[list[tuple[object, ...]]]:
@@ -78,7 +80,7 @@ class Ward:
         """What was left undone is done by the next passes, once, and then the books agree with the exchange."""
         until(lambda: all(self.begin(name).end()[0] == 0 for name in NAMES), "three passes without trouble")
         # A cancel that was written down and not sent is sent again after a while.
-        until(lambda: self.begin("order-manager").end() and not self.alpaca.orders(status="open"), "the cancel", 60)
+        until(lambda: self.begin("order-manager").end() and not self.alpaca.orders(status="open"), "the cancel")
         for name in NAMES:
             assert self.begin(name).end()[0] == 0
         assert [self.books.status(one) for one in ("BTC/USD", "ETH/USD", "SOL/USD")] == ["watching"] * 3
@@ -161,7 +163,7 @@ def test_a_database_that_goes_in_the_middle_of_a_pass_is_one_line_and_75_and_the
             if fault != "restart":
                 begun = time.monotonic()
                 check_one_clear_line(ward.begin(name).end())
-                assert time.monotonic() - begun < 30
+                assert time.monotonic() - begun < 60
         finally:
             if fault == "freeze":
                 server.thaw()
@@ -218,7 +220,7 @@ def test_an_exchange_that_refuses_stalls_or_drops_is_one_line_and_75_and_nothing
     }
     for what, begin in troubles.items():
         begin()
-        ended = ward.begin(name).end()
+        ended = ward.begin(name, HURRY).end()
         faults.clear()
         faults.hold_fills(symbol="BTC/USD")
         check_one_clear_line(ended)
@@ -238,7 +240,7 @@ def test_an_answer_that_is_lost_once_is_asked_for_again(ward: Ward) -> None:
 @pytest.mark.slow
 def test_a_cancel_whose_fate_is_unknown_is_settled_by_the_next_pass(ward: Ward, cancel_case: tuple[str]) -> None:
     rule = getattr(ward.alpaca.faults, cancel_case[0])("DELETE", "^/v2/orders/")
-    code, said = ward.begin("order-manager").end()
+    code, said = ward.begin("order-manager", {**PATIENT, "transport.READ_SECONDS": 4}).end()
     assert (code, rule.hits, "Traceback" in said) == (0, 1, False), said
     rule.release()
     ward.check_mended()

@@ -12,7 +12,7 @@ import pytest
 from dcabot.simulator import Simulator
 from tests.agreement import disagreement
 from tests.commands.conftest import Start
-from tests.programs import NO_ALPACA, Books, environment, run_program, until
+from tests.programs import NO_ALPACA, PATIENCE, Books, environment, run_program, until
 
 NAMES = ("order-manager", "cooldown-manager", "consistency-checker")
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -254,13 +254,24 @@ def test_two_of_each_beside_a_trading_daemon_again_and_again(
                 subprocess.Popen(one, cwd=tmp_path, env=variables, stderr=subprocess.PIPE, text=True) for one in words
             ]
             for process in crowd:
-                _, said = process.communicate(timeout=60)
+                _, said = process.communicate(timeout=PATIENCE)
                 assert process.returncode == 0, said
                 assert "Traceback" not in said
         daemon.until(lambda: len(books.cycles()) >= 2 and len(books.cycles("ETH/USD")) >= 2, "both cycles to be sold")
-        alpaca.set_quote("BTC/USD", bid="1", ask="100000")  # nothing more happens
-        alpaca.set_quote("ETH/USD", bid="1", ask="100000")
+        # What was bought at the last price, neither rises nor falls: nothing more happens.
+        bought = {"BTC/USD": 61000, "ETH/USD": 61000 // 30}
+        daemon.until(lambda: all(holds_from(books, *one) for one in bought.items()), "both to buy again")
         daemon.until(lambda: not disagreement(alpaca, books), "the books to agree with the exchange")
         assert "Traceback" not in daemon.log()
         daemon.stop()
     assert disagreement(alpaca, books) == ""
+
+
+def holds_from(books: Books, symbol: str, price: int) -> bool:
+    """Whether the newest cycle holds what it bought at this price or above."""
+    found = books.execute(
+        "SELECT status, quantity, last_order_fill_price FROM dca_cycles WHERE asset_id ="
+        " (SELECT id FROM dca_assets WHERE asset_symbol = ?) ORDER BY id DESC LIMIT 1",
+        symbol,
+    )
+    return any(status == "watching" and quantity and paid >= price for status, quantity, paid in found)

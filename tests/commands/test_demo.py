@@ -27,7 +27,7 @@ CHAPTERS = [
     "cooldown",
     "early restart",
 ]
-PATIENCE = 60.0
+PATIENCE = 120.0
 CTRL_C = b"\x03"
 
 

@@ -80,7 +80,7 @@ class Story:
         with self.start(self.books) as daemon:
             if when is not None:
                 arm(self.alpaca, daemon, when, method, skip)
-            return until(lambda: self._ended(daemon), "the cycle to end or the daemon to be killed", 90) == "over"
+            return until(lambda: self._ended(daemon), "the cycle to end or the daemon to be killed") == "over"
 
     def _ended(self, daemon: Daemon) -> str:
         if daemon.process.poll() is not None:

@@ -159,7 +159,7 @@ def test_an_order_whose_id_was_edited_is_known_by_our_own_id_and_cancelled(
     small_books.execute("UPDATE dca_orders SET order_id = ?", NEVER)
     monkeypatch.setenv("DCABOT_STALE_ORDER_SECONDS", "1")
     until(lambda: "cancelling" in seat.run("order-manager").err, "the BUY to be stale")
-    until(lambda: not seat.alpaca.orders(status="open"), "the cancel", 3)
+    until(lambda: not seat.alpaca.orders(status="open"), "the cancel")
     assert "0 open orders" in seat.run("order-manager").err
     assert small_books.orders()[0][2] == "canceled"
     assert small_books.execute("SELECT order_id FROM dca_orders")[0][0] == seat.alpaca.orders()[0]["id"]

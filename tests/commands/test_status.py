@@ -20,7 +20,7 @@ from dcabot.simulator import Simulator
 from tests import servers
 from tests.commands.conftest import Start
 from tests.commands.seat import Seat, seat_for, utc_now
-from tests.programs import ROOT, Books, environment, mariadb_books, until
+from tests.programs import PATIENCE, ROOT, Books, environment, mariadb_books, until
 
 
 def beat(seat: Seat, sentence: str = "1 asset: 1 watching", seconds_ago: float = 0) -> None:
@@ -46,7 +46,7 @@ def test_one_glance_tells_that_all_is_well(well: Seat) -> None:
     said = well.run("status")
     assert said.code == 0, said.out
     assert said.out.splitlines()[0] == "All is well."
-    assert "Daemon: 1 asset: 1 watching; started 0 s ago, spoke 0 s ago" in said.out
+    assert re.search(r"Daemon: 1 asset: 1 watching; started \d+ s ago, spoke \d+ s ago", said.out)
 
 
 def test_a_daemon_that_is_down_is_said_and_the_rest_is_shown_all_the_same(well: Seat) -> None:
@@ -76,7 +76,7 @@ def test_a_daemon_that_has_just_been_stopped_is_said_at_once(
         assert (code, seconds < 5) == (0, True)
         said = seat.run("status")
         assert said.code == 1
-        assert re.search(r"the daemon was stopped \d s ago. `systemctl start dcabot` starts it", said.out)
+        assert re.search(r"the daemon was stopped \d+ s ago. `systemctl start dcabot` starts it", said.out)
         assert seat.run("status", "--json").json["daemon"]["sentence"] == "stopped"
 
 
@@ -124,15 +124,17 @@ def test_what_comes_next_follows_the_cycle(well: Seat) -> None:
     assert told["state"].startswith("cooldown until ")
     assert told["next"] == "buys 20.00 USD after the cooldown, or at ask 59,486.00"
     assert Decimal(told["restart_price"]) == 59486
-    assert 290 < (datetime.fromisoformat(told["cooldown_until"]) - utc_now()).seconds <= 300
+    assert 200 < (datetime.fromisoformat(told["cooldown_until"]) - utc_now()).seconds <= 300
 
 
 def test_a_cooldown_that_ends_on_another_day_says_which(well: Seat) -> None:
     well.books.execute("UPDATE dca_assets SET cooldown_period = 172800")
     well.trade("60000", "60010")
     well.trade("60700", "60710")
-    day = utc_now() + timedelta(days=2)
-    assert re.fullmatch(rf"cooldown until {day:%Y-%m-%d} \d\d:\d\d UTC", asset(well)["state"])
+    told = asset(well)
+    ends = datetime.fromisoformat(told["cooldown_until"])
+    assert ends - utc_now() > timedelta(days=1)
+    assert told["state"] == f"cooldown until {ends:%Y-%m-%d %H:%M} UTC"
 
 
 def test_a_cooldown_that_should_have_ended_is_not_told_as_one_to_come(well: Seat) -> None:
@@ -267,7 +269,7 @@ def test_watching_goes_on_until_ctrl_c_and_ends_with_the_last_verdict(well: Seat
                 os.read(ours, 65536)
             except OSError:
                 break
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE) == 0
         assert process.stderr is not None
         assert process.stderr.read() == b""
     os.close(ours)
@@ -280,7 +282,7 @@ def test_watching_into_a_pipe_prints_each_look(well: Seat, tmp_path: Path) -> No
         while seen < 2:
             seen += process.stdout.readline().startswith(b"All is well.")
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
 
 
@@ -302,7 +304,7 @@ def test_watching_outlives_a_restart_of_the_database(
             while line not in process.stdout.readline():
                 assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
 
 

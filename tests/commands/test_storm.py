@@ -22,7 +22,16 @@ from dcabot.simulator import Simulator
 from dcabot.simulator.faults import DATA, TRADING
 from tests.agreement import disagreement
 from tests.commands.conftest import QUICK
-from tests.programs import Books, Daemon, alpaca_for_tests, environment, hurried, mariadb_books, running_daemon
+from tests.programs import (
+    PATIENCE,
+    Books,
+    Daemon,
+    alpaca_for_tests,
+    environment,
+    hurried,
+    mariadb_books,
+    running_daemon,
+)
 from tests.servers import MariaDB
 
 NAMES = ("order-manager", "cooldown-manager", "consistency-checker")
@@ -175,7 +184,7 @@ class Storm:
     def calm(self) -> None:
         """All well again: one daemon and the caretakers bring the books to rest."""
         self.alpaca.faults.clear()
-        self.reap(60)
+        self.reap(PATIENCE)
         self.leave_daemon()
         time.sleep(LATEST_SECONDS)  # what is still on its way arrives
         earlier = datetime.now(timezone.utc) - timedelta(seconds=130)
@@ -184,12 +193,12 @@ class Storm:
         )
         self.keep_daemon()
         assert self.daemon is not None
-        self.daemon.until_ready(60)
-        self.daemon.until(lambda: self.rests() and time.sleep(1) is None and self.rests(), "the books to rest", 90)
+        self.daemon.until_ready()
+        self.daemon.until(lambda: self.rests() and time.sleep(1) is None and self.rests(), "the books to rest")
         self.leave_daemon()
         for name in NAMES:
             self.care(name)
-            self.reap(60)
+            self.reap(PATIENCE)
 
     def rests(self) -> bool:
         """Nothing is open or unsettled. What differs then is said by `disagreement`."""

@@ -33,7 +33,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T], what: str, seconds: float = 30.0) -> T:
+def until(look: Callable[[], T], what: str, seconds: float = 120.0) -> T:
     """What `look` finds, once it finds something. As in tests/programs.py, which needs the program; this does not."""
     deadline = time.monotonic() + seconds
     while not (found := look()):

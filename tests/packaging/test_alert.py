@@ -68,7 +68,7 @@ class World:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
 
     def mails(self) -> list[Message]:
