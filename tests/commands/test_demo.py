@@ -136,7 +136,7 @@ def in_terminal(folder: Path, *options: str, size: tuple[int, int] = (30, 100), 
 def end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE)
 
 
 def is_under_way(run: Run) -> bool:
