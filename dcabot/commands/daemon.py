@@ -80,6 +80,7 @@ class Daemon:
         self.health = Health(self.trader, self.streams)
         self.newest: dict[str, Any] = {}  # of each symbol, the last quote that came
         self.latest: dict[str, Any] = {}  # those of them that were not looked at yet
+        self.followed: frozenset[str] = frozenset()  # what the market-data stream is to bring
         self.busy: set[str] = set()
         self.quotes_wait = asyncio.Event()
         self.sweep_wanted = asyncio.Event()
@@ -121,8 +122,9 @@ class Daemon:
 
     def on_quote(self, raw: dict[str, Any]) -> None:
         symbol = raw.get("S", "")
-        self.latest[symbol] = self.newest[symbol] = raw
-        self.quotes_wait.set()
+        if symbol in self.followed:
+            self.latest[symbol] = self.newest[symbol] = raw
+            self.quotes_wait.set()
 
     def on_trade_update(self, frame: dict[str, Any]) -> None:
         self.lanes.put(self.lanes.books, self._booked, self._book, frame)
@@ -164,7 +166,8 @@ class Daemon:
         await self._patiently(self.trader.recover)
         await self._patiently(partial(notes.keep_account, database, account.number, utc_now()))
         # What happens between the recovery and the connection is only known to REST: `on_connected` asks for it.
-        self.streaming = asyncio.create_task(self.streams.run(self.trader.symbols()))
+        self.followed = frozenset(self.trader.symbols())
+        self.streaming = asyncio.create_task(self.streams.run(self.followed))
         for _ in range(ORDER_THREADS):
             self.lanes.orders.submit(self._warm_up)
         await self._patiently(self._beat)  # so that `dcabot status` sees us as soon as systemd does
@@ -346,13 +349,22 @@ class Daemon:
                 self.systemd.reloading()
             try:
                 await self.lanes.run(self.lanes.books, self.trader.refresh)
-                await self.streams.set_symbols(self.trader.symbols())
+                await self._follow(self.trader.symbols())
                 self._look_again()
                 self._ask_if_unsettled()
             except DatabaseError as error:
                 self.health.trouble(str(error))
             if reloading:
                 self.systemd.ready(self.health.sentence())
+
+    async def _follow(self, symbols: list[str]) -> None:
+        """Hear of these from now on. Of the others the last quote would be an old price when they come back."""
+        self.followed = frozenset(symbols)
+        for symbol in self.newest.keys() - self.followed:
+            del self.newest[symbol]
+            self.latest.pop(symbol, None)
+        self.health.follow(self.followed)
+        await self.streams.set_symbols(symbols)
 
     async def _stay_alone(self) -> None:
         """Prove, whatever else waits, that the database answers and that we are its only daemon."""

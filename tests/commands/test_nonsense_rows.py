@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import pytest
 
 from dcabot.simulator import Simulator
+from dcabot.simulator.faults import DATA
 from tests.commands.conftest import Start
 from tests.commands.seat import Seat
 from tests.programs import Books, Daemon, until
+from tests.simulator.sdk import said
 
 BTC = "(SELECT id FROM dca_assets WHERE asset_symbol = 'BTC/USD')"
 NEVER = "00000000-dead-beef-0000-000000000000"
@@ -129,6 +131,29 @@ def test_the_daemon_names_and_holds_each_and_goes_on_once_it_is_mended(
         alpaca.set_quote("BTC/USD", bid="59000", ask="59010")
         daemon.until(lambda: small_books.cycles()[0][2] == 1, "its own safety order at last")
         assert "Traceback" not in daemon.log()
+
+
+def test_a_price_from_before_a_hold_decides_nothing_after_it(
+    small_books: Books, alpaca: Simulator, start: Start
+) -> None:
+    """While it is held nobody tells of its price. The last one was low, which mattered to nobody then."""
+    small_books.add_asset(safety_order_deviation="50")
+    small_books.add_asset("ETH/USD", max_safety_orders=50, safety_order_deviation="0.1")
+    with start(small_books) as daemon:
+        daemon.until(lambda: len(re.findall("held after a fee", daemon.log())) == 2, "both to hold what they bought")
+        alpaca.set_quote("BTC/USD", bid="59000", ask="59010")
+        the_other_buys(alpaca, daemon, small_books, 1)
+        small_books.execute("UPDATE dca_cycles SET status = 'bying' WHERE id = 1")
+        until(lambda: said(alpaca, DATA, "subscribe")[-1]["channels"] == {"quotes": ["ETH/USD"]}, "the unsubscription")
+        alpaca.set_quote("BTC/USD", bid="60000", ask="60010")
+        small_books.execute("UPDATE dca_assets SET safety_order_deviation = '1' WHERE asset_symbol = 'BTC/USD'")
+        small_books.execute("UPDATE dca_cycles SET status = 'watching' WHERE id = 1")
+        daemon.until_said("BTC/USD is no longer held")
+        until(lambda: "BTC/USD" in said(alpaca, DATA, "subscribe")[-1]["channels"]["quotes"], "the subscription")
+        the_other_buys(alpaca, daemon, small_books, 2)
+        assert len([one for one in alpaca.orders() if one["symbol"] == "BTC/USD"]) == 1, "bought at the old price"
+        alpaca.set_quote("BTC/USD", bid="59000", ask="59010")
+        daemon.until(lambda: small_books.cycles()[0][2] == 1, "its safety order at this one")
 
 
 def the_other_buys(alpaca: Simulator, daemon: Daemon, books: Books, count: int) -> None:
