@@ -365,6 +365,12 @@ IMPOSSIBLE = [
 ]
 
 
+def is_named(alpaca: Simulator, daemon: Daemon, bid: str, ask: str, words: str) -> bool:
+    """Told again until it is named: a daemon that is kept waiting looks at the newest quote only."""
+    alpaca.set_quote("BTC/USD", bid=bid, ask=ask)
+    return daemon.said(words)
+
+
 def test_impossible_prices_decide_nothing_and_are_named_once(
     small_books: Books, alpaca: Simulator, start: Start
 ) -> None:
@@ -375,8 +381,7 @@ def test_impossible_prices_decide_nothing_and_are_named_once(
         bought(daemon, small_books, "ETH/USD")
         for bid, ask, words in IMPOSSIBLE:
             for _ in range(3):
-                alpaca.set_quote("BTC/USD", bid=bid, ask=ask)
-                daemon.until_said(words)
+                daemon.until(partial(is_named, alpaca, daemon, bid, ask, words), words)
         alpaca.faults.send_raw(
             DATA, b"\x91\x85\xa1T\xa1q\xa1S\xa7BTC/USD\xa2bp\xcb\x7f\xf8\0\0\0\0\0\0\xa2ap\x01\xa1t\xa1x"
         )

@@ -93,7 +93,9 @@ def test_a_rule_is_for_the_paths_that_contain_begin_with_or_end_with_its_text(pa
     with alpaca_with() as alpaca:
         alpaca.faults.respond(500, path=path, times=None)
         paths = ("/v2/account", "/v2/account/activities", "/v2/clock")
-        assert [requests.get(alpaca.url + p, headers=keys(alpaca), timeout=5).status_code for p in paths] == statuses
+        assert [
+            requests.get(alpaca.url + p, headers=keys(alpaca), timeout=PATIENCE).status_code for p in paths
+        ] == statuses
 
 
 def test_the_limit_of_requests_is_reached_at_once() -> None:

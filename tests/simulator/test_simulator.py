@@ -194,7 +194,7 @@ def test_others_are_answered_while_thousands_of_quotes_are_set() -> None:
         bids = set()
         while posting.is_alive():
             url = f"{alpaca.url}/v1beta3/crypto/us/latest/quotes?symbols=BTC/USD"
-            bids |= {quote["bp"] for quote in requests.get(url, timeout=5).json()["quotes"].values()}
+            bids |= {quote["bp"] for quote in requests.get(url, timeout=PATIENCE).json()["quotes"].values()}
         assert bids - {1, 15_000}
         assert alpaca.server.exchange.venue.quotes["BTC/USD"].bid == 15_000
 

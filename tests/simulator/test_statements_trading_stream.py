@@ -104,7 +104,7 @@ def test_31_a_client_that_asks_for_msgpack_is_spoken_to_in_msgpack(alpaca: Simul
         ):
             stream.send(msgpack.packb(message))
         client(alpaca).post("/orders", order())
-        frames = [msgpack.unpackb(stream.recv(5)) for _ in range(5)]
+        frames = [msgpack.unpackb(stream.recv(PATIENCE)) for _ in range(5)]
     assert [frame["data"].get("event", frame["stream"]) for frame in frames] == [
         "authorization", "listening", "pending_new", "new", "fill",
     ]  # fmt: skip

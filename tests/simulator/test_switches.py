@@ -9,6 +9,7 @@ from websockets.exceptions import ConnectionClosed
 
 from dcabot.core.venue import Policy
 from dcabot.simulator import Simulator, Timing
+from tests.programs import PATIENCE
 from tests.simulator import raw
 from tests.simulator.conftest import make_alpaca
 from tests.simulator.sdk import client, listening, order, until, updates
@@ -100,12 +101,12 @@ def test_the_close_code_after_a_data_error_can_be_chosen(options: dict[str, Any]
             raw.hear(stream)
             raw.log_in(alpaca, stream)
         with pytest.raises(ConnectionClosed):
-            second.recv(5)
+            second.recv(PATIENCE)
         assert second.close_code == code
         alpaca.faults.data_error(407)
         raw.hear(first)
         with pytest.raises(ConnectionClosed):
-            first.recv(5)
+            first.recv(PATIENCE)
         assert first.close_code == code
 
 
