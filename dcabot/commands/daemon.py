@@ -26,6 +26,7 @@ from dcabot.adapters.streams import Feed, Streams, mute_symbols
 from dcabot.adapters.systemd import Systemd
 from dcabot.commands import DONE, FAILED, STARTING, paces, parser, start_logging, utc_now
 from dcabot.commands.health import Health
+from dcabot.commands.heard import Heard
 from dcabot.commands.lanes import ORDER_THREADS, Lanes, leave_within
 from dcabot.commands.wiring import Parts, build, check_account, check_schema
 from dcabot.core.snapshot import ExchangeError, ExchangeUnreachable
@@ -78,9 +79,7 @@ class Daemon:
         self.systemd = Systemd(os.environ)
         self.streams = Streams(config, self.on_quote, self.on_trade_update, self.on_connected)
         self.health = Health(self.trader, self.streams)
-        self.newest: dict[str, Any] = {}  # of each symbol, the last quote that came
-        self.latest: dict[str, Any] = {}  # those of them that were not looked at yet
-        self.followed: frozenset[str] = frozenset()  # what the market-data stream is to bring
+        self.heard = Heard()
         self.busy: set[str] = set()
         self.quotes_wait = asyncio.Event()
         self.sweep_wanted = asyncio.Event()
@@ -121,10 +120,8 @@ class Daemon:
     # What the streams call. It runs between two reads of a socket, so it only puts things where they wait.
 
     def on_quote(self, raw: dict[str, Any]) -> None:
-        symbol = raw.get("S", "")
-        if symbol in self.followed:
-            self.latest[symbol] = self.newest[symbol] = raw
-            self.quotes_wait.set()
+        self.heard.put(raw.get("S", ""), raw)
+        self.quotes_wait.set()
 
     def on_trade_update(self, frame: dict[str, Any]) -> None:
         self.lanes.put(self.lanes.books, self._booked, self._book, frame)
@@ -166,8 +163,8 @@ class Daemon:
         await self._patiently(self.trader.recover)
         await self._patiently(partial(notes.keep_account, database, account.number, utc_now()))
         # What happens between the recovery and the connection is only known to REST: `on_connected` asks for it.
-        self.followed = frozenset(self.trader.symbols())
-        self.streaming = asyncio.create_task(self.streams.run(self.followed))
+        self.heard.follow(self.trader.symbols())
+        self.streaming = asyncio.create_task(self.streams.run(self.trader.symbols()))
         for _ in range(ORDER_THREADS):
             self.lanes.orders.submit(self._warm_up)
         await self._patiently(self._beat)  # so that `dcabot status` sees us as soon as systemd does
@@ -209,9 +206,9 @@ class Daemon:
                 await asyncio.sleep(rest)
             self.quotes_wait.clear()
             self._notice_stream()
-            waiting = [symbol for symbol in self.latest if symbol not in self.busy]
-            for symbol in waiting:
-                self._decide(symbol, self.latest.pop(symbol))
+            waiting = self.heard.take(self.busy)
+            for symbol, raw in waiting.items():
+                self._decide(symbol, raw)
             self.health.consumer_advanced()
             rested_at = time.monotonic() + paces.REST_SECONDS * len(waiting)
 
@@ -235,7 +232,7 @@ class Daemon:
 
     def _look_again(self) -> None:
         """The book has changed: the newest quotes may mean something else now, and the next may be a minute away."""
-        self.latest = {**self.newest, **self.latest}
+        self.heard.again()
         self.quotes_wait.set()
 
     async def _wake_consumer(self) -> None:
@@ -349,22 +346,14 @@ class Daemon:
                 self.systemd.reloading()
             try:
                 await self.lanes.run(self.lanes.books, self.trader.refresh)
-                await self._follow(self.trader.symbols())
+                self.heard.follow(symbols := self.trader.symbols())
+                await self.streams.set_symbols(symbols)
                 self._look_again()
                 self._ask_if_unsettled()
             except DatabaseError as error:
                 self.health.trouble(str(error))
             if reloading:
                 self.systemd.ready(self.health.sentence())
-
-    async def _follow(self, symbols: list[str]) -> None:
-        """Hear of these from now on. Of the others the last quote would be an old price when they come back."""
-        self.followed = frozenset(symbols)
-        for symbol in self.newest.keys() - self.followed:
-            del self.newest[symbol]
-            self.latest.pop(symbol, None)
-        self.health.follow(self.followed)
-        await self.streams.set_symbols(symbols)
 
     async def _stay_alone(self) -> None:
         """Prove, whatever else waits, that the database answers and that we are its only daemon."""

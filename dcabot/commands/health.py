@@ -49,14 +49,12 @@ class Health:
             self._quoted_at[quote.symbol] = quote.at
             self._heard_at[quote.symbol] = time.monotonic()
 
-    def follow(self, symbols: Iterable[str]) -> None:
-        """Of all others the stream brings nothing: that is no silence when they come back."""
-        for symbol in self._heard_at.keys() - set(symbols):
-            del self._heard_at[symbol]
-            self._quoted_at.pop(symbol, None)
-
     def silent_symbols(self, symbols: Iterable[str], seconds: float) -> list[str]:
         """Those of which the stream brought nothing for so long, although it was up all that time."""
+        symbols = list(symbols)
+        for symbol in self._heard_at.keys() - set(symbols):  # not subscribed: no silence when it comes back
+            del self._heard_at[symbol]
+            self._quoted_at.pop(symbol, None)
         if self.up_seconds(Feed.QUOTES) <= seconds:
             return []
         now = time.monotonic()
