@@ -70,7 +70,7 @@ CORE_MAY_IMPORT = frozenset(
     {"__future__", "abc", "bisect", "collections", "dataclasses", "datetime", "decimal", "enum", "functools"}
     | {"heapq", "itertools", "operator", "types", "typing"}
 )
-CLOCK_CALLS = frozenset({"now", "utcnow", "today", "total_seconds"})  # the last one gives a float
+CLOCK_CALLS = frozenset({"now", "utcnow", "today", "total_seconds", "timestamp"})  # the last two give a float
 
 
 def sources() -> Iterator[tuple[str, Path, ast.Module]]:
