@@ -123,9 +123,9 @@ class Link:
             await self._hang_up()
 
     async def recycle(self, why: str, level: int = logging.INFO) -> None:
-        """Close the socket, if there is one; alpaca-py's loop then opens the next."""
+        """Close the socket; alpaca-py's loop then opens the next. One that is just logging in is the next already."""
         socket = self.stream._ws
-        if socket is not None:
+        if socket is not None and self.is_logged_in:
             log.log(level, "%s: reconnecting: %s", self.feed.value, why)
             self._planned, self._level = True, level
             await socket.close()

@@ -561,6 +561,27 @@ def test_a_recycled_stream_that_does_not_come_back_says_why(
     assert "connected again" in caplog.text
 
 
+def test_a_loss_after_a_renewal_that_met_a_login_is_no_planned_one(
+    alpaca: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "LOGIN_SECONDS", 0.5)
+
+    async def story() -> None:
+        async with watching(alpaca, BTC) as w:
+            await w.until_up()
+            alpaca.faults.hang_in_login("data")
+            alpaca.faults.cut("data")
+            quotes = w.streams._links[Feed.QUOTES].stream
+            await until(lambda: not w.is_up(Feed.QUOTES) and quotes._ws is not None)
+            await w.streams.recycle(Feed.QUOTES, "it was mute when somebody asked")
+            alpaca.faults.hang_in_login("data", False)
+            await w.until_up()
+            alpaca.faults.cut("data", 1011)
+            await until(lambda: "connection lost (code 1011)" in w.streams.health(Feed.QUOTES).error)
+
+    play(story())
+
+
 def test_the_trading_stream_is_renewed_now_and_then_without_noise(
     alpaca: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
