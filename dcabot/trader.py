@@ -6,10 +6,12 @@ The book in memory may be old: unless the row is still the one decided on, the d
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import count
+from threading import Lock
 
 from dcabot.adapters.broker import Broker
 from dcabot.adapters.rows import Book, RowFault
@@ -60,6 +62,9 @@ class Trader:
     buying_power: Decimal | None = None
     stream_up: bool = False
     swept_at: datetime | None = None
+    turns: Iterator[int] = field(default_factory=lambda: count(1))
+    taken: int = 0  # the turn of the book that `entries` and `held` are from
+    taking: Lock = field(default_factory=Lock)
 
     def recover(self) -> None:
         """Starting is recovering: agree with the exchange before anything is decided."""
@@ -79,10 +84,17 @@ class Trader:
 
     def refresh(self) -> None:
         """Read the book again: new, changed and disabled assets, and what caretakers did."""
-        book = self.store.read_book()
-        if self.sync.open_missing_cycles(book):
+        while True:
+            turn = next(self.turns)
             book = self.store.read_book()
-        self._take(book)
+            if self.sync.open_missing_cycles(book):
+                continue
+            with self.taking:
+                # Two threads may read at once: the older book must not undo what the newer one said.
+                if turn > self.taken:
+                    self.taken = turn
+                    self._take(book)
+                    return
 
     def consider(self, quote: Quote) -> Occasion | None:
         """What is to be acted upon at this quote; None nearly always. No IO."""
@@ -232,9 +244,12 @@ class Trader:
         return replace(asset, held_back="; ".join(found), sells_on=sells_on)
 
     def _reload(self, symbol: str, cycle_id: int) -> None:
-        """After a commit of ours: the entry as it stands, or the whole book when the cycle is over."""
-        entry = self.store.read_entry(cycle_id)
-        if entry is None or entry.cycle.status in OVER:
+        """After a commit of ours: the entry as it stands, or the whole book when it is another cycle's turn.
+
+        An asset that is held has no entry: only the whole book says whether it still is.
+        """
+        entry, known = self.store.read_entry(cycle_id), self.entries.get(symbol)
+        if entry is None or entry.cycle.status in OVER or known is None or known.cycle.id != cycle_id:
             self.refresh()
         else:
             self.entries[symbol] = replace(entry, asset=self._judged(entry.asset))

@@ -12,6 +12,7 @@ import pytest
 from dcabot.adapters.database import DatabaseBusy, Limits, connect
 from dcabot.adapters.dburl import DatabaseSettings
 from dcabot.adapters.migrations import migrate
+from dcabot.adapters.rows import Book
 from dcabot.core.model import Quote
 from dcabot.core.snapshot import ExchangeUnreachable, Listing
 from dcabot.trader import CONTACT_MAX_AGE, SAID_AGAIN_AFTER
@@ -246,6 +247,39 @@ def test_an_asset_that_is_mended_trades_and_that_is_said(desk: Desk, caplog: pyt
     desk.trader.refresh()
     assert "BTC/USD is no longer held" in caplog.text
     assert desk.quote("60000", "60010") is not None
+
+
+def test_a_book_that_was_read_before_another_is_not_taken_after_it(
+    trading: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Sweeps and the operator's refresh read it in threads of their own."""
+    caplog.set_level(logging.INFO)
+    read_book, reads = trading.store.read_book, iter(range(10))
+
+    def read_slowly() -> Book:
+        book = read_book()
+        if next(reads) == 0:
+            trading.execute("UPDATE dca_cycles SET status = 'bying'")
+            trading.trader.refresh()  # the other thread's, from beginning to end
+        return book
+
+    monkeypatch.setattr(trading.store, "read_book", read_slowly)
+    trading.trader.refresh()
+    assert "unknown status 'bying'" in trading.trader.held["BTC/USD"]
+    assert trading.trader.entries == {}
+    assert (caplog.text.count("BTC/USD is held"), caplog.text.count("no longer held")) == (1, 0)
+
+
+def test_a_report_of_a_held_asset_is_booked_and_does_not_set_it_free(trading: Desk) -> None:
+    """With two current cycles nobody knows which of them the next order belongs to."""
+    assert trading.quote("60000", "60010") is not None
+    trading.execute("INSERT INTO dca_cycles (id, asset_id, status) VALUES (99, 1, 'watching')")
+    trading.trader.refresh()
+    trading.settle()
+    assert trading.rows("SELECT status FROM dca_orders") == [("filled",)]
+    assert "2 current cycles" in trading.trader.held["BTC/USD"]
+    assert trading.quote("50000", "50010") is None
+    assert len(trading.broker.sent("submit")) == 1
 
 
 def test_a_pair_that_the_exchange_no_longer_lists_is_held(trading: Desk) -> None:
