@@ -78,7 +78,7 @@ class Engine(SQLite):
         template().backup(session)
         session.execute("PRAGMA foreign_keys = ON")
         session.create_aggregate("sum_of_times", 1, SumOfTimes)
-        session.create_function("is_prompt", 0, lambda: self.books.is_prompt())
+        session.create_function("is_prompt", 0, lambda: self.books.is_prompt)
         return session
 
     def execute(self, query: Any, **options: Any) -> Any:
@@ -107,7 +107,7 @@ class Books:
         self.commits = 0  # how many changed something
         self.known_book: tuple[int, Book] | None = None
         self._is_begun = False
-        self._asked_at = world.clock()
+        self.is_prompt = True  # whether the statement at hand was not kept waiting
         self._changes = 0  # there were so many when the transaction began
 
     def go_down(self, seconds: float) -> None:
@@ -121,14 +121,13 @@ class Books:
             self.is_down = False
             self.world.tell("database", "is back")
 
-    def is_prompt(self) -> bool:
-        """Whether the statement at hand was not kept waiting."""
-        return self.world.clock() - self._asked_at < timedelta(seconds=1)
-
     def before_statement(self, sql: str) -> None:
-        self._asked_at = self.world.clock()
-        if self._is_begun:
-            return
+        if not self._is_begun:
+            asked_at = self.world.clock()
+            self._wait_for(sql)
+            self.is_prompt = abs(self.world.clock() - asked_at) < timedelta(seconds=1)
+
+    def _wait_for(self, sql: str) -> None:
         is_lock, is_read = sql.endswith(LOCK), sql.startswith("SELECT")
         # Another session may commit between two plain reads, and between a plain read and the write that follows it.
         often = 0.0 if is_lock else 0.08 if is_read else 0.5
