@@ -5,6 +5,7 @@ import re
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from tests.programs import (
     running_daemon,
     until,
 )
-from tests.servers import MariaDB
+from tests.servers import PASSWORD, MariaDB
 
 WAITERS = "SELECT COUNT(*) FROM information_schema.processlist WHERE state = 'User lock' AND info LIKE ?"
 HURRY = {"health.STREAM_SECONDS": 2, "health.DATABASE_SECONDS": 4, "paces.PULSE_SECONDS": 1}
@@ -200,6 +201,40 @@ def test_a_database_that_is_away_in_the_middle_of_an_order_is_asked_again_when_i
         daemon.until(lambda: not disagreement(alpaca, books), "the books to agree with the exchange")
         alpaca.set_quote("BTC/USD", bid="61000", ask="61010")
         daemon.until(lambda: books.status() == "cooldown", "the take profit")
+    assert [order["side"] for order in alpaca.orders()] == ["buy", "buy", "sell"]
+    assert disagreement(alpaca, books) == ""
+
+
+@pytest.mark.slow
+def test_a_database_that_becomes_read_only_in_the_middle_of_an_order_is_written_to_when_it_is_so_no_more(
+    frail: tuple[MariaDB, Books], alpaca: Simulator, start: Start
+) -> None:
+    """What is read there is read, and nothing is ordered on what could not be written down."""
+    server, _ = frail
+    database = replace(server.create_database(), user="plain")
+    server.execute(
+        f"CREATE USER plain@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'",
+        f"GRANT ALL ON {database.name}.* TO plain@'127.0.0.1'",
+    )
+    books = mariadb_books(database)
+    books.add_asset()
+    with start(books) as daemon:
+        bought(daemon, books)
+        held = alpaca.faults.hold("POST", "^/v2/orders$")
+        alpaca.set_quote("BTC/USD", bid="59000", ask="59010")
+        daemon.until(lambda: held.hits, "the safety order's request")
+        server.execute("SET GLOBAL read_only = ON")
+        try:
+            held.release()
+            daemon.until_said("read.only")
+            alpaca.set_quote("BTC/USD", bid="61000", ask="61010")
+            time.sleep(2)
+            assert len(alpaca.orders()) == 2
+            assert daemon.process.poll() is None
+        finally:
+            server.execute("SET GLOBAL read_only = OFF")
+        daemon.until(lambda: books.status() == "cooldown", "the take profit", 60)
+        assert "Traceback" not in daemon.log()
     assert [order["side"] for order in alpaca.orders()] == ["buy", "buy", "sell"]
     assert disagreement(alpaca, books) == ""
 
