@@ -54,11 +54,16 @@ def _report(sync: Sync) -> int:
         log.warning(
             "%s cycle %s: %s", one.entry.cycle.symbol, one.entry.cycle.id, decision.reason if decision else one.law
         )
+    missing = [asset.symbol for asset in book.idle if asset.enabled]
+    for symbol in missing:
+        log.warning("%s: enabled and without a current cycle; it would be given one", symbol)
     for symbol, fault in book.faults.items():
         log.error("%s is held: %s", symbol, fault)
     log.info(
-        "consistency checker: %s compared, %d differ, nothing was changed",
+        "consistency checker: %s compared, %d differ, nothing was changed; %s missing, %s held",
         counted(len(entries), "cycle"),
         len(found) + len(news),
+        counted(len(missing), "cycle"),
+        counted(len(book.faults), "asset"),
     )
     return DONE

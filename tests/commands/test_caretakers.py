@@ -215,12 +215,22 @@ def test_a_dry_run_only_reports(alpaca: Simulator, holding: Books, run: Run) -> 
     before = holding.execute("SELECT * FROM dca_cycles"), holding.execute("SELECT * FROM dca_orders")
     done = run("consistency-checker", "--dry-run")
     assert done.returncode == 0
-    assert "1 cycle compared, 1 differ, nothing was changed" in done.stderr
+    assert "1 cycle compared, 1 differ, nothing was changed; 0 cycles missing, 0 assets held" in done.stderr
     assert "recomputed" in done.stderr
     assert (holding.execute("SELECT * FROM dca_cycles"), holding.execute("SELECT * FROM dca_orders")) == before
     alpaca.transfer("BTC", "-0.000332443")
     assert "sold by hand?" in run("consistency-checker", "--dry-run").stderr
     assert (holding.execute("SELECT * FROM dca_cycles"), holding.execute("SELECT * FROM dca_orders")) == before
+
+
+def test_a_dry_run_tells_of_the_cycles_that_are_missing(small_books: Books, run: Run) -> None:
+    small_books.add_asset()
+    small_books.add_asset("ETH/USD", is_enabled=0)
+    said = run("consistency-checker", "--dry-run").stderr
+    assert "BTC/USD: enabled and without a current cycle; it would be given one" in said
+    assert "0 cycles compared, 0 differ, nothing was changed; 1 cycle missing, 0 assets held" in said
+    assert small_books.cycles() == []
+    assert "1 cycle opened" in run("consistency-checker").stderr
 
 
 def test_a_row_of_nonsense_is_named_by_each_and_holds_nobody_else(holding: Books, run: Run) -> None:
