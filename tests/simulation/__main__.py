@@ -51,7 +51,7 @@ def _one(seed: int, planted: Planted | None, whole: bool) -> int:
     result = play(seed, tells=True, planted=planted)
     if not (result.is_good or whole):
         result = shrink(result, planted)
-    print(script(result) if not result.is_good else "\n".join([*result.story, "", "all is well"]))
+    print(script(result, planted) if not result.is_good else "\n".join([*result.story, "", "all is well"]))
     return 0 if result.is_good else 1
 
 
@@ -109,7 +109,7 @@ class Many:
         """The shortest story for the first seed of each law, on the screen and in a file."""
         self._say(f"seed {result.seed}: {result.why}")
         if result.law not in {one.law for one in self.failures}:
-            told = script(shrink(play(result.seed, planted=self.planted), self.planted))
+            told = script(shrink(play(result.seed, planted=self.planted), self.planted), self.planted)
             self.stories.mkdir(parents=True, exist_ok=True)
             file = self.stories / f"seed-{result.seed}.txt"
             file.write_text(told + "\n", encoding="utf-8")
@@ -139,7 +139,8 @@ class Many:
         self._say(self._so_far())
         for law, count in Counter(result.law for result in self.failures).most_common():
             seed = next(result.seed for result in self.failures if result.law == law)
-            self._say(f"{count} broke {law}, for example: python -m tests.simulation --seed {seed}")
+            plant = f" --plant {self.planted.__name__}" if self.planted else ""
+            self._say(f"{count} broke {law}, for example: python -m tests.simulation --seed {seed}{plant}")
 
     def _say(self, words: str) -> None:
         self.console.print(words, markup=False, highlight=False, soft_wrap=True)

@@ -102,7 +102,7 @@ class Books:
         self.engine.books = self
         self.engine.connect()
         self.session: sqlite3.Connection = self.engine.connection()
-        self.is_down = False
+        self.is_down = self.is_read_only = False
         self.lock_owner: Program | None = None
         self.commits = 0  # how many changed something
         self.known_book: tuple[int, Book] | None = None
@@ -121,11 +121,22 @@ class Books:
             self.is_down = False
             self.world.tell("database", "is back")
 
+    def take_no_writes(self, seconds: float) -> None:
+        """A server that was told to be read-only: it answers, locks, and refuses every change."""
+        self.is_read_only = True
+        self.world.tell("database", "is read-only for %.0f s", seconds)
+        self.world.at(seconds, self.take_writes)
+
+    def take_writes(self) -> None:
+        self.is_read_only = False
+
     def before_statement(self, sql: str) -> None:
         if not self._is_begun:
             asked_at = self.world.clock()
             self._wait_for(sql)
             self.is_prompt = abs(self.world.clock() - asked_at) < timedelta(seconds=1)
+        if self.is_read_only and not sql.startswith("SELECT"):
+            raise DatabaseMisconfigured("the server runs with read-only")
 
     def _wait_for(self, sql: str) -> None:
         is_lock, is_read = sql.endswith(LOCK), sql.startswith("SELECT")

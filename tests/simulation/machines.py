@@ -14,6 +14,7 @@ OUTAGES = (
     ("database: away", 0.05),
     ("exchange: maintenance", 0.08),
     ("network: cut", 0.06),
+    ("database: read only", 0.05),
 )
 FEED_TROUBLES = (
     ("stream: orders lost", 0.12),
@@ -66,6 +67,7 @@ class Machines:
         """The troubles end: everything answers, and every socket is a new one."""
         self.world.skew = 0.0  # a clock that is a minute off calls every quote stale, and says so
         self.books.come_back()
+        self.books.take_writes()
         self.exchange.reopen()
         for daemon in self.alive():
             for feed in ("orders", "quotes"):
@@ -108,6 +110,8 @@ class Machines:
             self.books.go_down(self.chance.between("db restart", 0.5, 8.0))
         elif fate == "database: away":
             self.books.go_down(self.chance.between("db away", 10, 90))
+        elif fate == "database: read only":
+            self.books.take_no_writes(self.chance.between("db read only", 5, 90))
         elif fate == "exchange: maintenance":
             self.exchange.close(self.chance.between("maintenance", 5, 120))
         elif fate == "network: cut":

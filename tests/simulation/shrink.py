@@ -45,9 +45,10 @@ def _one_round(keys: Callable[[], list[Key]], size: int, still_fails: Callable[[
     return spared
 
 
-def script(result: Result) -> str:
+def script(result: Result, planted: Planted | None = None) -> str:
     """The story: numbered steps, the time in seconds, who, and what."""
     troubles = ", ".join(name for _, name in result.taken) or "none"
     head = [f"seed {result.seed} breaks {result.why}", f"troubles it needs: {troubles}", ""]
     again = f"again: python -m tests.simulation --seed {result.seed}"
+    again += f" --plant {planted.__name__}" if planted else ""
     return "\n".join([*head, "  step     second  who                what", *result.story, "", result.why, again])

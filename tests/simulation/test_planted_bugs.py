@@ -23,7 +23,9 @@ def test_a_failing_seed_shrinks_to_a_short_story_that_fails_in_the_same_way() ->
     short = shrink(failed, plant)
     assert short.law == failed.law
     assert len(short.taken) < len(failed.taken) / 2
-    assert failed.law in script(short)
+    told = script(short, plant)
+    assert failed.law in told
+    assert told.endswith(f"--seed {failed.seed} --plant {plant.__name__}")  # without its plant it would not fail
 
 
 def test_a_seed_fails_in_the_same_way_each_time() -> None:
