@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import pymysql
 import pytest
@@ -156,6 +157,21 @@ def test_a_frozen_server_is_unreachable_within_the_read_timeout(server: MariaDB,
     assert quickest(wait, 1.9) < 1.9
     assert count_assets(door) == 0
     hurried.close_all()
+
+
+def test_a_frozen_server_is_unreachable_within_the_write_timeout(server: MariaDB, door: Database) -> None:
+    """More than the socket takes: it is the writing that waits."""
+    hurried = connect(door.settings, replace(LIMITS, read=60))
+    try:
+        with pytest.raises(DatabaseUnreachable), hurried.transaction():
+            current.engine.execute_sql("SELECT 1")
+            server.freeze()
+            begun = time.monotonic()
+            current.engine.execute_sql("SELECT %s", ("x" * 8_000_000,))
+        assert time.monotonic() - begun < Limits().write
+    finally:
+        server.thaw()
+        hurried.close_all()
 
 
 def until_unreachable(door: Database) -> float:
