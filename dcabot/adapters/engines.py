@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import peewee
 import pymysql
-from pymysql.constants import CLIENT, FIELD_TYPE
+from pymysql.constants import CLIENT, CR, FIELD_TYPE
 from pymysql.converters import conversions
 
 from dcabot.adapters.dburl import DatabaseSettings, in_the_way
@@ -95,7 +95,7 @@ class _Unsent(threading.local):
 class MySQL(peewee.MySQLDatabase):
     """MariaDB and MySQL through PyMySQL."""
 
-    # In an UPDATE: false once a lock has kept it waiting. NOW is when a statement began, SYSDATE when it is looked at.
+    # In an UPDATE: false once a table's lock has kept it waiting. NOW is when it began, SYSDATE when this is looked at.
     is_prompt = "SYSDATE(6) < NOW(6) + INTERVAL 1 SECOND"
     guard: Callable[[], AbstractContextManager[None]] = nullcontext
 
@@ -205,14 +205,17 @@ class MySQL(peewee.MySQLDatabase):
             pass
 
     def _answers(self, statements: list[Statement]) -> Iterator[Any]:
-        """A cursor at the answer to each statement in turn."""
+        """A cursor at the answer to each statement in turn. A statement without an answer is an error."""
         if not statements:
             return
         message = "; ".join(sql for sql, _ in statements)
         cursor = super().execute_sql(message, [value for _, params in statements for value in params])
         yield cursor
         with peewee.__exception_wrapper__:
-            while cursor.nextset():
+            for _ in statements[1:]:
+                # Without this a COMMIT that a proxy or a KILL QUERY swallowed would be taken for done.
+                if not cursor.nextset():
+                    raise pymysql.err.OperationalError(CR.CR_SERVER_LOST, "a statement was not answered")
                 yield cursor
 
     def _connect(self) -> Session:

@@ -198,25 +198,29 @@ class Cycle(Table):
         return None if found is None else (*found, *version)
 
     @classmethod
-    def change_seen(cls, seen: Seen, status: object, **values: object) -> None:
+    def change_seen(cls, seen: Seen, **values: object) -> None:
         """New values for the row in `seen`. Raises IntegrityError unless all that it shows is still as it was.
 
-        Also when somebody's lock kept it waiting. Has to be the transaction's first write: none follows a failed one.
-        Only this row is looked at under its lock, the others perhaps a moment before: `version` tells of programs,
-        which always write here too, and the rest of people with a SQL prompt.
+        DatabaseBusy when somebody has the row or its asset's: waiting would make the decision old. Has to be the
+        transaction's first write: none follows a failed one.
         """
         mine, mark = len(cls._meta.columns), current.param
+        # In a statement of its own: an UPDATE looks at other tables before it has its row, and only what it looks at
+        # with both rows locked is sure to be still so when it commits.
+        rows = f"SELECT 1 FROM dca_cycles c JOIN dca_assets a ON a.id = c.asset_id WHERE c.id = {mark}"
+        current.write(f"{rows} FOR UPDATE NOWAIT", (seen[0],))
         cycle, asset = _same(cls, seen[:mine]), _same(Asset, seen[mine:-3])
         is_same = (
             f"{cycle} AND EXISTS (SELECT 1 FROM dca_assets WHERE {asset}) AND {current.is_prompt}"
             f" AND ({mark}, {mark}, {mark}) = ({Order.VERSION} WHERE cycle_id = {mark})"
         )
         shown = (*(value for value in seen if value is not None), seen[0])
-        # NULL is what this column refuses. It is set first: what comes after would be compared with its new value.
-        news = f"status = CASE WHEN {is_same} THEN {mark} ELSE NULL END"
-        news += "".join(f", {name} = {mark}" for name in values) + ", version = version + 1"
+        # NULL is what this column refuses, whoever made the table: it came with a migration of ours. It is set first,
+        # for what comes after would be compared with its new value.
+        news = f"version = CASE WHEN {is_same} THEN version + 1 ELSE NULL END"
+        news += "".join(f", {name} = {mark}" for name in values)
         stored = [cls._meta.columns[name].db_value(value) for name, value in values.items()]
-        current.write(f"UPDATE dca_cycles SET {news} WHERE id = {mark}", (*shown, status, *stored, seen[0]))
+        current.write(f"UPDATE dca_cycles SET {news} WHERE id = {mark}", (*shown, *stored, seen[0]))
 
     @classmethod
     def read_seen(cls, seen: Seen) -> tuple[SimpleNamespace, SimpleNamespace]:

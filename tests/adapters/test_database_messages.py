@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from dcabot.adapters import schema
-from dcabot.adapters.database import Database, IntegrityError
+from dcabot.adapters.database import Database, DatabaseUnreachable, IntegrityError
 from dcabot.core.model import CycleStatus
 from tests.adapters.test_store import START
 
@@ -65,6 +65,15 @@ def test_writes_of_a_transaction_that_was_given_up_are_never_sent(
     with door.transaction():
         add(cycle, "two")
     assert stored(door) == {"two"}
+
+
+@pytest.mark.parametrize("settings", ["mysql"], indirect=True)
+def test_a_commit_that_was_swallowed_is_not_taken_for_done(door: Database, cycle: int) -> None:
+    """As a KILL QUERY between two statements does, or a proxy that passes on the first of several."""
+    with pytest.raises(DatabaseUnreachable, match="not answered"), door.transaction():
+        add(cycle, "one")
+        schema.current.write("DO 1 -- ", ())
+    assert stored(door) == set()
 
 
 def test_a_failed_question_leaves_nothing_to_be_sent(door: Database, cycle: int) -> None:

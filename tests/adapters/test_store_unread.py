@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,12 @@ from dcabot.adapters.database import DatabaseUnreachable, connect
 from dcabot.adapters.dburl import DatabaseSettings
 from dcabot.adapters.migrations import migrate
 from dcabot.adapters.store import Store
-from dcabot.core.model import CycleStatus, Decision, OrderStatus
+from dcabot.core.model import Asset, Cycle, CycleStatus, Decision, OrderStatus
 from dcabot.core.reconcile import Entry, Repair
+from dcabot.executor import commit
 from tests.adapters.test_store import columns, edit, opened, save
 from tests.builders import START, make_order
-from tests.servers import MariaDB
+from tests.servers import Database, MariaDB
 from tests.venue_broker import SteppedClock
 
 SECOND = "dcabot-second"
@@ -217,53 +219,78 @@ def test_what_breaks_off_is_an_error_and_not_a_no(mariadb: Store, known: Entry, 
     assert SECOND not in names(mariadb)
 
 
-@contextmanager
-def holding(mariadb: Store, cycle_id: int, write: Callable[[Entry], Decision | None]) -> Iterator[Callable[[], None]]:
-    """Another program with the row's lock: it lets go, and writes what `write` says, when it is told to."""
-    is_held, may_end = threading.Event(), threading.Event()
+@pytest.mark.parametrize("row", ["dca_cycles", "dca_assets"])
+def test_a_lock_of_somebody_else_is_not_waited_for(mariadb: Store, known: Entry, database: Database, row: str) -> None:
+    """Who holds it may be writing: an `asset disable` that is committed is followed by no buy."""
+    before = everything(mariadb)
+    with closing(database.connect()) as other, other.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute(f"UPDATE {row} SET created_at = NULL WHERE id = 1")
+        began = time.monotonic()
+        assert not mariadb.save_unread(known, always(second_order(known)))
+        assert time.monotonic() - began < mariadb.database._engine.limits.lock / 2
+    assert everything(mariadb) == before
 
-    def hold() -> None:
-        with mariadb.locked(cycle_id) as entry:
+
+def test_who_found_the_row_locked_decides_on_what_its_holder_wrote(mariadb: Store, known: Entry) -> None:
+    is_held, decided_on = threading.Event(), []
+
+    def fill() -> None:
+        with mariadb.locked(known.cycle.id) as entry:
             assert entry is not None
-            if decision := write(entry):
-                mariadb.save(entry, decision)
+            filled = replace(entry.cycle.orders[0], status=OrderStatus.FILLED)
+            mariadb.save(entry, Decision(entry.cycle.with_order(filled), "filled"))
             is_held.set()
             may_end.wait(30)
         mariadb.database.close()
 
-    holder = threading.Thread(target=hold)
+    def decide(asset: Asset, cycle: Cycle) -> Decision:
+        decided_on.append(cycle.orders[0].status)
+        may_end.set()
+        return second_order(replace(known, cycle=cycle))
+
+    may_end = threading.Event()
+    holder = threading.Thread(target=fill)
     holder.start()
     is_held.wait(30)
-    yield may_end.set
-    may_end.set()
+    assert commit(mariadb, known.cycle.id, decide, known)
     holder.join(30)
+    assert decided_on[0] is not OrderStatus.FILLED
+    assert decided_on[-1] is OrderStatus.FILLED
+    assert names(mariadb)[1:] == [SECOND]
 
 
-def fill(entry: Entry) -> Decision:
-    return Decision(entry.cycle.with_order(replace(entry.cycle.orders[0], status=OrderStatus.FILLED)), "filled")
+def test_who_waited_for_a_table_looks_again(mariadb: Store, known: Entry, database: Database) -> None:
+    """By then the price is not the one decided on. A migration holds a table; it has no row's lock."""
+    before = everything(mariadb)
+    other = database.connect()
+    other.cursor().execute("LOCK TABLES dca_orders WRITE")
+    let_go = threading.Timer(1.3, other.close)
+    let_go.start()
+    assert not mariadb.save_unread(known, always(second_order(known)))
+    let_go.join(30)
+    assert everything(mariadb) == before
 
 
-def waited(mariadb: Store, known: Entry, let_go: Callable[[], None], seconds: float) -> bool:
-    threading.Timer(seconds, let_go).start()
-    began = time.monotonic()
-    is_written = mariadb.save_unread(known, always(second_order(known))) is not None
-    assert time.monotonic() - began > seconds * 0.9, "the lock kept nobody waiting"
-    assert (SECOND in names(mariadb)) == is_written
-    return is_written
+def test_a_table_made_by_hand_may_allow_what_ours_refuse(mariadb: Store, known: Entry) -> None:
+    edit(mariadb, "ALTER TABLE dca_cycles MODIFY status VARCHAR(20) NULL")
+    edit(mariadb, "UPDATE dca_assets SET is_enabled = 0")
+    before = everything(mariadb)
+    assert not mariadb.save_unread(known, always(second_order(known)))
+    assert everything(mariadb) == before
 
 
-def test_who_waited_for_the_lock_sees_what_its_holder_wrote(mariadb: Store, known: Entry) -> None:
-    with holding(mariadb, known.cycle.id, fill) as let_go:
-        assert not waited(mariadb, known, let_go, 0.1)
-
-
-def test_who_waited_long_for_the_lock_looks_again_even_if_nothing_was_written(mariadb: Store, known: Entry) -> None:
-    """By then the price is not the one decided on. Who waited a moment only goes on, unless this machine is busy."""
-    with holding(mariadb, known.cycle.id, lambda _: None) as let_go:
-        assert not waited(mariadb, known, let_go, 1.3)
-    with holding(mariadb, known.cycle.id, lambda _: None) as let_go:
-        began = time.monotonic()
-        assert waited(mariadb, known, let_go, 0.1) or time.monotonic() - began > 1
+def test_the_end_of_a_cycle_is_written_whole_or_not_at_all(mariadb: Store, known: Entry) -> None:
+    over = replace(known.cycle, status=CycleStatus.COMPLETE, completed_at=START)
+    end = Decision(over, "over", successor=CycleStatus.COOLDOWN, last_sell_price=Decimal("7.5"))
+    edit(mariadb, "UPDATE dca_orders SET note = 'by hand' WHERE id = 1")
+    before = everything(mariadb)
+    assert not mariadb.save_unread(known, always(end))
+    assert everything(mariadb) == before
+    fresh = mariadb.read_entry(known.cycle.id)
+    assert fresh is not None and mariadb.save_unread(fresh, always(end))
+    assert rows(mariadb, "SELECT status FROM dca_cycles WHERE asset_id = 1") == (("complete",), ("cooldown",))
+    assert rows(mariadb, "SELECT last_sell_price FROM dca_assets WHERE id = 1") == ((Decimal("7.5"),),)
 
 
 def test_of_many_at_once_one_is_believed(mariadb: Store, known: Entry) -> None:

@@ -35,6 +35,7 @@ TROUBLES = (
 )
 SLOW = (("db: slow", 0.06),)
 LOCK = " FOR UPDATE"
+NO_WAIT = " NOWAIT"
 DIGITS_ONLY = str.maketrans("", "", "-: ")
 TIMES = ("SUM(updated_at + 0), 0)", "sum_of_times(updated_at), '0')")
 LOCK_WAIT_SECONDS = 10.0
@@ -88,7 +89,7 @@ class Engine(SQLite):
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         self.books.before_statement(sql)
         # What is asked of MariaDB alone has its marks.
-        statement = sql.removesuffix(LOCK).replace("%s", "?").replace(*TIMES)
+        statement = sql.removesuffix(NO_WAIT).removesuffix(LOCK).replace("%s", "?").replace(*TIMES)
         with peewee.__exception_wrapper__:
             return self.books.session.execute(statement, params or ())
 
@@ -139,8 +140,9 @@ class Books:
             raise DatabaseMisconfigured("the server runs with read-only")
 
     def _wait_for(self, sql: str) -> None:
-        is_lock, is_read = sql.endswith(LOCK), sql.startswith("SELECT")
-        # Another session may commit between two plain reads, and between a plain read and the write that follows it.
+        is_lock, is_read = sql.endswith(LOCK), sql.startswith("SELECT") and not sql.endswith(NO_WAIT)
+        # Another session may commit between two plain reads, and between a plain read or a decision on what is
+        # remembered and the write that follows it.
         often = 0.0 if is_lock else 0.08 if is_read else 0.5
         if self.world.actor is not None and often and self.world.chance.roll("statement") < often:
             self.world.pause(self.world.chance.between("statement pause", 0.0, 0.3))
