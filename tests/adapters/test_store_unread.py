@@ -37,7 +37,7 @@ EDITS = {
         "created_at": "'2025-01-01 00:00:00'",
         "updated_at": "'2025-01-01 00:00:00'",
         "symbol": "NULL",
-        "version": "3",
+        "version": "9, updated_at = updated_at",  # as a program's write does within the same second
     },
     "dca_assets": {
         "asset_symbol": "'SOL/USD'",
@@ -124,6 +124,7 @@ def test_a_decision_on_what_still_stands_is_written(mariadb: Store, known: Entry
     assert fresh is not None and fresh.cycle == second_order(known).cycle
     assert columns(mariadb, known.cycle.id)[0] == "buying"
     assert rows(mariadb, "SELECT version FROM dca_orders") == ((1,), (1,))
+    assert rows(mariadb, "SELECT version FROM dca_cycles WHERE id = 1") == ((3,),)
 
 
 def test_on_sqlite_it_is_always_read_first(tmp_path: Path) -> None:
