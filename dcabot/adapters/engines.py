@@ -43,7 +43,10 @@ class DatabaseError(Exception):
 
 
 class DatabaseUnreachable(DatabaseError):
-    """No server, or it was lost. If that was at the end of a transaction, nobody knows whether it was committed."""
+    """No server, or it was lost, or it takes no writes for now.
+
+    If it was lost at the end of a transaction, nobody knows whether that was committed.
+    """
 
 
 class DatabaseBusy(DatabaseError):
@@ -51,17 +54,18 @@ class DatabaseBusy(DatabaseError):
 
 
 class DatabaseMisconfigured(DatabaseError):
-    """It answers, and does not let us work: login, rights, a missing database or table, read-only."""
+    """It answers, and does not let us work: login, rights, a missing database or table."""
 
 
 # Codes: mariadb.com/kb/en/mariadb-error-codes and dev.mysql.com/doc/mysql-errors/8.0, seen 2026-11.
 MYSQL_UNREACHABLE = frozenset(
     {1040, 1043, 1053, 1077, 1079, 1080, 1129, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1927}
     | {2002, 2003, 2005, 2006, 2012, 2013, 2014, 2026, 2027, 2055, 3169, 4031}
+    | {1290, 1836}  # read-only: for a failover or a backup, and a daemon that ends with 78 would stay down after it
 )
 MYSQL_BUSY = frozenset({1020, 1205, 1213, 1317, 1969, 3024, 3572})
 MYSQL_MISCONFIGURED = frozenset(
-    {1044, 1045, 1049, 1054, 1130, 1142, 1143, 1146, 1227, 1251, 1275, 1290, 1370, 1698, 1792, 1820, 1836, 1862}
+    {1044, 1045, 1049, 1054, 1130, 1142, 1143, 1146, 1227, 1251, 1275, 1370, 1698, 1792, 1820, 1862}
     | {2054, 2059, 2061, 3118, 3159, 3955, 4151}
 )
 MYSQL_NO_SCHEMA = frozenset({1146, 1054})  # no such table, no such column

@@ -205,19 +205,24 @@ def test_a_database_that_is_away_in_the_middle_of_an_order_is_asked_again_when_i
     assert disagreement(alpaca, books) == ""
 
 
+def of_a_plain_user(server: MariaDB) -> Books:
+    """Books whose user is no administrator, to whom a server that is read-only would not be so."""
+    database = replace(server.create_database(), user="plain")
+    server.execute(
+        f"CREATE OR REPLACE USER plain@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'",
+        f"GRANT ALL ON {database.name}.* TO plain@'127.0.0.1'",
+    )
+    books = mariadb_books(database)
+    books.add_asset()
+    return books
+
+
 @pytest.mark.slow
 def test_a_database_that_becomes_read_only_in_the_middle_of_an_order_is_written_to_when_it_is_so_no_more(
     frail: tuple[MariaDB, Books], alpaca: Simulator, start: Start
 ) -> None:
     """What is read there is read, and nothing is ordered on what could not be written down."""
-    server, _ = frail
-    database = replace(server.create_database(), user="plain")
-    server.execute(
-        f"CREATE USER plain@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'",
-        f"GRANT ALL ON {database.name}.* TO plain@'127.0.0.1'",
-    )
-    books = mariadb_books(database)
-    books.add_asset()
+    server, books = frail[0], of_a_plain_user(frail[0])
     with start(books) as daemon:
         bought(daemon, books)
         held = alpaca.faults.hold("POST", "^/v2/orders$")
@@ -237,6 +242,22 @@ def test_a_database_that_becomes_read_only_in_the_middle_of_an_order_is_written_
         assert "Traceback" not in daemon.log()
     assert [order["side"] for order in alpaca.orders()] == ["buy", "buy", "sell"]
     assert disagreement(alpaca, books) == ""
+
+
+@pytest.mark.slow
+def test_a_daemon_that_starts_while_the_database_is_read_only_waits_for_it(
+    frail: tuple[MariaDB, Books], alpaca: Simulator, start: Start
+) -> None:
+    """It would stay down with what it holds if it called that a mistake in its settings."""
+    server, books = frail[0], of_a_plain_user(frail[0])
+    server.execute("SET GLOBAL read_only = ON")
+    try:
+        with start(books) as daemon:
+            daemon.until_said("read.only.*trying again")
+            server.execute("SET GLOBAL read_only = OFF")
+            bought(daemon, books)
+    finally:
+        server.execute("SET GLOBAL read_only = OFF")
 
 
 def test_a_sigterm_while_the_start_waits_for_a_frozen_database_ends_it_within_five_seconds(

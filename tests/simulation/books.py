@@ -16,7 +16,7 @@ from typing import Any
 import peewee
 
 from dcabot.adapters import schema
-from dcabot.adapters.database import Database, DatabaseBusy, DatabaseMisconfigured, DatabaseUnreachable
+from dcabot.adapters.database import Database, DatabaseBusy, DatabaseUnreachable
 from dcabot.adapters.dburl import parse_url
 from dcabot.adapters.engines import Limits, SQLite, SQLiteSession
 from dcabot.adapters.rows import Book
@@ -137,7 +137,7 @@ class Books:
             self._wait_for(sql)
             self.is_prompt = abs(self.world.clock() - asked_at) < timedelta(seconds=1)
         if self.is_read_only and not sql.startswith("SELECT"):
-            raise DatabaseMisconfigured("the server runs with read-only")
+            raise DatabaseUnreachable("the server runs with read-only")
 
     def _wait_for(self, sql: str) -> None:
         is_lock, is_read = sql.endswith(LOCK), sql.startswith("SELECT") and not sql.endswith(NO_WAIT)
@@ -251,7 +251,7 @@ class SimDatabase(Database):
         if fate == "db: lost before":
             raise DatabaseUnreachable("lost connection")
         if fate == "db: read only":
-            raise DatabaseMisconfigured("the server runs with read-only")
+            raise DatabaseUnreachable("the server runs with read-only")
         if fate == "db: lock wait timeout":
             self.world.pause(LOCK_WAIT_SECONDS)
             raise DatabaseBusy("lock wait timeout exceeded")
