@@ -43,10 +43,7 @@ class DatabaseError(Exception):
 
 
 class DatabaseUnreachable(DatabaseError):
-    """No server, or it was lost, or it takes no writes for now.
-
-    If it was lost at the end of a transaction, nobody knows whether that was committed.
-    """
+    """No server, or it was lost (at a commit, nobody knows whether that was done), or it takes no writes for now."""
 
 
 class DatabaseBusy(DatabaseError):
@@ -128,8 +125,7 @@ class MySQL(peewee.MySQLDatabase):
             # each message is a wait for another process, and an order waits for all of them.
             client_flag=CLIENT.FOUND_ROWS | CLIENT.MULTI_STATEMENTS,
             connect_timeout=self.limits.connect,
-            # While it logs in: a server that hangs then is as good as none.
-            read_timeout=self.limits.connect,
+            read_timeout=self.limits.connect,  # while it logs in: a server that hangs then is as good as none
             write_timeout=self.limits.write,
             # On a socket a TLS context is wasted work. Over TCP it stays, MySQL 8 wants it even on localhost.
             ssl_disabled=bool(place.socket),
