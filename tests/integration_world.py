@@ -87,12 +87,14 @@ class World:
     # Programs.
 
     def program(self, *words: str, **settings: str) -> list[str]:
+        """The words that start a dcabot of these settings. It must not outlive us, however we end."""
+        leash = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
         file = self.folder / "dcabot.env"
         values = {**variables(self.config), "DCABOT_ASSET_REFRESH_SECONDS": "1", **settings}
         lines = [f"{name}={json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items()]
         file.touch(0o600)
         file.write_text("".join(lines), encoding="utf-8")
-        return [sys.executable, "-m", "dcabot", words[0], "--env-file", str(file), *words[1:]]
+        return [*leash, sys.executable, "-m", "dcabot", words[0], "--env-file", str(file), *words[1:]]
 
     def run(self, *words: str, **settings: str) -> None:
         """One dcabot command to its end, which must be a good one."""
@@ -106,11 +108,10 @@ class World:
     def daemon(self) -> Iterator["subprocess.Popen[bytes]"]:
         """`dcabot run`; must end well when it is told to stop."""
         say("      the daemon starts")
-        # It must not outlive us, however we end; and Ctrl-C is for us, not for it.
-        leash = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
         with (self.folder / "daemon.log").open("ab") as log:
+            # Ctrl-C is for us, not for it.
             process = subprocess.Popen(
-                [*leash, *self.program("run")], cwd=self.folder, env=clean(), stderr=log, start_new_session=True
+                self.program("run"), cwd=self.folder, env=clean(), stderr=log, start_new_session=True
             )
         self.daemons.append(process)
         yield process
