@@ -125,13 +125,9 @@ class Run:
             self.books.by_hand("UPDATE dca_assets SET is_enabled = 0")
             self._settings()
         held = [cycle.id for cycle in self.scene.rows.cycles.values() if cycle.quantity and cycle.status == "watching"]
-        for cycle_id in held:
-            cycle = self.scene.rows.cycles[cycle_id]
-            asset = self.scene.rows.assets[cycle.asset_id]
-            target = cycle.average * (1 + asset.take_profit / 100) * Decimal("1.01")
-            self.market.set(asset.symbol, max(target, self.market.prices[asset.symbol]))
-            self.market.quote(asset.symbol)
+        left = held
         for _ in range(ROUNDS):
+            self._rise_over(left)  # once more, for a request that was on its way may have bought at the higher price
             self._come_to_rest("after the price rose")
             left = [one for one in held if self.scene.rows.cycles[one].status == "watching" and self._is_sellable(one)]
             if not left:
@@ -139,6 +135,14 @@ class Run:
         else:
             raise Failed("I10 liveness", f"cycles {left} are not sold at their take profit")
         self.world.saw("sold out at the end" if held else "nothing to sell at the end")
+
+    def _rise_over(self, cycle_ids: list[int]) -> None:
+        for cycle_id in cycle_ids:
+            cycle = self.scene.rows.cycles[cycle_id]
+            asset = self.scene.rows.assets[cycle.asset_id]
+            target = cycle.average * (1 + asset.take_profit / 100) * Decimal("1.01")
+            self.market.set(asset.symbol, max(target, self.market.prices[asset.symbol]))
+            self.market.quote(asset.symbol)
 
     def _is_sellable(self, cycle_id: int) -> bool:
         cycle = self.scene.rows.cycles[cycle_id]
