@@ -83,8 +83,8 @@ class Executor:
         if isinstance(outcome, Accepted):
             self.apply(outcome.report)
         elif isinstance(outcome, Refused):
-            why, now = outcome.why, self.clock()
-            self.carry_out(cycle.id, lambda _, fresh: lifecycle.on_refused(fresh, order.client_order_id, why, now))
+            name, answer, now = order.client_order_id, outcome, self.clock()
+            self.carry_out(cycle.id, lambda _, fresh: lifecycle.on_refused(fresh, name, answer, now))
         else:
             log.warning("%s: no answer to %s (%s); asking", cycle.symbol, order.client_order_id, outcome.why)
             self._ask(order)

@@ -17,9 +17,8 @@ from dcabot.adapters.budget import Budget
 from dcabot.adapters.config import Config
 from dcabot.adapters.transport import TROUBLE, message, sentence
 from dcabot.adapters.wire import WireError
-from dcabot.core.model import Instrument, Order, OrderReport, Quote
+from dcabot.core.model import Instrument, Order, OrderReport, Quote, Refusal
 from dcabot.core.snapshot import (
-    OWN_LIMIT,
     Accepted,
     Account,
     AlreadyOver,
@@ -33,7 +32,6 @@ from dcabot.core.snapshot import (
     Listing,
     NotFound,
     Position,
-    Refusal,
     Refused,
     SubmitOutcome,
     Unknown,
@@ -58,6 +56,8 @@ PAGE_SIZE = 500  # the most that GET /v2/orders returns at once (alpaca.md 2.2)
 PAGES_MAX = 20
 FILLS_PAGE = 100  # likewise of /v2/account/activities (2.9)
 FILLS_PAGES_MAX = 1000
+
+OWN_LIMIT = "our own limit of requests a minute is used up"  # said of an order that was not sent
 
 # Words in a lower-cased message, first match wins. Code 40310000 has at least four causes (alpaca.md 2.11).
 REFUSALS: tuple[tuple[str, Refusal], ...] = (

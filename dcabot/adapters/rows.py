@@ -8,7 +8,20 @@ from typing import Any
 
 from dcabot.adapters import schema
 from dcabot.core.ledger import DUST_NOTIONAL, Holding, fold
-from dcabot.core.model import Asset, Cycle, CycleStatus, Order, OrderStatus, Purpose, Rules, Side
+from dcabot.core.model import (
+    Asset,
+    Cycle,
+    CycleStatus,
+    EndedBy,
+    Order,
+    OrderStatus,
+    Purpose,
+    Refusal,
+    Rules,
+    Side,
+    TakeProfitOrder,
+    TimeInForce,
+)
 from dcabot.core.money import ZERO, ratio
 from dcabot.core.reconcile import Entry, renamed
 from dcabot.core.states import OVER
@@ -81,12 +94,29 @@ def asset_of(row: Row) -> Asset:
         cooldown_seconds=row.cooldown_period,
         restart_drop_ratio=ratio(row.buy_order_price_deviation_percent),
     )
-    return Asset(row.id, row.asset_symbol, bool(row.is_enabled), rules, row.last_sell_price)
+    try:
+        take_profit_order = TakeProfitOrder(row.take_profit_order)
+    except ValueError:
+        choices = " or ".join(f"'{one.value}'" for one in TakeProfitOrder)
+        raise RowFault(
+            f"dca_assets: {row.asset_symbol}: take_profit_order {row.take_profit_order!r} must be {choices}"
+        ) from None
+    return Asset(
+        row.id,
+        row.asset_symbol,
+        bool(row.is_enabled),
+        rules,
+        row.last_sell_price,
+        take_profit_order=take_profit_order,
+        trades_beside_foreign_coins=bool(row.trade_beside_foreign_coins),
+    )
 
 
 def order_of(row: Row) -> Order:
     try:
         purpose, side, status = Purpose(row.purpose), Side(row.side), OrderStatus(row.status)
+        time_in_force = TimeInForce(row.time_in_force)
+        refusal = None if row.refusal is None else Refusal(row.refusal)
     except ValueError as error:
         raise RowFault(f"dca_orders: {row.client_order_id}: {error}") from None
     if row.quantity <= ZERO or row.filled_quantity < ZERO:
@@ -106,6 +136,9 @@ def order_of(row: Row) -> Order:
         cancel_requested_at=row.cancel_requested_at,
         closed_at=row.closed_at,
         note=row.note,
+        time_in_force=time_in_force,
+        refusal=refusal,
+        quote_at=row.quote_at,
     )
 
 
@@ -115,6 +148,10 @@ def entry_of(asset: Asset, row: Row, orders: Sequence[Row], since: datetime | No
         status = CycleStatus(row.status)
     except ValueError:
         raise RowFault(f"dca_cycles: cycle {row.id} of {asset.symbol}: unknown status {row.status!r}") from None
+    try:
+        ended_by = None if row.ended_by is None else EndedBy(row.ended_by)
+    except ValueError:
+        raise RowFault(f"dca_cycles: cycle {row.id} of {asset.symbol}: unknown ended_by {row.ended_by!r}") from None
     if row.quantity < ZERO or row.average_purchase_price < ZERO or row.safety_orders < 0:
         raise RowFault(f"dca_cycles: cycle {row.id} of {asset.symbol}: a negative quantity, price or count")
     cycle = Cycle(
@@ -126,6 +163,9 @@ def entry_of(asset: Asset, row: Row, orders: Sequence[Row], since: datetime | No
         orders=tuple(order_of(order) for order in orders),
         completed_at=row.completed_at,
         cooldown_since=since if cools(row.status, orders) else None,
+        ended_by=ended_by,
+        covered_at=row.covered_at,
+        missing_since=row.missing_since,
     )
     if fault := renamed(cycle, row.symbol):
         raise RowFault(fault)
@@ -184,6 +224,9 @@ def order_columns(order: Order) -> dict[str, object]:
         "cancel_requested_at": order.cancel_requested_at,
         "closed_at": order.closed_at,
         "note": order.note[:255],
+        "time_in_force": order.time_in_force.value,
+        "refusal": None if order.refusal is None else order.refusal.value,
+        "quote_at": order.quote_at,
     }
 
 
@@ -198,4 +241,7 @@ def cycle_columns(cycle: Cycle) -> dict[str, object]:
         "latest_order_id": cycle.latest_order_id,
         "completed_at": cycle.completed_at,
         "symbol": cycle.symbol,
+        "ended_by": None if cycle.ended_by is None else cycle.ended_by.value,
+        "covered_at": cycle.covered_at,
+        "missing_since": cycle.missing_since,
     }

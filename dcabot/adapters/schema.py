@@ -157,6 +157,9 @@ class Asset(Table):
     last_sell_price = DecimalColumn(20, 10, null=True)
     created_at = InstantColumn(null=True, **default("CURRENT_TIMESTAMP"))
     updated_at = InstantColumn(null=True, **default("CURRENT_TIMESTAMP"))
+    take_profit_order = CharField(max_length=10, **default("'market'"))
+    trade_beside_foreign_coins = BooleanField(**default("0"))
+    disabled_because = CharField(max_length=20, null=True)
 
     class Meta:
         table_name = "dca_assets"
@@ -178,6 +181,9 @@ class Cycle(Table):
     updated_at = InstantColumn(null=True, **default("CURRENT_TIMESTAMP"))
     symbol = CharField(max_length=25, null=True)  # whose orders these are, even when the asset is renamed
     version = IntegerField(**default("1"))
+    ended_by = CharField(max_length=20, null=True)
+    covered_at = InstantColumn(micro=True, null=True)
+    missing_since = InstantColumn(micro=True, null=True)
 
     class Meta:
         table_name = "dca_cycles"
@@ -250,6 +256,9 @@ class Order(Table):
     updated_at = InstantColumn(micro=True, **default("CURRENT_TIMESTAMP(6)"))
     note = CharField(max_length=255, **default("''"))
     version = IntegerField(**default("1"))
+    time_in_force = CharField(max_length=3, **default("'gtc'"))
+    refusal = CharField(max_length=20, null=True)
+    quote_at = InstantColumn(micro=True, null=True)
 
     class Meta:
         table_name = "dca_orders"

@@ -29,6 +29,7 @@ from dcabot.core.model import (
 from dcabot.core.money import EXACT, ONE, ZERO, step_down, step_up, text
 from dcabot.core.quotes import Screen, screen
 from dcabot.core.reconcile import Entry, Limits, Snapshot
+from dcabot.core.snapshot import Refused
 from dcabot.core.states import is_open
 from dcabot.core.strategy import (
     Market,
@@ -232,7 +233,8 @@ class Bot:
     def _submit(self, order: Order, now: datetime) -> None:
         outcome = self.venue.submit(_request(self.asset.symbol, order), now)
         if isinstance(outcome, Refusal):
-            self._take(lifecycle.on_refused(self.cycle, order.client_order_id, outcome.message, now))
+            answer = Refused(outcome.message)
+            self._take(lifecycle.on_refused(self.cycle, order.client_order_id, answer, now))
             return
         self._hear(self.venue.activate(outcome.id, now), now)
 

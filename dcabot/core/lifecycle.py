@@ -11,6 +11,7 @@ from decimal import Decimal
 from dcabot.core.ledger import COIN_STEP, DUST_NOTIONAL, current_status, fee_of, fold
 from dcabot.core.model import Asset, Cycle, CycleStatus, Decision, Order, OrderReport, OrderStatus, Side, whole_seconds
 from dcabot.core.money import ZERO, text
+from dcabot.core.snapshot import Refused
 from dcabot.core.states import OPEN, ORDER_STEPS, OVER, is_open, may_step
 from dcabot.core.strategy import cancel_is_due, refused_before, request_cancel
 
@@ -31,7 +32,7 @@ def merge(order: Order, report: OrderReport) -> Order:
     if merged.status is OrderStatus.ACCEPTED and merged.filled_quantity:
         merged = replace(merged, status=OrderStatus.PARTIALLY_FILLED)
     if is_open(merged):
-        return replace(merged, closed_at=None, note="")
+        return replace(merged, closed_at=None, note="", refusal=None)
     if grown or merged.status is not order.status:
         merged = replace(merged, closed_at=report.at, note=report.note)
     return merged
@@ -57,13 +58,14 @@ def on_report(cycle: Cycle, report: OrderReport, now: datetime) -> Decision | No
     return decision
 
 
-def on_refused(cycle: Cycle, client_order_id: str, why: str, now: datetime) -> Decision | None:
+def on_refused(cycle: Cycle, client_order_id: str, answer: Refused, now: datetime) -> Decision | None:
     """The exchange said no: the order is over, nothing was placed."""
     order = cycle.order(client_order_id)
     if order is None or order.status is not OrderStatus.INTENDED:
         return None
-    refused = replace(order, status=OrderStatus.REJECTED, closed_at=now, note=why)
-    decision = settle_status(cycle.with_order(refused), f"{order.purpose.value} order refused: {why}", now)
+    refused = replace(order, status=OrderStatus.REJECTED, closed_at=now, note=answer.why, refusal=answer.code)
+    sentence = f"{order.purpose.value} order refused: {answer.why}"
+    decision = settle_status(cycle.with_order(refused), sentence, now)
     return replace(decision, quiet=_is_told(decision.cycle, refused))
 
 

@@ -21,9 +21,41 @@ class Side(Enum):
 
 
 class Purpose(Enum):
+    """Why an order was made; `dca_orders.purpose` and its id say so."""
+
     BASE = "base"
     SAFETY = "safety"
     TAKE_PROFIT = "take_profit"
+    BY_HAND = "by_hand"  # a sale that an operator asked for
+    ADOPTED = "adopted"  # coins that an operator took in: a filled buy that was never a request
+
+
+class TakeProfitOrder(Enum):
+    """How an asset's take profit is sold; `dca_assets.take_profit_order` says so."""
+
+    MARKET = "market"  # the brief's: at whatever the market pays
+    LIMIT = "limit"  # immediate or cancel, never below the sale price
+
+
+class TimeInForce(Enum):
+    """How long an order waits at the exchange."""
+
+    GTC = "gtc"  # until it is filled or cancelled
+    IOC = "ioc"  # what is not filled at once is cancelled
+
+
+class Refusal(Enum):
+    """Why the exchange did not take an order. Read from Alpaca's message text, never from its code alone."""
+
+    INSUFFICIENT_BALANCE = "insufficient_balance"
+    MINIMUM_COST = "minimum_cost"
+    WASH_TRADE = "wash_trade"
+    NOT_TRADABLE = "not_tradable"
+    UNAUTHORIZED = "unauthorized"
+    RATE_LIMITED = "rate_limited"  # Alpaca's limit, or our own that keeps below it
+    UNREACHABLE = "unreachable"  # nothing was sent
+    INVALID = "invalid"
+    OTHER = "other"
 
 
 class OrderStatus(Enum):
@@ -37,6 +69,17 @@ class OrderStatus(Enum):
     EXPIRED = "expired"
     CANCELED = "canceled"
     FILLED = "filled"
+
+
+class EndedBy(Enum):
+    """How a cycle ended; `dca_cycles.ended_by` says so."""
+
+    TAKE_PROFIT = "take_profit"
+    BY_HAND = "by_hand"
+    RELEASED = "released"
+    SOLD_OUTSIDE = "sold_outside"
+    WITHDRAWN = "withdrawn"
+    ERROR = "error"
 
 
 class CycleStatus(Enum):
@@ -88,6 +131,8 @@ class Asset:
     last_sell_price: Decimal | None = None
     held_back: str = ""
     sells_on: bool = False
+    take_profit_order: TakeProfitOrder = TakeProfitOrder.MARKET
+    trades_beside_foreign_coins: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +154,7 @@ class Order:
 
     `filled_quantity` and `filled_price` are cumulative, gross and as the exchange reports them.
     `fee_quantity` is what of a buy did not arrive in the position; None until the position was read.
+    `refusal` is why the exchange did not take it; `quote_at` the time of the quote it was decided on.
     """
 
     client_order_id: str
@@ -125,6 +171,9 @@ class Order:
     cancel_requested_at: datetime | None = None
     closed_at: datetime | None = None
     note: str = ""
+    time_in_force: TimeInForce = TimeInForce.GTC
+    refusal: Refusal | None = None
+    quote_at: datetime | None = None
 
     @property
     def notional(self) -> Decimal:
@@ -170,6 +219,9 @@ class Cycle:
     orders: tuple[Order, ...] = ()
     completed_at: datetime | None = None
     cooldown_since: datetime | None = None  # the previous cycle's completed_at
+    ended_by: EndedBy | None = None
+    covered_at: datetime | None = None  # when Alpaca's position last showed all the coins of the cycle
+    missing_since: datetime | None = None  # since when it shows fewer, without a break
 
     def with_order(self, order: Order) -> "Cycle":
         """This cycle with `order` in place of its older self, or added."""

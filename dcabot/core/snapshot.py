@@ -8,12 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from enum import Enum
 from typing import Generic, TypeVar
 
-from dcabot.core.model import OrderReport
-
-OWN_LIMIT = "our own limit of requests a minute is used up"  # said of an order that was not sent
+from dcabot.core.model import OrderReport, Refusal
 
 Row = TypeVar("Row")
 
@@ -94,20 +91,6 @@ class Listing(Generic[Row]):
     def may_hide(self, key: str) -> bool:
         """True when an unreadable row may be `key`'s: then its absence from `rows` proves nothing."""
         return any(row.key in ("", key) for row in self.unreadable)
-
-
-class Refusal(Enum):
-    """Why the exchange did not take an order. Source: the message text (alpaca.md 2.11), never the code alone."""
-
-    INSUFFICIENT_BALANCE = "insufficient balance"
-    MINIMUM_COST = "below the exchange's minimum"
-    WASH_TRADE = "an opposite order is open"
-    NOT_TRADABLE = "not tradable"
-    UNAUTHORIZED = "keys not accepted"
-    RATE_LIMITED = "too many requests"
-    UNREACHABLE = "the exchange could not be reached; nothing was sent"
-    INVALID = "invalid order"
-    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,17 +20,18 @@ from dcabot.core.model import (
     OrderStatus,
     Purpose,
     Quote,
+    Refusal,
     Side,
     dropped,
     raised,
 )
 from dcabot.core.money import step_down, step_up, text
 from dcabot.core.rules import MAXIMUM_NOTIONAL, buy_quantity, too_small
-from dcabot.core.snapshot import OWN_LIMIT
 from dcabot.core.states import OVER, is_open
 
 BACKOFF_SECONDS_MAX = 600  # a refused order is tried again after 1, 2, 4 ... seconds, at most this
-OWN_LIMIT_SECONDS = 5  # one that we did not send for want of requests: by then there are some again
+NO_VERDICT_SECONDS = 5  # one that Alpaca never judged: by then there are requests, or a line, again
+NO_VERDICT = frozenset({Refusal.RATE_LIMITED, Refusal.UNREACHABLE})
 CANCEL_AGAIN = timedelta(seconds=30)  # a cancel that brought no report is asked for again
 SELL_RESTS_AFTER = timedelta(seconds=60)  # a market sell fills in milliseconds; one that rests hangs on the collar
 SELL_NOTIONAL_MAX = MAXIMUM_NOTIONAL / 2  # a ladder may hold more than one order may sell, and the price moves
@@ -219,17 +220,17 @@ def _waits(cycle: Cycle, side: Side, now: datetime) -> bool:
 def backoff_until(cycle: Cycle, side: Side) -> datetime | None:
     """When the next order may be tried after refusals in a row; None when the last order was not refused.
 
-    Each side has its own: buys that cannot be paid must not hold up the take profit. What our own limit kept back the
-    exchange never saw, so that does not double the pause.
+    Each side has its own: buys that cannot be paid must not hold up the take profit. A limit of requests and a line
+    that is down say nothing of the order, so they do not double the pause.
     """
     mine = [order for order in reversed(cycle.orders) if order.side is side]
     refused = list(takewhile(_was_refused, mine))
     if not refused:
         return None
-    rejections = sum(order.note != OWN_LIMIT for order in refused)
+    rejections = sum(order.refusal not in NO_VERDICT for order in refused)
     seconds = min(2 ** min(rejections - 1, 20), BACKOFF_SECONDS_MAX) if rejections else 0
-    if refused[0].note == OWN_LIMIT:
-        seconds = max(seconds, OWN_LIMIT_SECONDS)
+    if refused[0].refusal in NO_VERDICT:
+        seconds = max(seconds, NO_VERDICT_SECONDS)
     return (refused[0].closed_at or refused[0].created_at) + timedelta(seconds=seconds)
 
 

@@ -17,7 +17,7 @@ from dcabot.adapters import transport
 from dcabot.adapters.broker import Broker
 from dcabot.adapters.budget import Budget
 from dcabot.adapters.config import load
-from dcabot.core.model import Order, OrderStatus, Purpose, Side
+from dcabot.core.model import Order, OrderStatus, Purpose, Refusal, Side
 from dcabot.core.snapshot import (
     Accepted,
     AlreadyOver,
@@ -25,7 +25,6 @@ from dcabot.core.snapshot import (
     ExchangeDenied,
     ExchangeUnreachable,
     NotFound,
-    Refusal,
     Refused,
     Unknown,
 )

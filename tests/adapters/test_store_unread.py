@@ -38,6 +38,9 @@ EDITS = {
         "updated_at": "'2025-01-01 00:00:00'",
         "symbol": "NULL",
         "version": "9, updated_at = updated_at",  # as a program's write does within the same second
+        "ended_by": "'error'",
+        "covered_at": "'2026-01-01 00:00:00'",
+        "missing_since": "'2026-01-01 00:00:00'",
     },
     "dca_assets": {
         "asset_symbol": "'SOL/USD'",
@@ -52,6 +55,9 @@ EDITS = {
         "last_sell_price": "1",
         "created_at": "'2025-01-01 00:00:00'",
         "updated_at": "'2025-01-01 00:00:00'",
+        "take_profit_order": "'limit'",
+        "trade_beside_foreign_coins": "1",
+        "disabled_because": "'withdrawn'",
     },
     "dca_orders": {
         "client_order_id": "'dcabot-other'",
@@ -70,6 +76,9 @@ EDITS = {
         "updated_at": "'2026-01-02 00:00:00'",
         "note": "'by hand'",
         "version": "2",
+        "time_in_force": "'ioc'",
+        "refusal": "'other'",
+        "quote_at": "'2026-01-01 00:00:00'",
     },
 }
 

@@ -20,6 +20,7 @@ from dcabot.core.lifecycle import (
     settle_status,
 )
 from dcabot.core.model import Cycle, CycleStatus, Decision, Order, OrderStatus, Purpose, Side
+from dcabot.core.snapshot import Refused
 from dcabot.core.states import OPEN
 from dcabot.core.strategy import backoff_until
 from tests.builders import make_asset, make_cycle, make_order, make_report, make_time
@@ -160,7 +161,9 @@ def test_rule_6_a_partly_filled_safety_order_counts_as_one() -> None:
 
 
 def test_rule_8_a_refused_order_is_over_and_says_why() -> None:
-    decision = on_refused(make_cycle(INTENDED, status=C.BUYING), INTENDED.client_order_id, "insufficient balance", NOW)
+    decision = on_refused(
+        make_cycle(INTENDED, status=C.BUYING), INTENDED.client_order_id, Refused("insufficient balance"), NOW
+    )
     order = only_order(decision)
     assert (order.status, order.closed_at, order.note) == (O.REJECTED, NOW, "insufficient balance")
     assert decision is not None
@@ -172,8 +175,8 @@ def test_rule_8_a_refused_order_is_over_and_says_why() -> None:
 def test_a_refusal_that_comes_after_news_of_the_order_changes_nothing() -> None:
     """The stream was faster than the answer, or the refusal was heard before."""
     for order in (make_order(), make_order(filled="0.2"), make_order(status=O.REJECTED)):
-        assert on_refused(make_cycle(order), order.client_order_id, "late", NOW) is None
-    assert on_refused(make_cycle(), INTENDED.client_order_id, "nobody's", NOW) is None
+        assert on_refused(make_cycle(order), order.client_order_id, Refused("late"), NOW) is None
+    assert on_refused(make_cycle(), INTENDED.client_order_id, Refused("nobody's"), NOW) is None
 
 
 def test_an_order_the_exchange_denies_is_void_only_after_its_grace() -> None:

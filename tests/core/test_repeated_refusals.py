@@ -5,6 +5,7 @@ from dataclasses import replace
 from dcabot.core.lifecycle import on_refused, on_report
 from dcabot.core.model import Cycle, Decision, OrderStatus
 from dcabot.core.money import ZERO
+from dcabot.core.snapshot import Refused
 from dcabot.core.strategy import Market, on_quote
 from tests.builders import make_asset, make_cycle, make_instrument, make_quote, make_report, make_time
 
@@ -20,7 +21,7 @@ def tried(cycle: Cycle, seconds: int) -> Decision:
 
 
 def refused(decision: Decision, why: str, seconds: int) -> Decision:
-    answer = on_refused(decision.cycle, decision.submit[0].client_order_id, why, make_time(seconds))
+    answer = on_refused(decision.cycle, decision.submit[0].client_order_id, Refused(why), make_time(seconds))
     assert answer is not None
     return answer
 

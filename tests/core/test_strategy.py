@@ -7,8 +7,18 @@ from typing import Any
 import pytest
 
 from dcabot.core.ledger import fold
-from dcabot.core.model import Asset, Cycle, CycleStatus, Decision, Order, OrderStatus, Purpose, Quote, Side
-from dcabot.core.snapshot import OWN_LIMIT
+from dcabot.core.model import (
+    Asset,
+    Cycle,
+    CycleStatus,
+    Decision,
+    Order,
+    OrderStatus,
+    Purpose,
+    Quote,
+    Refusal,
+    Side,
+)
 from dcabot.core.strategy import (
     Market,
     backoff_until,
@@ -427,7 +437,7 @@ def test_bad_settings_for_buys_keep_nothing_that_is_held_from_being_sold() -> No
 
 
 def kept_back(number: int, at: int) -> Order:
-    return make_order(number=number, status=REJECTED, order_id=None, closed_at=at, note=OWN_LIMIT)
+    return make_order(number=number, status=REJECTED, order_id=None, closed_at=at, refusal=Refusal.RATE_LIMITED)
 
 
 def test_what_our_own_limit_kept_back_does_not_double_the_pause() -> None:

@@ -26,6 +26,7 @@ from dcabot.core.model import (
 )
 from dcabot.core.money import ZERO, step_up
 from dcabot.core.reconcile import Discrepancy, Entry, Limits, Snapshot
+from dcabot.core.snapshot import Refused
 from dcabot.core.states import CYCLE_STEPS, is_open, may_step
 from dcabot.core.strategy import Market, on_quote
 from tests.builders import START, SYMBOL, make_asset, make_cycle, make_instrument
@@ -64,7 +65,7 @@ class World:
 
     def hear_refusal(self, order: Order, why: str) -> Decision | None:
         del self.unanswered[order.client_order_id]
-        return self._take(lifecycle.on_refused(self.cycle, order.client_order_id, why, self.now))
+        return self._take(lifecycle.on_refused(self.cycle, order.client_order_id, Refused(why), self.now))
 
     def sweep(self) -> list[Decision]:
         """Ask the exchange for everything and mend until nothing is left to mend."""

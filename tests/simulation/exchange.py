@@ -10,9 +10,10 @@ from decimal import Decimal
 from itertools import count
 from typing import TypeVar
 
+from dcabot.adapters.broker import OWN_LIMIT
 from dcabot.adapters.budget import Budget
 from dcabot.core.matching import Venue
-from dcabot.core.model import ID_PREFIX, Instrument, Order, OrderReport, Quote
+from dcabot.core.model import ID_PREFIX, Instrument, Order, OrderReport, Quote, Refusal
 from dcabot.core.snapshot import (
     Accepted,
     Account,
@@ -22,7 +23,6 @@ from dcabot.core.snapshot import (
     ExchangeUnreachable,
     Listing,
     Position,
-    Refusal,
     Refused,
     SubmitOutcome,
     Unknown,
@@ -200,7 +200,7 @@ class SimBroker:
     def submit(self, symbol: str, order: Order) -> SubmitOutcome:
         self._door("before a request is sent")
         if not self._budget.take():
-            return Refused("our own limit of requests a minute is used up", Refusal.RATE_LIMITED)
+            return Refused(OWN_LIMIT, Refusal.RATE_LIMITED)
         self.on_send(self.program, symbol, order)
         fate = self.chance.fault("submit", "network", SUBMIT_TROUBLES)
         fate = fate or self.chance.fault("submit refused", "refusals", REFUSALS)
@@ -239,7 +239,7 @@ class SimBroker:
     def cancel(self, order_id: str) -> CancelOutcome:
         self._door("before a cancel is sent")
         if not self._budget.take():
-            return Unknown("our own limit of requests a minute is used up")
+            return Unknown(OWN_LIMIT)
         fate = self.chance.fault("cancel", "network", CANCEL_TROUBLES)
         if fate:
             self.world.tell(self.program.name, "%s: %s", fate, order_id)
@@ -323,7 +323,7 @@ class SimBroker:
     def _answered(self, kind: str, answer: Callable[[], Row]) -> Row:
         self._door(f"before {kind} is asked")
         if not self._budget.wait(5.0):
-            raise ExchangeUnreachable("our own limit of requests a minute is used up")
+            raise ExchangeUnreachable(OWN_LIMIT)
         fate = self.chance.fault(f"ask {kind}", "network", ASK_TROUBLES)
         fate = fate or self.chance.fault(f"ask {kind} denied", "refusals", ASK_DENIED)
         if fate:

@@ -1,0 +1,25 @@
+-- How an asset's take profit is sold: 'market' as the brief has it, 'limit' never below its floor.
+-- trade_beside_foreign_coins: a base order does not wait for coins that no cycle bought.
+-- disabled_because: why dcabot itself switched the asset off ('sold_outside', 'withdrawn', ...).
+ALTER TABLE dca_assets
+    ADD COLUMN take_profit_order VARCHAR(10) NOT NULL DEFAULT 'market', -- 'market', 'limit'
+    ADD COLUMN trade_beside_foreign_coins BOOLEAN NOT NULL DEFAULT FALSE,
+    ADD COLUMN disabled_because VARCHAR(20) NULL;
+
+-- Facts of a cycle that its orders cannot tell. Times are UTC.
+ALTER TABLE dca_cycles
+    ADD COLUMN ended_by VARCHAR(20) NULL, -- 'take_profit', 'by_hand', 'released', 'sold_outside', 'withdrawn', 'error'
+    ADD COLUMN covered_at DATETIME(6) NULL, -- when Alpaca's position last showed all the coins of the cycle
+    ADD COLUMN missing_since DATETIME(6) NULL; -- since when it shows fewer, without a break; NULL when it does not
+
+-- refusal: why Alpaca did not take the order, as a word; the note beside it is Alpaca's own sentence.
+-- quote_at: the time of the quote that the order was decided on.
+ALTER TABLE dca_orders
+    ADD COLUMN time_in_force VARCHAR(3) NOT NULL DEFAULT 'gtc', -- 'gtc', 'ioc'
+    ADD COLUMN refusal VARCHAR(20) NULL,
+    ADD COLUMN quote_at DATETIME(6) NULL;
+
+UPDATE dca_orders SET refusal = 'rate_limited', updated_at = updated_at
+WHERE status = 'rejected' AND note = 'our own limit of requests a minute is used up';
+UPDATE dca_orders SET refusal = 'other', updated_at = updated_at
+WHERE status = 'rejected' AND order_id IS NULL AND refusal IS NULL;

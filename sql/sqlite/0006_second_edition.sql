@@ -1,0 +1,17 @@
+-- sql/mysql/0006_second_edition.sql says what the columns mean.
+ALTER TABLE dca_assets ADD COLUMN take_profit_order TEXT NOT NULL DEFAULT 'market';
+ALTER TABLE dca_assets ADD COLUMN trade_beside_foreign_coins INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE dca_assets ADD COLUMN disabled_because TEXT NULL;
+
+ALTER TABLE dca_cycles ADD COLUMN ended_by TEXT NULL;
+ALTER TABLE dca_cycles ADD COLUMN covered_at TEXT NULL;
+ALTER TABLE dca_cycles ADD COLUMN missing_since TEXT NULL;
+
+ALTER TABLE dca_orders ADD COLUMN time_in_force TEXT NOT NULL DEFAULT 'gtc';
+ALTER TABLE dca_orders ADD COLUMN refusal TEXT NULL;
+ALTER TABLE dca_orders ADD COLUMN quote_at TEXT NULL;
+
+UPDATE dca_orders SET refusal = 'rate_limited'
+WHERE status = 'rejected' AND note = 'our own limit of requests a minute is used up';
+UPDATE dca_orders SET refusal = 'other'
+WHERE status = 'rejected' AND order_id IS NULL AND refusal IS NULL;
