@@ -1,3 +1,3 @@
 """dcabot: a dollar-cost-averaging bot for crypto on Alpaca."""
 
-__version__ = "1.0.0"
+__version__ = "1.1.0"
