@@ -157,8 +157,8 @@ class Asset(Table):
     last_sell_price = DecimalColumn(20, 10, null=True)
     created_at = InstantColumn(null=True, **default("CURRENT_TIMESTAMP"))
     updated_at = InstantColumn(null=True, **default("CURRENT_TIMESTAMP"))
-    take_profit_order = CharField(max_length=10, **default("'market'"))
-    trade_beside_foreign_coins = BooleanField(**default("0"))
+    take_profit_order = CharField(max_length=10, default="market", **default("'market'"))
+    trade_beside_foreign_coins = BooleanField(default=False, **default("0"))
     disabled_because = CharField(max_length=20, null=True)
 
     class Meta:
