@@ -10,7 +10,7 @@ Nothing here is random: the same steps lead to the same orders, ids and times on
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -37,7 +37,17 @@ from dcabot.core.snapshot import (
     SubmitOutcome,
     Unknown,
 )
-from dcabot.core.venue import Event, OrderRequest, Policy, Refusal, Slicer, VenueOrder, VenueStatus, whole
+from dcabot.core.venue import (
+    Event,
+    OrderRequest,
+    Policy,
+    Refusal,
+    Slicer,
+    Transfer,
+    VenueOrder,
+    VenueStatus,
+    whole,
+)
 from dcabot.executor import Executor
 from dcabot.sync import Sync
 from dcabot.trader import Trader
@@ -110,6 +120,7 @@ class VenueBroker:
     on_request: Callable[[Request], None] = lambda request: None
     is_reachable: bool = True
     hidden_positions: set[str] = field(default_factory=set)
+    shown_positions: dict[str, Decimal] = field(default_factory=dict)  # less or more than there is
     requests: list[Request] = field(default_factory=list)
     updates: deque[OrderReport] = field(default_factory=deque)
 
@@ -159,7 +170,8 @@ class VenueBroker:
 
     def positions(self) -> Listing[Position]:
         self._ask("positions")
-        return Listing(tuple(one for one in positions_of(self.venue) if one.symbol not in self.hidden_positions))
+        shown = positions_of(self.venue, self.hidden_positions, self.shown_positions)
+        return Listing(tuple(shown))
 
     def instruments(self) -> Listing[Instrument]:
         self._ask("instruments")
@@ -192,8 +204,12 @@ class VenueBroker:
         self._tell(self.venue.activate(order.id, self.clock()))
         return self.venue.orders[order.id]
 
+    def transfer(self, coin: str, quantity: Decimal) -> Transfer:
+        """Coins come from another wallet (+) or go to one (-), as the exchange lists them."""
+        return self.venue.account.transfer(coin, quantity, self.clock())
+
     def move(self, coin: str, quantity: Decimal) -> None:
-        """Coins come or go by hand, without an order."""
+        """Coins come or go, and nothing that the exchange lists says why."""
         self.venue.account.move(coin, quantity, Decimal(1))
 
     def position(self, coin: str) -> Decimal:
@@ -333,16 +349,32 @@ def not_cancelled(refusal: Refusal) -> CancelOutcome:
     return NotFound(refusal.message) if refusal.status == 404 else AlreadyOver(refusal.message)
 
 
-def positions_of(venue: Venue) -> list[Position]:
-    account = venue.account
-    return [
-        Position(f"{coin}/USD", position.quantity, account.available(coin))
-        for coin, position in account.positions.items()
-    ]
+def positions_of(
+    venue: Venue,
+    hidden: Collection[str] = (),
+    shown: Mapping[str, Decimal] | None = None,
+) -> list[Position]:
+    """The positions as the exchange tells them: some hidden, some with another quantity."""
+    account, told = venue.account, dict(shown or {})
+    true = {f"{coin}/USD": position.quantity for coin, position in account.positions.items()}
+    rows = []
+    for symbol, quantity in {**true, **told}.items():
+        if symbol not in hidden and quantity:
+            held = account.held(symbol.removesuffix("/USD"))
+            rows.append(Position(symbol, quantity, max(Decimal(0), quantity - held)))
+    return rows
 
 
 def account_of(venue: Venue) -> Account:
-    return Account("ACTIVE", "ACTIVE", False, False, False, venue.account.available("USD"))
+    standing = venue.account.standing
+    return Account(
+        standing.status,
+        standing.crypto_status,
+        standing.trading_blocked,
+        standing.account_blocked,
+        standing.trade_suspended_by_user,
+        venue.account.available("USD"),
+    )
 
 
 def quotes_of(venue: Venue, symbols: Iterable[str]) -> Listing[Quote]:

@@ -222,6 +222,7 @@ READERS: dict[Any, Callable[[str], Any]] = {
     Decimal: _number,
     str: str,
     int | None: lambda words: None if words == "none" else _whole(words),
+    timedelta: lambda words: timedelta(seconds=_speed(words)),
     timedelta | None: lambda words: None if words == "none" else timedelta(seconds=_whole(words)),
 }
 HOLDERS = (Settings, Policy, Timing)

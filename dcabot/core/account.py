@@ -2,13 +2,28 @@
 
 import heapq
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 
 from dcabot.core.fees import Tier, cash_fee, coin_fee, tier_of, tier_on
 from dcabot.core.model import Quote, Side
 from dcabot.core.money import EXACT, ZERO, step_down
-from dcabot.core.venue import USD, Activity, Execution, FeeRow, Policy, Position, VenueOrder, coins_of
+from dcabot.core.venue import (
+    USD,
+    Activity,
+    Execution,
+    FeeRow,
+    Policy,
+    Position,
+    Standing,
+    Transfer,
+    TransferStatus,
+    VenueOrder,
+    coins_of,
+)
+
+FEE_PACES = 10  # a fee's delay is one of so many
 
 
 def midnight_after(now: datetime) -> datetime:
@@ -23,7 +38,10 @@ class Account:
         self.cash = cash
         self.positions: dict[str, Position] = {}
         self.activities: list[Activity] = []
+        self.transfers: dict[str, Transfer] = {}  # by id, oldest first
+        self.standing = Standing()
         self.fee_delay = policy.fee_delay
+        self.fee_spread = policy.fee_spread
         self._policy = policy
         self._new_id = new_id
         self._held: dict[str, Decimal] = {}
@@ -105,10 +123,42 @@ class Account:
         self._volumes[now.date()] = EXACT.add(self._volumes.get(now.date(), ZERO), notional)
         self.activities.append(execution)
         if fee:
-            due_at = midnight_after(now) if self.fee_delay is None else now + self.fee_delay
             self._executions += 1
-            heapq.heappush(self._fees_due, (due_at, self._executions, execution))
+            heapq.heappush(self._fees_due, (self._fee_due_at(now), self._executions, execution))
         return execution
+
+    def _fee_due_at(self, now: datetime) -> datetime:
+        """When the fee of a fill of now is posted: delays differ, so that rows can overtake."""
+        if self.fee_delay is None:
+            return midnight_after(now)
+        pace = self._executions * 7 % FEE_PACES
+        return now + self.fee_delay + self.fee_spread * pace / (FEE_PACES - 1)
+
+    def transfer(
+        self,
+        coin: str,
+        quantity: Decimal,
+        now: datetime,
+        status: TransferStatus = TransferStatus.COMPLETE,
+        price: Decimal = ZERO,
+    ) -> Transfer:
+        """Coins come (+) from another wallet, or go (-) to one."""
+        one = Transfer(self._new_id(), coin, abs(quantity), quantity > 0, status, now, price)
+        self.transfers[one.id] = one
+        if one.has_moved:
+            self._move_transfer(one, 1)
+        return one
+
+    def settle(self, transfer_id: str, status: TransferStatus) -> Transfer:
+        """A transfer goes on: what it changes of the coins is done or undone."""
+        before = self.transfers[transfer_id]
+        after = self.transfers[transfer_id] = replace(before, status=status)
+        if after.has_moved != before.has_moved:
+            self._move_transfer(after, 1 if after.has_moved else -1)
+        return after
+
+    def _move_transfer(self, one: Transfer, sign: int) -> None:
+        self.move(one.coin, one.amount * (sign if one.is_incoming else -sign), one.price)
 
     def move(self, currency: str, amount: Decimal, price: Decimal) -> None:
         """Credit or debit a currency; coins bought cost `price` USD each, coins sold leave at the average."""

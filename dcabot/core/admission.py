@@ -1,7 +1,7 @@
 """What the venue lets in: each rule says no with Alpaca's own words, or nothing. Pure.
 
-The rules run in this order: the words of the request, its numbers, its id, its worth, the orders against it,
-the money behind it. Source: alpaca.md 2.11 and 5.2 to 5.7.
+The rules run in this order: the account's standing, the words of the request, its numbers, its id,
+its worth, the orders against it, the money behind it. Source: alpaca.md 2.11 and 5.2 to 5.7.
 """
 
 from decimal import Decimal
@@ -15,6 +15,7 @@ from dcabot.core.venue import (
     OrderType,
     Policy,
     Refusal,
+    Standing,
     TimeInForce,
     VenueOrder,
     coins_of,
@@ -33,6 +34,21 @@ def invalid(message: str) -> Refusal:
 
 def unprocessable(message: str) -> Refusal:
     return Refusal(422, UNPROCESSABLE, message)
+
+
+def refuse_standing(standing: Standing) -> Refusal | None:
+    """An account that may not trade. Only the first of these texts was ever recorded."""
+    if standing.trade_suspended_by_user:
+        return Refusal(403, FORBIDDEN, "new orders are rejected by user request")
+    if standing.account_blocked:
+        return Refusal(403, FORBIDDEN, "account is blocked")
+    if standing.trading_blocked:
+        return Refusal(403, FORBIDDEN, "account is blocked from trading")
+    if standing.status != "ACTIVE":
+        return Refusal(403, FORBIDDEN, f"account is not active: {standing.status}")
+    if standing.crypto_status != "ACTIVE":
+        return Refusal(403, FORBIDDEN, f"crypto trading is not active: {standing.crypto_status}")
+    return None
 
 
 def refuse_words(request: OrderRequest, instrument: Instrument | None, policy: Policy) -> Refusal | None:

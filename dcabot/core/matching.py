@@ -77,7 +77,8 @@ class Venue:
     def submit(self, request: OrderRequest, now: datetime) -> VenueOrder | Refusal:
         """Admit an order, or say why not. Nothing fills before `activate`."""
         instrument = self.instruments.get(request.symbol)
-        refusal = admission.refuse_words(request, instrument, self.policy)
+        refusal = admission.refuse_standing(self.account.standing)
+        refusal = refusal or admission.refuse_words(request, instrument, self.policy)
         if refusal or instrument is None:
             return refusal or admission.unprocessable(f'asset "{request.symbol}" not found')
         client_order_id = self._new_id() if request.client_order_id is None else request.client_order_id

@@ -153,6 +153,46 @@ class FeeRow:
 Activity = Execution | FeeRow
 
 
+class TransferStatus(Enum):
+    """Where a transfer of coins stands; the values are the wire's."""
+
+    PROCESSING = "PROCESSING"
+    FAILED = "FAILED"
+    COMPLETE = "COMPLETE"
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Coins that come from another wallet, or go to one, without a trade."""
+
+    id: str
+    coin: str
+    amount: Decimal  # above 0
+    is_incoming: bool
+    status: TransferStatus
+    at: datetime
+    price: Decimal = ZERO  # USD that a coin shall have cost; an incoming one only
+
+    @property
+    def has_moved(self) -> bool:
+        """True while the coins count: sent ones are gone at once, awaited ones come at the end."""
+        if self.is_incoming:
+            return self.status is TransferStatus.COMPLETE
+        return self.status is not TransferStatus.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The account's state and its blocks, in the words of the wire."""
+
+    status: str = "ACTIVE"
+    crypto_status: str = "ACTIVE"
+    trading_blocked: bool = False
+    account_blocked: bool = False
+    transfers_blocked: bool = False
+    trade_suspended_by_user: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """What the venue tells its client: `name` is the wire's word for it."""
@@ -182,7 +222,10 @@ class Policy:
     collar: Decimal = Decimal("0.02")
     tiers: tuple[Tier, ...] = TIERS
     gtc_days: int = 89  # one order of 2026-09-18 showed 2026-12-16
-    fee_delay: timedelta | None = None  # None: the ledger row is posted at the end of the UTC day
+    # A fee's row is posted so long after its fill, and a part of the spread more; None: at the end
+    # of the UTC day. 17 of 31 recorded rows came after 1.0 to 3.4 s, the others in late batches.
+    fee_delay: timedelta | None = timedelta(seconds=1)
+    fee_spread: timedelta = timedelta(milliseconds=2400)
 
     duplicate_id_code: int = 40010001  # one probe saw 42210000
     accepts_fok: bool = False  # the specification says no, one support page says yes

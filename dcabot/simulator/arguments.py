@@ -94,6 +94,7 @@ FITS: dict[str, Callable[[Any], bool]] = {
     "body": can_be_sent,
     "changes": lambda value: isinstance(value, dict) and can_be_sent(value),
     "sizes": are_sizes,
+    "quantity": lambda value: not isinstance(value, bool) and exact(value) >= 0,
     "payload": lambda value: isinstance(value, str | bytes),
     "drop_ratio": lambda value: isinstance(value, str | int | float | Decimal) and 0 <= exact(value) <= ONE,
 }

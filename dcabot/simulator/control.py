@@ -9,7 +9,10 @@ POST /_sim/faults/NAME            a method of Faults, its arguments as an object
 POST /_sim/release                {"rule": n}: end a rule, let go what it holds
 POST /_sim/order                  a foreign order, as the body of POST /v2/orders
 POST /_sim/cancel                 {"id"}: someone cancels an order by hand
-POST /_sim/transfer               {"coin", "quantity"} and perhaps "price": coins or USD come or go without an order
+POST /_sim/transfer               {"coin", "quantity"}, perhaps "price" and "status": coins or USD
+                                  come or go without an order; answers {"id"}
+POST /_sim/transfer/settle        {"id", "status"}: a transfer under way is COMPLETE or FAILED
+POST /_sim/account                blocks, as GET /v2/account names them: {"trading_blocked": true}
 POST /_sim/flood                  {"symbols", "quotes", "seconds", "per_second"}; GET its state, DELETE stops it
 """
 
@@ -26,7 +29,7 @@ from dcabot.core.venue import Refusal
 from dcabot.simulator import requests
 from dcabot.simulator.clock import TURN
 from dcabot.simulator.exchange import Exchange
-from dcabot.simulator.faults import FAULTS, Faults, RequestFault, UpdateFault
+from dcabot.simulator.faults import FAULTS, Faults, PositionFault, RequestFault, UpdateFault
 from dcabot.simulator.flood import Flood
 from dcabot.simulator.listings import BUSIEST
 from dcabot.simulator.protocol import answer, refuse
@@ -38,7 +41,7 @@ PAGE = 500  # journal entries, or quotes, before everybody else has a turn
 class Control:
     def __init__(self, exchange: Exchange, flood: Flood) -> None:
         self._exchange, self._flood = exchange, flood
-        self._rules: list[RequestFault | UpdateFault] = []
+        self._rules: list[RequestFault | UpdateFault | PositionFault] = []
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -53,6 +56,8 @@ class Control:
             web.post("/_sim/order", self.order),
             web.post("/_sim/cancel", self.cancel),
             web.post("/_sim/transfer", self.transfer),
+            web.post("/_sim/transfer/settle", self.settle_transfer),
+            web.post("/_sim/account", self.account),
             web.post("/_sim/flood", self.flood),
             web.get("/_sim/flood", self.flood_state),
             web.delete("/_sim/flood", self.flood_stop),
@@ -126,7 +131,7 @@ class Control:
             raise unreadable()
         with _as_refusal():
             rule = method(**body)
-        if not isinstance(rule, RequestFault | UpdateFault):
+        if not isinstance(rule, RequestFault | UpdateFault | PositionFault):
             return answer({})
         self._rules.append(rule)
         return answer({"rule": len(self._rules)})
@@ -151,10 +156,24 @@ class Control:
     async def transfer(self, request: web.Request) -> web.Response:
         body = await _body(request)
         coin, quantity = _fields(body, "coin", "quantity")
-        price = body.get("price", 0)
+        price, status = body.get("price", 0), body.get("status", "COMPLETE")
         amounts = requests.number(quantity, "quantity"), requests.number(price, "price")
         with _as_refusal():
-            self._exchange.move_coins(str(coin), *amounts)
+            transfer_id = self._exchange.transfer(str(coin), *amounts, str(status))
+        return answer({"id": transfer_id})
+
+    async def settle_transfer(self, request: web.Request) -> web.Response:
+        transfer_id, status = _fields(await _body(request), "id", "status")
+        with _as_refusal():
+            self._exchange.settle_transfer(str(transfer_id), str(status))
+        return answer({})
+
+    async def account(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        if not isinstance(body, dict):
+            raise unreadable()
+        with _as_refusal():
+            self._exchange.set_account(body)
         return answer({})
 
     async def flood(self, request: web.Request) -> web.Response:

@@ -8,7 +8,7 @@ import random
 import re
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -16,7 +16,17 @@ from typing import Any
 from dcabot.core.matching import Venue
 from dcabot.core.model import Quote
 from dcabot.core.money import ZERO, text
-from dcabot.core.venue import Event, OrderRequest, Refusal, VenueOrder, VenueStatus
+from dcabot.core.venue import (
+    USD,
+    Event,
+    OrderRequest,
+    Position,
+    Refusal,
+    Standing,
+    TransferStatus,
+    VenueOrder,
+    VenueStatus,
+)
 from dcabot.simulator.clock import SECOND, Clock, ns_of
 from dcabot.simulator.faults import Faults
 from dcabot.simulator.journal import Journal
@@ -117,7 +127,8 @@ class Exchange:
                 self.clock.call_at(due_ns, self._feed)
                 return
             self._next_tick = None
-            self.set_quote(tick.symbol, tick.bid, tick.ask)
+            if not self.faults.is_still(tick.symbol):
+                self.set_quote(tick.symbol, tick.bid, tick.ask)
         # A clock so fast that prices cannot keep up must not starve the requests.
         self.clock.call_at(self.clock.now_ns(), self._feed)
 
@@ -138,7 +149,8 @@ class Exchange:
 
     def _refresh(self) -> None:
         for quote in list(self.venue.quotes.values()):
-            self.set_quote(quote.symbol, quote.bid, quote.ask)
+            if not self.faults.is_still(quote.symbol):
+                self.set_quote(quote.symbol, quote.bid, quote.ask)
         assert self.settings.refresh_seconds is not None
         asyncio.get_running_loop().call_later(self.settings.refresh_seconds, self._refresh)
 
@@ -225,17 +237,42 @@ class Exchange:
         for symbol in list(self.venue.quotes):
             self.rematch(symbol)
 
-    def move_coins(self, coin: str, quantity: Decimal, price: Decimal) -> None:
-        """A transfer or a trade made elsewhere: coins or dollars come (+) or go (-) without an order.
+    def transfer(self, coin: str, quantity: Decimal, price: Decimal, status: str) -> str:
+        """Coins or dollars come (+) or go (-) without an order; the transfer's id.
 
-        Raises ValueError for more than there is, and for what is no coin.
+        Raises ValueError for more than there is, and for what is no coin. Dollars are no transfer
+        of coins: they have no row in `/v2/wallets/transfers`, and no id.
         """
+        account = self.venue.account
         if not COIN.fullmatch(coin):
             raise ValueError(f"no coin: {coin[:20]!r}")
-        if self.venue.account.balance(coin) + quantity < 0:
-            raise ValueError(f"there is only {text(self.venue.account.balance(coin))} {coin}")
-        self.venue.account.move(coin, quantity, price)
-        self.journal.add("transfer", coin=coin, quantity=text(quantity))
+        if account.balance(coin) + quantity < 0:
+            raise ValueError(f"there is only {text(account.balance(coin))} {coin}")
+        stands = _transfer_status(status)
+        self.journal.add("transfer", coin=coin, quantity=text(quantity), status=status)
+        if coin == USD:
+            account.move(coin, quantity, price)
+            return ""
+        return account.transfer(coin, quantity, self.clock.now(), stands, price).id
+
+    def settle_transfer(self, transfer_id: str, status: str) -> None:
+        """A transfer under way is complete, or fails. Raises ValueError for an unknown one."""
+        if transfer_id not in self.venue.account.transfers:
+            raise ValueError(f"no transfer {transfer_id[:40]!r}")
+        self.venue.account.settle(transfer_id, _transfer_status(status))
+        self.journal.add("transfer", id=transfer_id, status=status)
+
+    def set_account(self, changes: dict[str, Any]) -> None:
+        """Change what the account may do, as GET /v2/account names it. Raises ValueError."""
+        known = {one.name: type(one.default) for one in fields(Standing)}
+        for name, value in changes.items():
+            if name not in known:
+                raise ValueError(f"{name[:40]} is none of {', '.join(known)}")
+            if not isinstance(value, known[name]):
+                raise ValueError(f"{name} is a {known[name].__name__}, not {str(value)[:40]!r}")
+        account = self.venue.account
+        account.standing = replace(account.standing, **changes)
+        self.journal.add("account", **changes)
 
     def _slice(self, order: VenueOrder, unfilled: Decimal, quote: Quote) -> Decimal:
         if self.faults.holds(order):
@@ -305,9 +342,37 @@ class Exchange:
         }
 
     def position_facts(self, coin: str) -> dict[str, Decimal]:
-        position = self.venue.account.positions[coin]
-        available = self.venue.account.available(coin)
+        account = self.venue.account
+        position = account.positions.get(coin, Position(coin))
+        available = account.available(coin)
         return {"quantity": position.quantity, "available": available, "cost": position.cost}
+
+    def shown_facts(self, coin: str) -> dict[str, Decimal] | None:
+        """The position as this read shows it, faults and all; None if it shows none."""
+        facts = self.position_facts(coin)
+        rule = self.faults.position_fault(f"{coin}{USD}")
+        if rule is not None:
+            shown = rule.quantity or ZERO
+            held = facts["quantity"] - facts["available"]
+            share = shown / facts["quantity"] if facts["quantity"] else ZERO
+            facts = {
+                "quantity": shown,
+                "available": max(ZERO, shown - held),
+                "cost": facts["cost"] * share,
+            }
+        return facts if facts["quantity"] else None
+
+    def coins(self) -> list[str]:
+        """The coins that there are, and those that a fault may show."""
+        feigned = {rule.symbol.removesuffix(USD) for rule in self.faults.positions if rule.quantity}
+        return sorted({*self.venue.account.positions, *feigned})
+
+
+def _transfer_status(word: str) -> TransferStatus:
+    if word not in TransferStatus.__members__:
+        known = ", ".join(TransferStatus.__members__)
+        raise ValueError(f"a transfer is {known}, not {word[:40]!r}")
+    return TransferStatus[word]
 
 
 def _names_of(listing: Listing) -> tuple[str, str, str]:

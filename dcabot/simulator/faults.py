@@ -1,7 +1,8 @@
 """What can go wrong, on demand. From Python: `alpaca.faults.<method>`; over HTTP: POST /_sim/faults/<method>.
 
 Requests: the first rule that matches and is not used up decides. Streams: `trading` or `data`.
-Seconds are real seconds. `times=None` means until `clear()` or `rule.stop()`. A `symbol` is BTC/USD or BTCUSD.
+Seconds are real seconds, but those of `maintenance` and of positions are venue time.
+`times=None` means until `clear()` or `rule.stop()`. A `symbol` is BTC/USD or BTCUSD.
 """
 
 import asyncio
@@ -120,6 +121,27 @@ class FillPlan:
         return True
 
 
+@dataclass(eq=False)
+class PositionFault:
+    """One rule for what the positions show: for so many reads, or until `stop()`."""
+
+    symbol: str
+    quantity: Decimal | None  # None: the position is not shown at all
+    times: int | None = 1
+    hits: int = 0
+
+    def takes(self, symbol: str) -> bool:
+        """Count one more read if it matches."""
+        is_spent = self.times is not None and self.hits >= self.times
+        if self.symbol != symbol or is_spent:
+            return False
+        self.hits += 1
+        return True
+
+    def stop(self) -> None:
+        self.times = 0
+
+
 class Doors(Protocol):
     """What the server lends the faults; every method is called in the server's loop."""
 
@@ -148,7 +170,9 @@ class Faults:
         self.fill_plans: tuple[FillPlan, ...] = ()
         self.held_symbols: frozenset[str] | None = frozenset()  # None: all
         self.rejections = 0
-        self.hidden_positions: dict[str, int] = {}
+        self.positions: tuple[PositionFault, ...] = ()
+        self.still_symbols: frozenset[str] | None = frozenset()  # None: all
+        self.keys_are_revoked = False
         self.in_maintenance = False
         self._window = object()  # the last call of maintenance()
         self.dead_slot_seconds: float | None = None  # None: as the settings say
@@ -361,9 +385,59 @@ class Faults:
         """Fees of fills from now on are posted so many venue seconds later; None: as the policy says."""
         self._do(lambda doors: doors.delay_fees(seconds))
 
-    def hide_position(self, symbol: str, times: int = 1) -> None:
-        """The position is missing from the next reads."""
-        self.hidden_positions = {**self.hidden_positions, bare(symbol): times}
+    # --- the account ---
+
+    def hide_position(
+        self,
+        symbol: str,
+        times: int | None = 1,
+        seconds: float | None = None,
+    ) -> PositionFault:
+        """The position is missing from the next reads, or for so many seconds of venue time."""
+        return self._add_position(PositionFault(bare(symbol), None, times), seconds)
+
+    def show_position(
+        self,
+        symbol: str,
+        quantity: Number,
+        times: int | None = 1,
+        seconds: float | None = None,
+    ) -> PositionFault:
+        """The next reads show this quantity: less, more, or coins that are not there."""
+        return self._add_position(PositionFault(bare(symbol), exact(quantity), times), seconds)
+
+    def _add_position(self, rule: PositionFault, seconds: float | None) -> PositionFault:
+        if seconds is not None:
+            rule.times = None
+            self._do(lambda doors: doors.later(seconds, rule.stop))
+        self.positions = (*self.positions, rule)
+        return rule
+
+    def refuse_transfers(self, status: int = 403, times: int | None = None) -> RequestFault:
+        """The list of transfers is refused: 403, 404, or another status."""
+        words = "endpoint not found." if status == 404 else "crypto transfers are not available"
+        body = {"code": status * 100_000 + 10_000, "message": words}
+        return self.respond(status, body, "GET", "^/v2/wallets", times)
+
+    def revoke_keys(self, is_on: bool = True) -> None:
+        """The keys are not accepted any more: 401, no login, and open streams are cut."""
+        self.keys_are_revoked = is_on
+        if is_on:
+            self.cut(TRADING)
+            self.cut(DATA)
+
+    # --- prices ---
+
+    def hold_prices(self, is_on: bool = True, symbol: str | None = None) -> None:
+        """No quote comes of the walk, file or candles: the last one's time stands still.
+
+        What is set by hand still counts. Afterwards the prices go on where they are by then.
+        """
+        if symbol is None:
+            self.still_symbols = None if is_on else frozenset()
+        elif self.still_symbols is not None or not is_on:
+            still = self.still_symbols or frozenset()
+            self.still_symbols = still | {bare(symbol)} if is_on else still - {bare(symbol)}
 
     # --- for the server ---
 
@@ -380,14 +454,16 @@ class Faults:
     def holds(self, order: VenueOrder) -> bool:
         return self.held_symbols is None or bare(order.symbol) in self.held_symbols
 
-    def is_hidden(self, symbol: str) -> bool:
-        left = self.hidden_positions.get(symbol, 0)
-        if left:
-            self.hidden_positions = {**self.hidden_positions, symbol: left - 1}
-        return left > 0
+    def is_still(self, symbol: str) -> bool:
+        """True while this pair's prices are held."""
+        return self.still_symbols is None or bare(symbol) in self.still_symbols
+
+    def position_fault(self, symbol: str) -> PositionFault | None:
+        """The rule for this read of a position."""
+        return next((rule for rule in self.positions if rule.takes(symbol)), None)
 
 
-NOT_SWITCHES = {"attach", "request_fault", "update_faults", "holds", "is_hidden"}
+NOT_SWITCHES = {"attach", "request_fault", "update_faults", "holds", "is_still", "position_fault"}
 FAULTS = frozenset(name for name in vars(Faults) if not name.startswith("_") and name not in NOT_SWITCHES)
 for _name in FAULTS:
     setattr(Faults, _name, checked(getattr(Faults, _name)))

@@ -147,6 +147,8 @@ class Gate:
 
     async def _admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if not request.path.startswith(TRADING_HOST):
+            if self._exchange.faults.keys_are_revoked and "APCA-API-KEY-ID" in request.headers:
+                return answer({"message": "unauthorized."}, 401)
             if not self._data.take():
                 return answer({"message": "too many requests."}, 429)
             return await _translated(request, handler)
@@ -164,6 +166,8 @@ class Gate:
     def _refuse_keys(self, request: web.Request) -> web.Response | None:
         """Wrong keys are unauthorized, missing ones forbidden."""
         settings = self._exchange.settings
+        if self._exchange.faults.keys_are_revoked:
+            return answer({"message": "unauthorized."}, 401)
         sent = request.headers.get("APCA-API-KEY-ID"), request.headers.get("APCA-API-SECRET-KEY")
         if sent == (settings.key, settings.secret):
             return None

@@ -105,8 +105,11 @@ class Server:
         self._quotes.send_error(code)
 
     def delay_fees(self, seconds: float | None) -> None:
-        policy = self.exchange.settings.policy
-        self.exchange.venue.account.fee_delay = policy.fee_delay if seconds is None else timedelta(seconds=seconds)
+        policy, account = self.exchange.settings.policy, self.exchange.venue.account
+        if seconds is None:
+            account.fee_delay, account.fee_spread = policy.fee_delay, policy.fee_spread
+        else:
+            account.fee_delay, account.fee_spread = timedelta(seconds=seconds), timedelta()
 
     def let_go(self) -> None:
         for door in self.doors.values():
@@ -312,9 +315,50 @@ class Simulator:
         if refusal is not None:
             raise ValueError(refusal.message)
 
-    def transfer(self, coin: str, quantity: Number, price: Number = 0) -> None:
-        """Coins (`BTC`) or dollars (`USD`) come, or go when negative, without an order."""
-        self._call(lambda: self.server.exchange.move_coins(coin, exact(quantity), exact(price)))
+    def transfer(
+        self,
+        coin: str,
+        quantity: Number,
+        price: Number = 0,
+        status: str = "COMPLETE",
+    ) -> str:
+        """Coins (`BTC`) or dollars (`USD`) come, or go when negative, without an order.
+
+        Coins make a row of GET /v2/wallets/transfers, whose id this is. What is sent is gone while
+        it is PROCESSING and back when it FAILED; what comes is there when it is COMPLETE.
+        """
+        amounts = exact(quantity), exact(price)
+        return self._call(lambda: self.server.exchange.transfer(coin, *amounts, status))
+
+    def deposit(
+        self,
+        coin: str,
+        quantity: Number,
+        price: Number = 0,
+        status: str = "COMPLETE",
+    ) -> str:
+        """Coins come from another wallet, at a cost of `price` each. The transfer's id."""
+        return self.transfer(coin, exact(quantity), price, status)
+
+    def withdraw(self, coin: str, quantity: Number, status: str = "COMPLETE") -> str:
+        """Coins go to another wallet. The transfer's id."""
+        return self.transfer(coin, -exact(quantity), 0, status)
+
+    def settle_transfer(self, transfer_id: str, status: str = "COMPLETE") -> None:
+        """A transfer under way is complete, or FAILED. Raises ValueError if nobody knows it."""
+        self._call(lambda: self.server.exchange.settle_transfer(transfer_id, status))
+
+    def set_account(self, **changes: Any) -> None:
+        """Block the account, or free it, in the words of GET /v2/account.
+
+        `status`, `crypto_status`, `trading_blocked`, `account_blocked`, `transfers_blocked`,
+        `trade_suspended_by_user`.
+        """
+        self._call(lambda: self.server.exchange.set_account(changes))
+
+    def transfers(self) -> list[dict[str, Any]]:
+        """All transfers of coins, oldest first."""
+        return self._call(self.server.trading.transfers_view)
 
     # --- what is there: the same shapes as over REST ---
 

@@ -1,7 +1,7 @@
 """The trading host: /v2 of one account. Shapes and refusals: alpaca.md section 2."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,7 +11,17 @@ from aiohttp import web
 
 from dcabot.core.model import Side
 from dcabot.core.money import HUNDRED, step_down
-from dcabot.core.venue import QUANTITY_STEP, USD, FeeRow, OrderRequest, Refusal, VenueOrder, coins_of
+from dcabot.core.venue import (
+    QUANTITY_STEP,
+    USD,
+    Activity,
+    Execution,
+    FeeRow,
+    OrderRequest,
+    Refusal,
+    VenueOrder,
+    coins_of,
+)
 from dcabot.simulator import requests
 from dcabot.simulator.exchange import Exchange
 from dcabot.simulator.protocol import answer, refuse
@@ -25,6 +35,7 @@ from dcabot.simulator.wire import (
     order_json,
     position_json,
     refusal_json,
+    transfer_json,
 )
 
 ORDERS_MAX = 500
@@ -42,6 +53,8 @@ class TradingHost:
             web.get("/v2/account", self.account),
             web.get("/v2/account/activities", self.activities),
             web.get("/v2/account/activities/{type}", self.activities),
+            web.get("/v2/wallets/transfers", self.transfers),
+            web.get("/v2/wallets/transfers/{id}", self.one_transfer),
             web.get("/v2/assets", self.assets),
             web.get("/v2/assets/{name:.+}", self.asset),
             web.get("/v2/clock", self.clock),
@@ -66,8 +79,12 @@ class TradingHost:
 
     def account_view(self) -> Json:
         now = self._exchange.clock.now()
-        tier = self._venue.account.tier(now).number
-        return account_json(self._exchange.money(), tier, now, self._exchange.account_id)
+        account = self._venue.account
+        tier = account.tier(now).number
+        return {
+            **account_json(self._exchange.money(), tier, now, self._exchange.account_id),
+            **asdict(account.standing),
+        }
 
     async def assets(self, request: web.Request) -> web.Response:
         query = request.query
@@ -197,16 +214,17 @@ class TradingHost:
 
     def positions_view(self, is_true: bool = False) -> list[Json]:
         """All positions; the true ones, or those that the faults let be seen."""
-        coins = sorted(self._venue.account.positions)
-        return [
-            self._position(coin) for coin in coins if is_true or not self._exchange.faults.is_hidden(f"{coin}{USD}")
-        ]
+        if is_true:
+            coins = sorted(self._venue.account.positions)
+            return [self._position(coin, self._exchange.position_facts(coin)) for coin in coins]
+        shown = [(coin, self._exchange.shown_facts(coin)) for coin in self._exchange.coins()]
+        return [self._position(coin, facts) for coin, facts in shown if facts is not None]
 
-    def _position(self, coin: str) -> Json:
+    def _position(self, coin: str, facts: dict[str, Decimal]) -> Json:
         symbol = f"{coin}/{USD}"
         quotes = self._venue.quotes.get(symbol), self._venue.last_day.get(symbol)
         asset_id = self._exchange.listings[symbol].id if symbol in self._exchange.listings else ""
-        return position_json(coin, self._exchange.position_facts(coin), quotes, asset_id)
+        return position_json(coin, facts, quotes, asset_id)
 
     async def positions(self, request: web.Request) -> web.Response:
         return answer(self.positions_view())
@@ -217,13 +235,14 @@ class TradingHost:
         if "/" in unquote(name):
             return None
         coin, currency = coins_of(self._exchange.symbol_of(name))
-        return coin if currency == USD and coin in self._venue.account.positions else None
+        return coin if currency == USD and coin else None
 
     async def position(self, request: web.Request) -> web.Response:
         coin = self._coin(request)
-        if coin is None or self._exchange.faults.is_hidden(f"{coin}{USD}"):
+        facts = None if coin is None else self._exchange.shown_facts(coin)
+        if coin is None or facts is None:
             return refuse(NO_POSITION)
-        return answer(self._position(coin))
+        return answer(self._position(coin, facts))
 
     async def no_position(self, request: web.Request) -> web.Response:
         return refuse(NO_POSITION)
@@ -231,7 +250,7 @@ class TradingHost:
     async def close(self, request: web.Request) -> web.Response:
         """Sell a position, or part of it, at the market."""
         coin = self._coin(request)
-        if coin is None:
+        if coin is None or coin not in self._venue.account.positions:
             return refuse(NO_POSITION)
         held = self._venue.account.positions[coin].quantity
         quantity = held
@@ -256,6 +275,21 @@ class TradingHost:
             else:
                 rows.append({"symbol": f"{coin}{USD}", "status": 200, "body": self.view(outcome)})
         return answer(rows, 207)
+
+    # --- transfers of coins ---
+
+    def transfers_view(self, asset: str | None = None) -> list[Json]:
+        rows = [transfer_json(one) for one in self._venue.account.transfers.values()]
+        return [row for row in rows if asset in (None, "", row["asset"])]
+
+    async def transfers(self, request: web.Request) -> web.Response:
+        return answer(self.transfers_view(request.query.get("asset")))
+
+    async def one_transfer(self, request: web.Request) -> web.Response:
+        found = self._venue.account.transfers.get(request.match_info["id"])
+        if found is None:
+            return refuse(Refusal(404, 40410000, "transfer not found"))
+        return answer(transfer_json(found))
 
     # --- activities ---
 
@@ -287,7 +321,7 @@ class TradingHost:
         found: list[Json] = []
         for row in rows:
             kind = "CFEE" if isinstance(row, FeeRow) else "FILL"
-            if types and kind not in types:
+            if (types and kind not in types) or not _is_of(row, query.get("order_id")):
                 continue
             if query.get("category") == ("trade_activity" if isinstance(row, FeeRow) else "non_trade_activity"):
                 continue
@@ -297,6 +331,11 @@ class TradingHost:
                 if len(found) == size:
                     break
         return found
+
+
+def _is_of(row: Activity, order_id: str | None) -> bool:
+    """True for the fills that make up this order, or without one for every row."""
+    return not order_id or (isinstance(row, Execution) and row.order_id == order_id)
 
 
 def _market_sell(coin: str, quantity: Decimal) -> OrderRequest:

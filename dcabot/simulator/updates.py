@@ -140,6 +140,8 @@ def altered(data: Json, rule: UpdateFault) -> Json:
 
 
 def keys_match(exchange: Exchange, sent: list[Any]) -> bool:
+    if exchange.faults.keys_are_revoked:
+        return False
     wanted = (exchange.settings.key, exchange.settings.secret)
     return all(
         isinstance(given, str) and hmac.compare_digest(given.encode("utf-8", "surrogatepass"), right.encode())

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import msgpack  # type: ignore[import-untyped]
 
@@ -16,6 +17,7 @@ from dcabot.core.venue import (
     Execution,
     FeeRow,
     Refusal,
+    Transfer,
     VenueOrder,
     VenueStatus,
 )
@@ -24,6 +26,7 @@ from dcabot.simulator.listings import Listing
 
 Json = dict[str, Any]
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+CHAINS = {coin: coin for coin in ("BTC", "ETH", "SOL", "DOGE", "LTC", "BCH", "AVAX", "XRP", "XTZ")}
 CLOSED_FIELDS = {
     VenueStatus.FILLED: "filled_at",
     VenueStatus.CANCELED: "canceled_at",
@@ -280,8 +283,6 @@ def account_json(money: dict[str, Decimal], tier: int, now: datetime, account_id
     return {
         "id": account_id,
         "account_number": "PA3SIMULATOR",
-        "status": "ACTIVE",
-        "crypto_status": "ACTIVE",
         "currency": USD,
         "cash": cash,
         "equity": equity,
@@ -307,15 +308,31 @@ def account_json(money: dict[str, Decimal], tier: int, now: datetime, account_id
         "intraday_adjustments": zero,
         "pending_reg_taf_fees": zero,
         "shorting_enabled": True,
-        "trading_blocked": False,
-        "transfers_blocked": False,
-        "account_blocked": False,
-        "trade_suspended_by_user": False,
         "admin_configurations": {},
         "user_configurations": None,
         "options_approved_level": 3,
         "options_trading_level": 3,
         "created_at": "2024-01-02T03:04:05.000000Z",
+    }
+
+
+def transfer_json(one: Transfer) -> Json:
+    """A transfer of coins. A chain's own coin is NATIVE: then the chain says which coin it is."""
+    chain = CHAINS.get(one.coin, "ETH")
+    return {
+        "id": one.id,
+        "tx_hash": f"0x{UUID(one.id).hex * 2}",
+        "direction": "INCOMING" if one.is_incoming else "OUTGOING",
+        "status": one.status.value,
+        "amount": text(one.amount),
+        "usd_value": text(one.amount * one.price),
+        "network_fee": "0",
+        "fees": "0",
+        "chain": chain,
+        "asset": "NATIVE" if one.coin == chain else one.coin,
+        "from_address": "",
+        "to_address": "",
+        "created_at": stamp(one.at),
     }
 
 

@@ -32,7 +32,7 @@ def test_a_dollar_fee_is_rounded_up_to_the_cent() -> None:
 
 
 def test_a_sell_pays_its_fee_in_dollars_at_the_end_of_the_day() -> None:
-    venue = make_venue()
+    venue = make_venue(fee_delay=None)
     venue.account.move("BTC", Decimal(1), Decimal(50_000))
     placed(venue, "sell", "0.1")
     assert venue.account.cash == 106_000
@@ -44,8 +44,19 @@ def test_a_sell_pays_its_fee_in_dollars_at_the_end_of_the_day() -> None:
     assert venue.account.accrued_fees() == 0
 
 
+def test_a_fee_is_posted_one_to_three_seconds_after_its_fill() -> None:
+    venue = make_venue()
+    for _ in range(40):
+        placed(venue, quantity="0.001")
+    venue.advance(NOW + timedelta(seconds=10))
+    rows = [row for row in venue.account.activities if isinstance(row, FeeRow)]
+    delays = [row.at - row.execution.at for row in rows]
+    assert len(delays) == 40
+    assert (min(delays), max(delays)) == (timedelta(seconds=1), timedelta(seconds=3.4))
+
+
 def test_the_ledger_has_the_fill_gross_and_the_fee_later() -> None:
-    venue = make_venue(fee_delay=timedelta(hours=6))
+    venue = make_venue(fee_delay=timedelta(hours=6), fee_spread=timedelta())
     placed(venue, quantity="0.1")
     (fill,) = venue.account.activities
     assert isinstance(fill, Execution)

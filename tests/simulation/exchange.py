@@ -28,7 +28,7 @@ from dcabot.core.snapshot import (
     Unknown,
     Unreadable,
 )
-from dcabot.core.venue import Event, Execution, OrderRequest, VenueOrder, coins_of
+from dcabot.core.venue import Event, Execution, OrderRequest, Transfer, VenueOrder, coins_of
 from dcabot.core.venue import Refusal as VenueRefusal
 from tests.simulation.books import may_crash
 from tests.simulation.clockwork import Program, World
@@ -81,7 +81,8 @@ class Exchange:
         self.world, self.chance = world, world.chance
         numbers = count(1)
         self.venue = Venue(listed, cash, lambda: f"v{next(numbers)}", slicer=self._slice)
-        self.venue.account.fee_delay = timedelta(seconds=90)
+        account = self.venue.account
+        account.fee_delay, account.fee_spread = timedelta(seconds=90), timedelta()
         self.is_closed = False  # maintenance
         self.changes = 0
         self.on_event: Callable[[Event], None] = lambda event: None
@@ -90,6 +91,8 @@ class Exchange:
         self._rematches: set[str] = set()  # symbols with a rest that is looked at again
         self.odd_at = -60.0  # when a position was last misread
         self.hand_moved: dict[str, float] = {}  # symbol -> when a person last traded it
+        self.hidden: set[str] = set()  # positions that the answers leave out
+        self.shown: dict[str, Decimal] = {}  # positions that the answers tell less or more of
 
     def quote(self, quote: Quote) -> None:
         self._publish(self.venue.on_quote(quote, self.world.true_time()))
@@ -131,6 +134,27 @@ class Exchange:
         self.hand_moved[symbol] = self.world.now
         self.venue.account.move(coins_of(symbol)[0], quantity, Decimal(1))
         self.changes += 1
+
+    def transfer(self, symbol: str, quantity: Decimal) -> Transfer:
+        """Coins come from another wallet (+) or go to one (-), as the exchange lists them."""
+        self.hand_moved[symbol] = self.world.now
+        self.changes += 1
+        coin, _ = coins_of(symbol)
+        return self.venue.account.transfer(coin, quantity, self.world.true_time(), price=Decimal(1))
+
+    def hide_position(self, symbol: str, seconds: float | None) -> None:
+        """The position is missing from every answer: for so long, or for ever."""
+        self.hidden.add(symbol)
+        self.world.tell("exchange", "%s is missing from the positions", symbol)
+        if seconds is not None:
+            self.world.at(seconds, lambda: self.hidden.discard(symbol))
+
+    def show_position(self, symbol: str, quantity: Decimal, seconds: float | None) -> None:
+        """The position is told as this, less or more than it is: for so long, or for ever."""
+        self.shown[symbol] = quantity
+        self.world.tell("exchange", "%s is shown as %s", symbol, quantity)
+        if seconds is not None:
+            self.world.at(seconds, lambda: self.shown.pop(symbol, None))
 
     def position(self, symbol: str) -> Decimal:
         return self.venue.account.balance(coins_of(symbol)[0])
@@ -283,7 +307,8 @@ class SimBroker:
 
     def positions(self) -> Listing[Position]:
         def answer() -> Listing[Position]:
-            rows = positions_of(self.exchange.venue)
+            exchange = self.exchange
+            rows = positions_of(exchange.venue, exchange.hidden, exchange.shown)
             # One odd read is known to happen; two in a row within seconds are not.
             is_due = self.world.now - self.exchange.odd_at > 60
             fate = self.chance.fault("positions", "lag", POSITION_LAGS) if rows and is_due else None

@@ -216,6 +216,7 @@ def test_24_the_size_of_a_partial_fill_can_be_chosen(alpaca: Simulator) -> None:
 
 
 def test_25_a_buy_pays_in_coins_at_once_and_a_sell_in_dollars_later(alpaca: Simulator) -> None:
+    alpaca.faults.delay_fees(3600)
     done = filled(alpaca, "0.1")
     assert done["filled_qty"] == "0.1"
     assert client(alpaca).get_open_position("BTCUSD").qty == "0.09975"

@@ -1,6 +1,6 @@
 """alpaca.md section 7, statements 1 to 12: the REST transport, through the unmodified SDK."""
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +12,7 @@ from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import OrderSide, QueryOrderStatus, TimeInForce
 from alpaca.trading.requests import ClosePositionRequest, GetOrdersRequest, LimitOrderRequest, MarketOrderRequest
 
-from dcabot.simulator import Simulator
+from dcabot.simulator import Policy, Simulator
 from tests.programs import PATIENCE
 from tests.simulator.conftest import make_alpaca
 from tests.simulator.sdk import client, data_client, order, until
@@ -259,7 +259,8 @@ def test_11_orders_are_listed_as_asked(alpaca: Simulator) -> None:
 
 def test_12_activities_have_the_ledgers_shapes_and_pages() -> None:
     start = datetime(2026, 7, 18, 2, 11, 31, 261291, tzinfo=timezone.utc)
-    with make_alpaca(speed=0, start=start) as alpaca:
+    policy = Policy(fee_delay=timedelta(hours=10), fee_spread=timedelta())
+    with make_alpaca(speed=0, start=start, policy=policy) as alpaca:
         alpaca.set_quote("BTC/USD", "60000", "60010")
         trading = client(alpaca)
         trading.post("/orders", order("0.01"))
@@ -278,12 +279,12 @@ def test_12_activities_have_the_ledgers_shapes_and_pages() -> None:
         assert coin_fee == {
             "id": coin_fee["id"], "activity_type": "CFEE", "date": "2026-07-18", "net_amount": "0",
             "description": "Coin Pair Transaction Fee (Non USD)", "symbol": "BTCUSD", "qty": "-0.000025",
-            "price": "60010", "status": "executed", "currency": "USD", "created_at": "2026-07-19T00:00:00.000000000Z",
+            "price": "60010", "status": "executed", "currency": "USD", "created_at": "2026-07-18T12:11:31.261291000Z",
         }  # fmt: skip
         assert cash_fee == {
             "id": cash_fee["id"], "activity_type": "CFEE", "date": "2026-07-18", "net_amount": "-0.75",
             "description": "Coin Pair Transaction Fee (USD)", "status": "executed", "currency": "USD",
-            "created_at": "2026-07-19T00:00:00.000000000Z",
+            "created_at": "2026-07-18T12:11:31.261291000Z",
         }  # fmt: skip
         newest_first = trading.get("/account/activities")
         assert [row["id"] for row in newest_first] == [row["id"] for row in reversed(alpaca.activities())]
