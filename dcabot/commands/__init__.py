@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from typing import NoReturn
 
 DONE, FAILED, USAGE, UNREACHABLE, MISCONFIGURED, INTERRUPTED = 0, 1, 2, 75, 78, 130
+NEEDS_PERSON = "needs a person"  # how a line of the consistency checker's log begins that the alert is about
 STARTING = "starting"  # how the sentence of a daemon begins that waits for the exchange before it trades
 
 log = logging.getLogger("dcabot")

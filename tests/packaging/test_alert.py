@@ -4,9 +4,11 @@ What they really say is proven on a booted machine, in test_machine.py.
 """
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
@@ -31,13 +33,25 @@ class World:
         (folder / "state").mkdir()
         (folder / "journal").touch()
         (folder / "bin").mkdir()
-        self._program("journalctl", 'case "$*" in *--output=json*) cat journal ;; *) echo a line of the log ;; esac')
+        self.logs("a line of the log")
         self._program("systemctl", "cat unit")
 
     def _program(self, name: str, script: str) -> None:
         file = self.folder / "bin" / name
         file.write_text(f"#!/bin/sh\ncd {self.folder}\n{script}\n")
         file.chmod(0o755)
+
+    def logs(self, *lines: str) -> None:
+        """What the unit said last."""
+        (self.folder / "lines").write_text("".join(f"{line}\n" for line in lines))
+        script = 'case "$*" in *--output=json*) cat journal ;; *) cat lines ;; esac'
+        self._program("journalctl", script)
+
+    def needs(self, *troubles: str) -> None:
+        """What the consistency checker said last: one trouble a line, `name: sentence`."""
+        pairs = [one.split(": ", 1) for one in troubles]
+        at = "2026-11-30T03:00:00+00:00 dcabot[17]: ERROR"
+        self.logs(*(f"{at} needs a person ({name}): {sentence}" for name, sentence in pairs))
 
     def state(self, active: str, kind: str = "notify") -> None:
         (self.folder / "unit").write_text(f"Type={kind}\nActiveState={active}\n")
@@ -74,9 +88,18 @@ class World:
     def mails(self) -> list[Message]:
         return [message_from_bytes(file.read_bytes()) for file in sorted((self.folder / "mails").glob("*.eml"))]
 
-    def an_hour_passes(self) -> None:
+    def subjects(self) -> list[str]:
+        return ["".join(str(mail["Subject"]).splitlines()) for mail in self.mails()]
+
+    def hours_pass(self, hours: int = 1) -> None:
+        """What it remembers becomes so much older."""
         (memory,) = (self.folder / "state").glob("*.json")
-        memory.write_text(json.dumps({**json.loads(memory.read_text()), "mailed_at": 1}))
+        times = r"20\d\d-[^\"]*"
+        memory.write_text(re.sub(times, lambda at: earlier(at[0], hours), memory.read_text()))
+
+
+def earlier(at: str, hours: int) -> str:
+    return (datetime.fromisoformat(at) - timedelta(hours=hours)).isoformat()
 
 
 @pytest.fixture
@@ -120,7 +143,7 @@ def test_repeats_are_counted_and_told_after_an_hour(world: World) -> None:
         world.fails(number)
         world.alert()
     assert len(world.mails()) == 1
-    world.an_hour_passes()
+    world.hours_pass()
     world.fails(4)
     world.alert()
     _, second = world.mails()
@@ -135,6 +158,97 @@ def test_that_it_stays_down_is_told_at_once(world: World) -> None:
     world.alert()
     last = world.mails()[-1]
     assert "is down: signal" in str(last["Subject"]) and "systemctl start dcabot.service" in text(last)
+
+
+def test_what_stays_down_again_is_told_again(world: World) -> None:
+    """Nothing fails after it that a later mail could count it with."""
+    world.state("failed")
+    for number in (1, 2):
+        world.fails(number, "exit-code", ("exited", "78"))
+        world.alert()
+    assert ["is down" in subject for subject in world.subjects()] == [True, True]
+
+
+def test_failures_by_turns_are_one_mail_of_each(world: World) -> None:
+    world.state("inactive", "oneshot")
+    for number in range(8):
+        world.fails(number, "exit-code", ("exited", "75" if number % 2 else "1"))
+        world.alert()
+    assert len(world.mails()) == 2
+
+
+def test_an_hour_has_ten_mails_and_those_of_what_is_down(world: World) -> None:
+    for number in range(13):
+        world.fails(number, "exit-code", ("exited", str(number)))
+        world.alert()
+    assert len(world.mails()) == 10
+    world.state("failed")
+    world.fails(14)
+    world.alert()
+    assert len(world.mails()) == 11
+
+
+SALE = "sale BTC/USD: BTC/USD is not sold: Alpaca refuses it: liquidation only. Ask Alpaca."
+KEYS = "keys: Alpaca does not accept the API keys."
+
+
+def test_a_trouble_of_a_living_daemon_is_the_subject(world: World) -> None:
+    world.state("inactive", "oneshot")
+    world.needs(SALE)
+    world.fails(1, "exit-code", ("exited", "1"))
+    world.alert()
+    (mail,) = world.mails()
+    (subject,) = world.subjects()
+    assert subject.partition(": ")[2].startswith("BTC/USD is not sold: Alpaca refuses it")
+    assert "needs you" in text(mail) and "Ask Alpaca." in text(mail)
+
+
+def test_a_trouble_is_told_after_an_hour_then_daily(world: World) -> None:
+    world.state("inactive", "oneshot")
+    world.needs(SALE)
+    mails = []
+    for number, hours in enumerate((0, 0, 1, 1, 22, 1, 1)):
+        if hours:
+            world.hours_pass(hours)
+        world.fails(number, "exit-code", ("exited", "1"))
+        world.alert()
+        mails.append(len(world.mails()))
+    assert mails == [1, 1, 2, 2, 2, 3, 3]
+
+
+def test_another_trouble_is_told_within_the_hour(world: World) -> None:
+    world.state("inactive", "oneshot")
+    world.needs(SALE)
+    world.fails(1, "exit-code", ("exited", "1"))
+    world.alert()
+    world.needs(SALE, KEYS)
+    world.fails(2, "exit-code", ("exited", "1"))
+    world.alert()
+    last = world.mails()[-1]
+    assert "does not accept the API keys. (and 1 more)" in str(last["Subject"])
+    assert "is not sold" in text(last)
+
+
+def test_the_end_of_a_trouble_is_told(world: World) -> None:
+    world.state("inactive", "oneshot")
+    world.needs(SALE)
+    world.fails(1, "exit-code", ("exited", "1"))
+    world.alert()
+    for _ in range(2):
+        assert world.alert(MONITOR_SERVICE_RESULT="success").returncode == 0
+    assert [subject.partition(": ")[2][:6] for subject in world.subjects()] == ["BTC/US", "over: "]
+
+
+def test_a_failed_pass_says_nothing_of_a_trouble(world: World) -> None:
+    """The database was away: whether it is over, nobody knows."""
+    world.state("inactive", "oneshot")
+    world.needs(SALE)
+    world.fails(1, "exit-code", ("exited", "1"))
+    world.alert()
+    world.logs("dcabot: the database could not be reached")
+    world.fails(2, "exit-code", ("exited", "75"))
+    world.alert()
+    assert [subject.split(": ")[-1] for subject in world.subjects()][1:] == ["exit-code"]
 
 
 def test_another_kind_of_failure_is_no_repeat(world: World) -> None:
