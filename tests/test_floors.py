@@ -22,7 +22,10 @@ FUNCTION_LINES = 50
 SETTINGS = ("dcabot.adapters.config", "dcabot.adapters.dburl")
 DATABASE = tuple(
     f"dcabot.adapters.{name}"
-    for name in ("engines", "schema", "migrations", "database", "rows", "store", "assets", "notes", "privileges")
+    for name in (
+        *("engines", "schema", "migrations", "database", "rows", "store", "assets", "notes"),
+        *("privileges", "troubles"),
+    )
 )
 EXCHANGE = tuple(
     f"dcabot.adapters.{name}"
