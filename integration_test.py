@@ -227,6 +227,9 @@ SCENARIOS = (
 # Before and after.
 
 
+HARMLESS = (Venue.PAPER, Venue.SIMULATOR)  # any other host may be somebody's real money
+
+
 class Refused(Exception):
     """We will not begin: the message says why, the code is the exit code."""
 
@@ -240,7 +243,7 @@ def read_settings(args: argparse.Namespace, folder: Path, stack: ExitStack) -> t
     given = survey(os.environ, args.env_file).config
     environ, alpaca = dict(os.environ), None
     if args.simulator or not (given.key_id and given.secret_key):
-        if given.base_url and given.venue is Venue.LIVE and not args.simulator:
+        if given.base_url and given.venue not in HARMLESS and not args.simulator:
             raise Refused(f"{given.base_url} is not a paper account; this test never goes near real money", 78)
         alpaca = stack.enter_context(
             Simulator(symbols=[SYMBOL], partial_fills=0, refresh_seconds=0.2, rate_limit=None, data_rate_limit=None)
@@ -254,7 +257,7 @@ def read_settings(args: argparse.Namespace, folder: Path, stack: ExitStack) -> t
         config = replace(config, database=DatabaseSettings("sqlite", path=str(folder / "books.db")))
     elif config.database.engine == "sqlite":  # the programs have another current directory
         config = replace(config, database=replace(config.database, path=str(Path(config.database.path).resolve())))
-    if config.venue is Venue.LIVE:
+    if config.venue not in HARMLESS:
         raise Refused(f"{config.base_url} is not a paper account; this test never goes near real money", 78)
     return config, alpaca
 

@@ -19,14 +19,24 @@ PACKAGE = ROOT / "dcabot"
 FUNCTION_LINES = 50
 
 # The doors of the second floor, each with its modules; a module that is not here is a door of its own.
-SETTINGS = ("dcabot.adapters.config", "dcabot.adapters.dburl")
+SETTINGS = tuple(f"dcabot.adapters.{name}" for name in ("config", "sources", "dburl", "trust"))
 DATABASE = tuple(
     f"dcabot.adapters.{name}"
     for name in (
-        *("engines", "schema", "migrations", "database", "rows", "store", "assets", "notes"),
-        *("privileges", "troubles"),
+        "database_errors",
+        "login",
+        "engines",
+        "schema",
+        "migrations",
+        "database",
+        "rows",
+        "store",
+        "assets",
+        "notes",
+        "privileges",
     )
 )
+DATABASE += ("dcabot.adapters.database_errors",)
 EXCHANGE = tuple(
     f"dcabot.adapters.{name}"
     for name in ("wire", "budget", "transport", "broker", "bars", "candle_cache", "link", "streams")

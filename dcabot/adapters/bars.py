@@ -63,9 +63,10 @@ class Bars:
             answer = transport.query(self._client, self._budget, "/crypto/us/bars", parameters)
         except APIError as error:
             raise ExchangeUnreachable(f"no candles of {symbol}: {sentence(error)}") from None
-        if not isinstance(answer, dict):
+        bars = (answer.get("bars") or {}) if isinstance(answer, dict) else None
+        rows = (bars.get(symbol) or []) if isinstance(bars, dict) else None
+        if not isinstance(answer, dict) or not isinstance(rows, list):
             raise ExchangeUnreachable("the answer was not understood: no candles in it")
-        rows = (answer.get("bars") or {}).get(symbol) or []
         following = answer.get("next_page_token")
         return [_bar(row) for row in rows], following if isinstance(following, str) else ""
 

@@ -190,12 +190,18 @@ class Broker:
         return _listing(wire.instrument, (row for s, row in by_symbol.items() if s.endswith("/USD")), "symbol")
 
     def latest_quotes(self, symbols: Iterable[str]) -> Listing[Quote]:
-        """The newest quote of each symbol, as REST has it; symbols without one are not in the list."""
-        parameters = {"symbols": ",".join(symbols)}
-        answer = transport.query(self._data, self._data_budget, "/crypto/us/latest/quotes", parameters)
+        """The newest quote of each symbol, as REST has it; symbols without one are not in the list.
+
+        One malformed name would have Alpaca refuse the whole question, so it is not asked for.
+        """
+        wanted = [symbol for symbol in symbols if wire.is_pair(symbol)]
+        if not wanted:
+            return Listing(())
+        parameters = {"symbols": ",".join(wanted)}
+        answer = self._ask(self._data, "/crypto/us/latest/quotes", parameters)
         quotes = answer.get("quotes") if isinstance(answer, dict) else None
         if not isinstance(quotes, dict):
-            raise ExchangeUnreachable("the answer was not understood: no quotes in it")
+            raise ExchangeMisunderstood("the answer was not understood: no quotes in it")
         rows = [{**row, "S": symbol} if isinstance(row, dict) else {"S": symbol} for symbol, row in quotes.items()]
         return _listing(wire.quote, rows, "S")
 
@@ -224,12 +230,17 @@ class Broker:
         return _read(wire.instant, answer.get("timestamp") if isinstance(answer, dict) else None) - middle
 
     def _query(self, path: str, parameters: Mapping[str, str] | None = None) -> object:
+        return self._ask(self._queries, path, parameters)
+
+    def _ask(self, client: RESTClient, path: str, parameters: Mapping[str, str] | None = None) -> object:
+        """The one way out for a question, to either host: whatever comes back that is no answer is ours to name."""
+        budget = self._data_budget if client is self._data else self._budget
         try:
-            return transport.query(self._queries, self._budget, path, parameters)
+            return transport.query(client, budget, path, parameters)
         except APIError as error:
             if error.status_code == 404 and "not found" in message(error).lower():
                 raise _Missing(sentence(error)) from None
-            raise ExchangeUnreachable(sentence(error)) from None
+            raise ExchangeMisunderstood(f"{sentence(error)} (to {path})") from None
 
 
 def _client(config: Config, url: str, version: str, budget: Budget) -> RESTClient:
@@ -242,7 +253,7 @@ def _client(config: Config, url: str, version: str, budget: Budget) -> RESTClien
     return client
 
 
-class _Missing(ExchangeUnreachable):
+class _Missing(ExchangeMisunderstood):
     """Alpaca itself said that it has no such thing."""
 
 
@@ -277,7 +288,7 @@ def _not_cancelled(error: APIError) -> CancelOutcome:
 def _rows(answer: object) -> list[dict[str, object]]:
     """A list of objects. What is not an object stays, as an empty one: it must not vanish from the count."""
     if not isinstance(answer, list):
-        raise ExchangeUnreachable(f"the answer was not understood: not a list but {type(answer).__name__}")
+        raise ExchangeMisunderstood(f"the answer was not understood: not a list but {type(answer).__name__}")
     return [row if isinstance(row, dict) else {} for row in answer]
 
 

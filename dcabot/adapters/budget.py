@@ -13,6 +13,10 @@ LIMIT_PER_MINUTE = 200  # Alpaca's, for each account, all its programs together
 BURST_RATIO = 0.45  # of the limit: 20 assets at once, each with its order and what it asks afterwards
 REFILL_RATIO = 0.5  # of the limit, each minute; together 95 %
 RESERVE_RATIO = 0.15  # of the limit: what queries leave to orders and cancels
+# Limits that an answer's headers may teach. One below would leave less than the reserve, so that no question would
+# ever go out again, and no better header come back; one above is no limit.
+LIMIT_MIN, LIMIT_MAX = 60, 10_000
+QUESTION_SECONDS = 60.0  # one question goes out after so long, whatever the headers said
 
 
 class Budget:
@@ -29,7 +33,7 @@ class Budget:
         self._lock = Lock()
         self._limit = limit
         self._tokens = limit * BURST_RATIO
-        self._at = monotonic()
+        self._at = self._asked_at = monotonic()
 
     def take(self) -> bool:
         """For an order or a cancel: True when it may go out now."""
@@ -41,28 +45,37 @@ class Budget:
             return True
 
     def wait(self, patience_seconds: float) -> bool:
-        """For a query: wait until it may go out; False when that would take longer than our patience."""
+        """For a query: wait until it may go out; False when that would take longer than our patience.
+
+        One a minute always may: only an answer can tell that the limit is another one by now.
+        """
         waited = 0.0
         while True:
             with self._lock:
                 self._refill()
                 missing = 1 + self._limit * RESERVE_RATIO - self._tokens
-                if missing <= 0:
-                    self._tokens -= 1
+                overdue = self._asked_at + QUESTION_SECONDS - self._at
+                if missing <= 0 or overdue <= 0:
+                    self._tokens = max(self._tokens - 1, 0.0)
+                    self._asked_at = self._at
                     return True
-                pause = missing * 60 / (self._limit * REFILL_RATIO)
+                pause = min(missing * 60 / (self._limit * REFILL_RATIO), overdue)
             if waited + pause > patience_seconds:
                 return False
             self._sleep(pause)
             waited += pause
 
     def learn(self, limit: int, remaining: int) -> None:
-        """What an answer's headers said. Other programs draw on the same account, so fewer may remain than we think."""
+        """What an answer's headers said. Other programs draw on the same account, so fewer may remain than we think.
+
+        Headers with a limit that nobody has are not believed.
+        """
+        if not LIMIT_MIN <= limit <= LIMIT_MAX:
+            return
         with self._lock:
             self._refill()
-            if limit > 0 and limit != self._limit:
-                self._tokens *= limit / self._limit
-                self._limit = limit
+            self._tokens *= limit / self._limit
+            self._limit = limit
             self._tokens = min(self._tokens, max(remaining, 0))
 
     def _refill(self) -> None:

@@ -1,38 +1,34 @@
-"""Where the settings come from: environment and files in, one frozen Config out, all problems at once.
+"""The settings: one frozen Config out of the environment and its files, or all problems at once."""
 
-Order, the first that names a variable wins: the process environment, `$CREDENTIALS_DIRECTORY/dcabot.env`
-(systemd credentials), then one file: `--env-file` / `$DCABOT_ENV_FILE`, else `./.env`, else `/etc/dcabot/dcabot.env`.
-The environment of this process is never changed, and no message holds a value that could be a secret.
-"""
-
-import ipaddress
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
-
-from dotenv.parser import parse_stream
+from urllib.parse import urlsplit
 
 from dcabot.adapters.dburl import DatabaseSettings, parse_url
+from dcabot.adapters.sources import ConfigError, Sources
+from dcabot.adapters.trust import is_loopback
 
-SYSTEM_FILE = Path("/etc/dcabot/dcabot.env")
+__all__ = ["Config", "ConfigError", "MailSettings", "OrphanOrders", "Survey", "Venue", "load", "load_mail", "survey"]
+
 DATA_URL = "https://data.alpaca.markets"
 STREAM_URL = "wss://stream.data.alpaca.markets/v1beta3/crypto/us"
-SECONDS_MAX = 7 * 24 * 3600  # a limit in seconds beyond a week is a slip of the hand
-
-OUR_PREFIXES = ("APCA_", "DB_", "ALERT_EMAIL_", "DCABOT_")
 
 EXCHANGE = "exchange"
 DATABASE = "database"
 
 
 class Venue(Enum):
-    """Where orders go. Follows from the base URL alone, never from a default of the SDK."""
+    """Where orders go. Follows from the host of the base URL alone, never from a default of the SDK."""
 
     LIVE = "live"
     PAPER = "paper"
     SIMULATOR = "simulator"
+    UNKNOWN = "neither live nor paper"  # a proxy, or a slip of the pen: whose money it is, nobody here knows
+
+
+HOSTS = {"api.alpaca.markets": Venue.LIVE, "paper-api.alpaca.markets": Venue.PAPER}
 
 
 class OrphanOrders(Enum):
@@ -41,14 +37,6 @@ class OrphanOrders(Enum):
     OWN = "own"
     ALL = "all"
     NONE = "none"
-
-
-class ConfigError(Exception):
-    """The settings cannot be used; `problems` holds one sentence for each reason."""
-
-    def __init__(self, problems: Collection[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
 
 
 @dataclass(frozen=True)
@@ -80,13 +68,14 @@ class Config:
     asset_refresh_seconds: int
     orphan_orders: OrphanOrders
     notes: tuple[str, ...] = ()  # what is odd but stops nothing
+    in_the_clear: tuple[str, ...] = ()  # those of them that are said until they are mended
 
     @property
     def venue(self) -> Venue:
         host = urlsplit(self.base_url).hostname or ""
         if is_loopback(host):
             return Venue.SIMULATOR
-        return Venue.PAPER if host.startswith("paper-api") else Venue.LIVE
+        return HOSTS.get(host, Venue.UNKNOWN)
 
     @property
     def trading_stream_url(self) -> str:
@@ -109,46 +98,36 @@ def load(needs: Collection[str], environ: Mapping[str, str], env_file: str | Non
 
     Raises ConfigError with every problem found. What a command does not need may be missing, but not malformed.
     """
-    reader = _Reader(environ, env_file)
+    reader = Sources(environ, env_file)
     config = _read(reader, needs)
     if reader.problems:
         raise ConfigError(reader.problems)
-    return config
+    return replace(config, notes=(*config.notes, *reader.exposed))
 
 
 def survey(environ: Mapping[str, str], env_file: str | None = None) -> Survey:
     """What `dcabot check` looks at: everything is needed, and nothing is an error."""
-    reader = _Reader(environ, env_file)
+    reader = Sources(environ, env_file)
     config = _read(reader, {EXCHANGE, DATABASE})
     return Survey(config, tuple(reader.problems), tuple(reader.files), tuple(reader.strangers()))
 
 
 def load_mail(environ: Mapping[str, str], env_file: str | None = None) -> tuple[MailSettings | None, tuple[str, ...]]:
     """Where alerts go, and what is odd about that; whatever else is wrong with the settings is in no alert's way."""
-    reader = _Reader(environ, env_file)
+    reader = Sources(environ, env_file)
     mail = _mail(reader)
     return mail, (*reader.notes, *reader.problems)
 
 
-def is_loopback(host: str) -> bool:
-    """True for the names and addresses of this machine."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _read(reader: "_Reader", needs: Collection[str]) -> Config:
+def _read(reader: Sources, needs: Collection[str]) -> Config:
     exchange = EXCHANGE in needs
     seconds = reader.seconds
     return Config(
         key_id=reader.key("APCA_API_KEY_ID", exchange),
         secret_key=reader.key("APCA_API_SECRET_KEY", exchange),
-        base_url=reader.url("APCA_API_BASE_URL", ("http", "https"), "", exchange).removesuffix("/v2").rstrip("/"),
-        data_url=reader.url("APCA_API_DATA_URL", ("http", "https"), DATA_URL).removesuffix("/v1beta3").rstrip("/"),
-        stream_url=reader.url("APCA_API_STREAM_URL", ("ws", "wss"), STREAM_URL),
+        base_url=reader.url("APCA_API_BASE_URL", ("http", "https"), "", exchange),
+        data_url=reader.url("APCA_API_DATA_URL", ("http", "https"), DATA_URL),
+        stream_url=_stream_url(reader),
         database=_database(reader, DATABASE in needs),
         mail=_mail(reader),
         stale_order_seconds=seconds("DCABOT_STALE_ORDER_SECONDS", 300),
@@ -156,12 +135,46 @@ def _read(reader: "_Reader", needs: Collection[str]) -> Config:
         quote_max_age_seconds=seconds("DCABOT_QUOTE_MAX_AGE_SECONDS", 60),
         asset_refresh_seconds=seconds("DCABOT_ASSET_REFRESH_SECONDS", 30),
         orphan_orders=_orphan_orders(reader),
-        notes=tuple(reader.notes),
+        notes=(*reader.notes, *reader.in_the_clear),
+        in_the_clear=tuple(reader.in_the_clear),
     )
 
 
-def _database(reader: "_Reader", needed: bool) -> DatabaseSettings | None:
+def _stream_url(reader: Sources) -> str:
+    """The whole URL of a feed. Of Alpaca's host alone, or with a version behind it, the crypto feed is meant."""
+    name = "APCA_API_STREAM_URL"
+    url = reader.url(name, ("ws", "wss"), STREAM_URL)
+    is_short = url != reader.get(name).rstrip("/") or urlsplit(url).hostname == urlsplit(STREAM_URL).hostname
+    return f"{url}{urlsplit(STREAM_URL).path}" if is_short and not urlsplit(url).path else url
+
+
+def _database(reader: Sources, needed: bool) -> DatabaseSettings | None:
     """DB_URL alone, else DB_SOCKET, else DB_HOST and its companions; None when nothing is given nor needed."""
+    authorities, is_plain = _encryption(reader)
+    place = _place(reader, needed)
+    if place is None or place.engine != "mysql" or place.socket:
+        return place
+    if is_plain and not is_loopback(place.host):
+        reader.in_the_clear.append(
+            f"DB_SSL=off: everybody on the way to the database at {place.host} can read and change what is sent there; "
+            "DB_SSL_CA=FILE in its place ends that"
+        )
+    return replace(place, authorities=authorities, is_plain=is_plain)
+
+
+def _encryption(reader: Sources) -> tuple[str, bool]:
+    """The file of authorities, and whether the operator does without an encrypted line to the database."""
+    authorities, said = reader.get("DB_SSL_CA"), reader.get("DB_SSL").lower()
+    if said not in ("", "on", "off"):
+        reader.problem("DB_SSL", f"must be off, or not be there, and not {said!r}")
+    if authorities and not Path(authorities).exists():
+        reader.problem("DB_SSL_CA", f"names a file that is not there: {authorities}")
+    if authorities and said == "off":
+        reader.problem("DB_SSL_CA", "is of no use beside DB_SSL=off; take one of the two away")
+    return authorities, said == "off"
+
+
+def _place(reader: Sources, needed: bool) -> DatabaseSettings | None:
     url = reader.get("DB_URL")
     if url:
         try:
@@ -187,7 +200,7 @@ def _database(reader: "_Reader", needed: bool) -> DatabaseSettings | None:
     return DatabaseSettings("mysql", host, port, user=user, password=password, name=name)
 
 
-def _mail(reader: "_Reader") -> MailSettings | None:
+def _mail(reader: Sources) -> MailSettings | None:
     """Where alerts go, or None with a note: alerting never blocks trading."""
     names = ("ALERT_EMAIL_SENDER", "ALERT_EMAIL_RECEIVER", "ALERT_EMAIL_SMTP_SERVER")
     port = reader.integer("ALERT_EMAIL_SMTP_PORT", 587, 1, 65535)
@@ -201,7 +214,7 @@ def _mail(reader: "_Reader") -> MailSettings | None:
     return MailSettings(sender, receiver, server, port, user, password)
 
 
-def _orphan_orders(reader: "_Reader") -> OrphanOrders:
+def _orphan_orders(reader: Sources) -> OrphanOrders:
     name = "DCABOT_ORPHAN_ORDERS"
     value = reader.get(name) or OrphanOrders.OWN.value
     try:
@@ -209,138 +222,3 @@ def _orphan_orders(reader: "_Reader") -> OrphanOrders:
     except ValueError:
         reader.problem(name, f"must be own, all or none, not {value!r}")
         return OrphanOrders.OWN
-
-
-class _Reader:
-    """Looks a name up in the sources, in order, and collects what is wrong."""
-
-    def __init__(self, environ: Mapping[str, str], env_file: str | None) -> None:
-        self.problems: list[str] = []
-        self.notes: list[str] = []
-        self._sources: list[tuple[str, Mapping[str, str]]] = [("the environment", environ)]
-        self._absent: list[str] = []
-        self._unread = False
-        self._asked = {"DCABOT_ENV_FILE"}
-        self.files: list[Path] = []
-        credentials = environ.get("CREDENTIALS_DIRECTORY")
-        if credentials:
-            path = Path(credentials) / "dcabot.env"
-            self._add(path, required=False, known_as=f"{path}, systemd's copy of {SYSTEM_FILE}")
-        chosen = env_file or environ.get("DCABOT_ENV_FILE")
-        if chosen:
-            self._add(Path(chosen), required=True)
-        elif not self._add(Path(".env"), required=False):
-            self._add(SYSTEM_FILE, required=False)
-
-    def _add(self, path: Path, required: bool, known_as: str = "") -> bool:
-        """Read one file; True when it exists, readable or not."""
-        try:
-            with path.open(encoding="utf-8-sig") as stream:
-                bindings = list(parse_stream(stream))
-        except FileNotFoundError:
-            if required:
-                self._cannot(f"the environment file {path} does not exist")
-            self._absent.append(str(path))
-            return False
-        except UnicodeDecodeError:
-            self._cannot(f"{path} is not UTF-8 text")
-            return True
-        except PermissionError:
-            # The service's user may not read /etc/dcabot/dcabot.env: systemd hands it over as a credential.
-            if required or len(self._sources) == 1:
-                self._cannot(f"{path} cannot be read: permission denied")
-            return True
-        except OSError as error:
-            self._cannot(f"{path} cannot be read: {error.strerror}")
-            return True
-        values: dict[str, str] = {}
-        for binding in bindings:
-            if binding.error or (binding.key is not None and binding.value is None):
-                # Never the line itself: it may hold a secret.
-                self.problems.append(f"{path}, line {binding.original.line}: not NAME=VALUE")
-            elif binding.key is not None and binding.value is not None:
-                values[binding.key] = binding.value
-        self.files.append(path)
-        self._sources.append((known_as or str(path), values))
-        return True
-
-    def _cannot(self, problem: str) -> None:
-        """A file is not to be had: what it would have set is not missed, too."""
-        self.problems.append(problem)
-        self._unread = True
-
-    def _find(self, name: str) -> tuple[str, str] | None:
-        """The value and where it was found."""
-        self._asked.add(name)
-        return next(((values[name], place) for place, values in self._sources if name in values), None)
-
-    def strangers(self) -> list[str]:
-        """Names in the files that begin like ours and that nobody asked for."""
-        names = {name for place, values in self._sources[1:] for name in values if name.startswith(OUR_PREFIXES)}
-        return sorted(names - self._asked)
-
-    def password(self, name: str) -> str:
-        """The value as it stands, spaces included, or nothing."""
-        found = self._find(name)
-        return found[0] if found else ""
-
-    def get(self, name: str) -> str:
-        """The value, or nothing."""
-        return self.password(name).strip()
-
-    def problem(self, name: str, why: str) -> None:
-        found = self._find(name)
-        self.problems.append(f"{name} {why} (from {found[1]})" if found else f"{name} {why}")
-
-    def required(self, name: str, may_be_empty: bool = False) -> str:
-        found = self._find(name)
-        if found is None and self._unread:
-            return ""
-        if found is None:
-            looked = " nor in ".join(place for place, _ in self._sources)
-            absent = f"; there is no {' nor '.join(self._absent)}" if self._absent else ""
-            self.problems.append(f"{name} is not set (not in {looked}{absent})")
-        elif not found[0].strip() and not may_be_empty:
-            self.problem(name, "is empty")
-        return self.password(name) if may_be_empty else self.get(name)
-
-    def key(self, name: str, needed: bool) -> str:
-        """An API key: goes into an HTTP header, and a library's complaint about a header would print it."""
-        value = self.required(name) if needed else self.get(name)
-        if not value.isascii() or not value.isprintable() or " " in value:
-            self.problem(name, "holds a space or an unprintable character")
-        return value
-
-    def integer(self, name: str, default: int, least: int, most: int) -> int:
-        value = self.get(name)
-        if not value:
-            return default
-        if not (value.isascii() and value.isdigit() and len(value) <= 9 and least <= int(value) <= most):
-            self.problem(name, f"must be a whole number from {least} to {most}, not {value!r}")
-            return default
-        return int(value)
-
-    def seconds(self, name: str, default: int) -> int:
-        return self.integer(name, default, 1, SECONDS_MAX)
-
-    def url(self, name: str, schemes: tuple[str, str], default: str, needed: bool = False) -> str:
-        """A URL without its trailing slash."""
-        value = self.required(name) if needed else self.get(name)
-        if not value:
-            return default
-        try:
-            parts = urlsplit(value)
-            host, _ = parts.hostname or "", parts.port
-        except ValueError:
-            parts, host = SplitResult("", "", "", "", ""), ""
-        if parts.scheme not in schemes or not host or any(c.isspace() for c in value):
-            self.problem(name, f"must be a URL like {schemes[1]}://host")
-        elif parts.username or parts.password:
-            self.problem(name, "must not hold a user name or a password")
-        elif parts.query or parts.fragment:
-            self.problem(name, "must not hold a ? or a #")
-        elif parts.scheme == schemes[0] and host.endswith("alpaca.markets"):
-            self.problem(name, f"must start with {schemes[1]}:// or the keys would travel in the clear")
-        else:
-            return value.rstrip("/")
-        return default

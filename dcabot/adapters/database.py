@@ -19,19 +19,16 @@ from typing import TypeVar
 
 import peewee
 
-from dcabot.adapters.dburl import DatabaseSettings, parse_url
-from dcabot.adapters.engines import (
+from dcabot.adapters.database_errors import (
     DRIVER_ERRORS,
     DatabaseBusy,
     DatabaseError,
     DatabaseMisconfigured,
     DatabaseUnreachable,
-    Engine,
-    Limits,
-    Session,
-    engine_for,
     translated,
 )
+from dcabot.adapters.dburl import DatabaseSettings, parse_url
+from dcabot.adapters.engines import Engine, Limits, Session, engine_for
 from dcabot.adapters.schema import current
 
 __all__ = [

@@ -15,7 +15,9 @@ class DatabaseSettings:
     """Where the database is and who we are there. `str()` is for messages and holds no password.
 
     MySQL or MariaDB: `name`, and `socket` or `host` and `port`. With a socket and no password the login is by peer:
-    an empty `user` then means the system's user. SQLite: `path`.
+    an empty `user` then means the system's user. A host that is not this machine is spoken to over TLS with a checked
+    certificate; `authorities` is the file of those who may have signed it (empty: those that the machine trusts), and
+    `is_plain` does without. SQLite: `path`.
     """
 
     engine: Literal["mysql", "sqlite"]
@@ -26,6 +28,8 @@ class DatabaseSettings:
     password: str = field(default="", repr=False)
     name: str = ""
     path: str = ""
+    authorities: str = ""
+    is_plain: bool = False
 
     def __str__(self) -> str:
         if self.engine == "sqlite":

@@ -1,4 +1,4 @@
-"""The two engines beneath `database.py`: how a session begins, what an error means, how the daemon's lock is held."""
+"""The two engines beneath `database.py`: how a session begins and ends, and how the daemon's lock is held."""
 
 import fcntl
 import hashlib
@@ -20,15 +20,25 @@ import pymysql
 from pymysql.constants import CLIENT, CR, FIELD_TYPE
 from pymysql.converters import conversions
 
+from dcabot.adapters.database_errors import (
+    MYSQL_NO_SCHEMA,
+    MYSQL_REMEDIES,
+    SCHEMA_REMEDY,
+    SQLITE_NO_FILE,
+    SQLITE_NO_SCHEMA,
+    DatabaseMisconfigured,
+    Kind,
+    mysql_kind,
+    sqlite_kind,
+)
 from dcabot.adapters.dburl import DatabaseSettings, in_the_way
+from dcabot.adapters.login import open_line
 from dcabot.core.money import text
 
 SQL_MODE = "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 # The server frees a silent daemon's lock after this long; without it a lost host would hold it for hours.
 LOCK_LAPSE_SECONDS = 120
-SCHEMA_REMEDY = "; `dcabot db init` creates the tables and brings them up to date"
 LOCK_NAME_MAX = 64  # MySQL's limit
-DRIVER_ERRORS = (peewee.PeeweeException, pymysql.err.Error, sqlite3.Error)
 # Instants stay text: the column reads them (schema.py), ten times as fast as PyMySQL's regular expression.
 CONVERSIONS = {key: to for key, to in conversions.items() if key not in (FIELD_TYPE.DATETIME, FIELD_TYPE.TIMESTAMP)}
 
@@ -36,40 +46,6 @@ sqlite3.register_adapter(Decimal, text)
 
 Session = Any  # a PyMySQL or a SQLite connection
 Statement = tuple[str, Sequence[object]]
-
-
-class DatabaseError(Exception):
-    """Expected trouble with the database; always one of the three below. Its text names the place, never a secret."""
-
-
-class DatabaseUnreachable(DatabaseError):
-    """No server, or it was lost (at a commit, nobody knows whether that was done), or it takes no writes for now."""
-
-
-class DatabaseBusy(DatabaseError):
-    """Somebody else held a lock for too long, or both held what the other wanted. Nothing was changed."""
-
-
-class DatabaseMisconfigured(DatabaseError):
-    """It answers, and does not let us work: login, rights, a missing database or table."""
-
-
-# Codes: mariadb.com/kb/en/mariadb-error-codes and dev.mysql.com/doc/mysql-errors/8.0, seen 2026-11.
-MYSQL_UNREACHABLE = frozenset(
-    {1040, 1043, 1053, 1077, 1079, 1080, 1129, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1927}
-    | {2002, 2003, 2005, 2006, 2012, 2013, 2014, 2026, 2027, 2055, 3169, 4031}
-    | {1290, 1836}  # read-only: for a failover or a backup, and a daemon that ends with 78 would stay down after it
-)
-MYSQL_BUSY = frozenset({1020, 1205, 1213, 1317, 1969, 3024, 3572})
-MYSQL_MISCONFIGURED = frozenset(
-    {1044, 1045, 1049, 1054, 1130, 1142, 1143, 1146, 1227, 1251, 1275, 1370, 1698, 1792, 1820, 1862}
-    | {2054, 2059, 2061, 3118, 3159, 3955, 4151}
-)
-MYSQL_NO_SCHEMA = frozenset({1146, 1054})  # no such table, no such column
-SQLITE_NO_FILE = "unable to open"
-SQLITE_NO_SCHEMA = ("no such table", "no such column")
-SQLITE_MISCONFIGURED = (*SQLITE_NO_SCHEMA, SQLITE_NO_FILE, "readonly database", "not a database", "malformed")
-SQLITE_UNREACHABLE = ("disk I/O error", "disk is full")  # either may pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +84,10 @@ class MySQL(peewee.MySQLDatabase):
 
     def open_session(self, read_timeout: float) -> Session:
         """A logged-in connection: UTC, strict, autocommit off."""
-        place = self.settings
-        session: Session = pymysql.connect(
-            unix_socket=place.socket or None,
-            host=place.host or None,
-            port=place.port,
+        session: Session = open_line(
+            self.settings,
             # A peer login is the process's own user, whatever LOGNAME says.
-            user=place.user or pwd.getpwuid(os.geteuid()).pw_name,
-            # As bytes, for PyMySQL would encode the text as latin-1.
-            password=place.password.encode(),
-            database=place.name,
+            user=self.settings.user or pwd.getpwuid(os.geteuid()).pw_name,
             charset="utf8mb4",
             autocommit=None,
             conv=CONVERSIONS,
@@ -127,16 +97,16 @@ class MySQL(peewee.MySQLDatabase):
             connect_timeout=self.limits.connect,
             read_timeout=self.limits.connect,  # while it logs in: a server that hangs then is as good as none
             write_timeout=self.limits.write,
-            # On a socket a TLS context is wasted work. Over TCP it stays, MySQL 8 wants it even on localhost.
-            ssl_disabled=bool(place.socket),
         )
         with session.cursor() as cursor:
             # FOR UPDATE reads the newest row in any isolation, and a plain SELECT beside it must not show an older
             # one: READ COMMITTED. It also takes no gap locks, so that inserts of two writers do not deadlock.
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            # The last three, for a server whose administrator guards beginners: they refuse or cut what we ask.
             cursor.execute(
                 "SET SESSION time_zone = '+00:00', sql_mode = %s, autocommit = 0,"
-                " innodb_lock_wait_timeout = %s, lock_wait_timeout = %s",
+                " innodb_lock_wait_timeout = %s, lock_wait_timeout = %s,"
+                " sql_safe_updates = 0, sql_big_selects = 1, sql_select_limit = 18446744073709551615",
                 (SQL_MODE, self.limits.lock, self.limits.lock),
             )
         session._read_timeout = read_timeout  # it has no public name
@@ -156,16 +126,11 @@ class MySQL(peewee.MySQLDatabase):
             with suppress(OSError):
                 line.shutdown(socket.SHUT_RDWR)
 
-    def kind(self, error: Exception) -> type[DatabaseError] | None:
-        """Which of the three it is; None when it is none of them."""
-        code = error.args[0] if error.args else None
-        if code in MYSQL_UNREACHABLE or (
-            code == 0 and isinstance(error, peewee.InterfaceError | pymysql.InterfaceError)
-        ):
-            return DatabaseUnreachable
-        if code in MYSQL_BUSY:
-            return DatabaseBusy
-        return DatabaseMisconfigured if code in MYSQL_MISCONFIGURED else None
+    def kind(self, error: Exception) -> Kind:
+        return mysql_kind(error)
+
+    def remedy(self, error: Exception) -> str:
+        return MYSQL_REMEDIES.get(error.args[0], "") if error.args else ""
 
     def schema_is_missing(self, error: Exception) -> bool:
         return bool(error.args) and error.args[0] in MYSQL_NO_SCHEMA
@@ -270,14 +235,11 @@ class SQLite(peewee.SqliteDatabase):
         with suppress(sqlite3.ProgrammingError):  # it was closed meanwhile
             session.interrupt()
 
-    def kind(self, error: Exception) -> type[DatabaseError] | None:
-        """Which of the three it is; None when it is none of them. Python 3.10 has no codes, only sentences."""
-        said = str(error)
-        if "is locked" in said:
-            return DatabaseBusy
-        if any(words in said for words in SQLITE_UNREACHABLE):
-            return DatabaseUnreachable
-        return DatabaseMisconfigured if any(words in said for words in SQLITE_MISCONFIGURED) else None
+    def kind(self, error: Exception) -> Kind:
+        return sqlite_kind(error)
+
+    def remedy(self, error: Exception) -> str:
+        return SCHEMA_REMEDY if self.schema_is_missing(error) else ""
 
     def schema_is_missing(self, error: Exception) -> bool:
         said = str(error)
@@ -312,16 +274,6 @@ def engine_for(settings: DatabaseSettings, limits: Limits | None = None, create:
     if settings.engine == "sqlite":
         return SQLite(settings, limits or Limits(), create)
     return MySQL(settings, limits or Limits())
-
-
-def translated(engine: Engine, error: Exception) -> DatabaseError | None:
-    """The driver's error as one of ours; None when it is no ordinary trouble."""
-    kind = engine.kind(error)
-    if kind is None:
-        return None
-    said = str(error.args[-1]) if error.args and error.args[-1] != "" else type(error).__name__
-    remedy = SCHEMA_REMEDY if engine.schema_is_missing(error) else ""
-    return kind(f"{engine.settings}: {said}{remedy}")
 
 
 class ServerLock:

@@ -5,7 +5,8 @@ import ssl
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 
-from dcabot.adapters.config import MailSettings, is_loopback
+from dcabot.adapters.config import MailSettings
+from dcabot.adapters.trust import is_loopback
 
 TIMEOUT_SECONDS = 20.0  # of one answer; the unit's own limit ends a server that talks for ever
 TLS_PORT = 465

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from dcabot.adapters.dburl import DatabaseSettings
+from dcabot.adapters.trust import certificates, needs_tls
 
 CREATE_SECONDS = 60.0
 SQL_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -107,6 +108,9 @@ def _options(settings: DatabaseSettings) -> Iterator[str]:
     if not settings.socket:
         given |= {"host": settings.host, "port": str(settings.port), "protocol": "tcp"}
     lines = [f"{name}={_quoted(value)}" for name, value in given.items() if value]
+    if needs_tls(settings):
+        # As our own sessions have it: no backup, and no password, over a line that others can read.
+        lines += [f"ssl-ca={_quoted(settings.authorities or certificates())}", "ssl-verify-server-cert"]
     with tempfile.NamedTemporaryFile("w", suffix=".cnf") as file:
         file.write("\n".join(["[client]", *lines, ""]))
         file.flush()

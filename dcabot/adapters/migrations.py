@@ -10,17 +10,14 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib.resources import files
 
-from dcabot.adapters.dburl import DatabaseSettings
-from dcabot.adapters.engines import (
+from dcabot.adapters.database_errors import (
     DRIVER_ERRORS,
     DatabaseBusy,
     DatabaseMisconfigured,
-    Engine,
-    Limits,
-    Session,
-    engine_for,
     translated,
 )
+from dcabot.adapters.dburl import DatabaseSettings
+from dcabot.adapters.engines import Engine, Limits, Session, engine_for
 from dcabot.adapters.schema import MODELS
 
 CHANGE_SECONDS = 600.0  # one statement of a migration, on a table that grew for years

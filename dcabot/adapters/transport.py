@@ -24,7 +24,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
 from dcabot.adapters.budget import Budget
-from dcabot.adapters.config import is_loopback
+from dcabot.adapters.trust import is_loopback
 from dcabot.core.snapshot import ExchangeDenied, ExchangeUnreachable
 
 CONNECT_SECONDS = 3.0

@@ -64,8 +64,16 @@ def settings(found: Survey) -> Iterator[Finding]:
         yield warning("settings", note, "man dcabot.env")
     yield from (_rights(file) for file in found.files)
     if found.config.base_url:
-        real = "REAL MONEY" if found.config.venue is Venue.LIVE else "no real money"
-        yield ok("venue", f"{found.config.venue.value.upper()} ({real}): {found.config.base_url}")
+        yield _venue(found.config)
+
+
+def _venue(config: Config) -> Finding:
+    name = f"{config.venue.value.upper()}"
+    if config.venue is Venue.UNKNOWN:
+        words = f"{name}: {config.base_url} is not Alpaca's; your keys go there, and perhaps your money"
+        return warning("venue", words, "is APCA_API_BASE_URL right? https://paper-api.alpaca.markets is Alpaca's paper")
+    real = "REAL MONEY" if config.venue is Venue.LIVE else "no real money"
+    return ok("venue", f"{name} ({real}): {config.base_url}")
 
 
 def _rights(file: Path) -> Finding:
@@ -129,9 +137,13 @@ def _clock(broker: "Broker") -> Finding:
 
 
 def _prices(broker: "Broker", world: World) -> Finding:
-    url = world.config.data_url
+    url = world.config.base_url
     try:
         world.instruments = {one.symbol: one for one in broker.instruments().rows}
+    except ExchangeError as error:
+        return unreachable("pairs", f"{url} did not list its pairs: {error}", "look again in a minute")
+    url = world.config.data_url
+    try:
         symbol = SAMPLE if SAMPLE in world.instruments else next(iter(world.instruments), SAMPLE)
         quotes = broker.latest_quotes([symbol]).rows
     except ExchangeDenied as error:
@@ -169,8 +181,7 @@ def books(world: World) -> Iterator[Finding]:
         yield from _privileges(denied(database))
         world.book = Store(database, utc_now).read_book()
     except DatabaseMisconfigured as error:
-        told = "are the DB_* settings right? `dcabot db init` makes the tables in a database that is there"
-        yield misconfigured("database", str(error), told)
+        yield misconfigured("database", str(error), _database_remedy(str(error)))
     except DatabaseError as error:
         server = "does the server run? systemctl status mariadb"
         yield unreachable("database", str(error), server if place.engine == "mysql" else "who else works on this file?")
@@ -178,9 +189,16 @@ def books(world: World) -> Iterator[Finding]:
         database.close_all()
 
 
+def _database_remedy(said: str) -> str:
+    if "Access denied" in said and "using password" in said:
+        return "is DB_PASSWORD (or DB_USER) right? In DB_URL, user and password are written percent-encoded"
+    return "are the DB_* settings right? `dcabot db init` makes the tables in a database that is there"
+
+
 def _privileges(refusals: list[str]) -> Iterator[Finding]:
+    grant = "GRANT SELECT, INSERT, UPDATE, DELETE to this user on the database"
     for refusal in refusals:
-        yield misconfigured("rights", refusal, "GRANT SELECT, INSERT, UPDATE, DELETE to this user on the database")
+        yield misconfigured("rights", refusal, grant if "denied" in refusal else "ask the server's administrator")
     if not refusals:
         yield ok("rights", "may read, add and change rows in every table")
 

@@ -45,6 +45,8 @@ def main(argv: list[str]) -> int:
     parts = build(args.env_file)
     venue = parts.config.venue.value.upper()
     log.info("dcabot trades on %s (%s), books in %s", venue, parts.config.base_url, parts.store.database.settings)
+    for note in parts.config.notes:
+        log.warning("%s", note)
     daemon = Daemon(parts)
     try:
         asyncio.run(daemon.run())

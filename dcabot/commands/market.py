@@ -59,6 +59,7 @@ class Window:
     def __init__(self, config: Config) -> None:
         self._broker: Broker | None = None
         self._instruments: dict[str, Instrument] = {}
+        self.notes = config.in_the_clear
         if config.key_id and config.secret_key and config.base_url:
             self._broker = _broker(config)
 

@@ -107,6 +107,7 @@ def read(window: Window, store: Store, now: datetime) -> Report:
         if asset.enabled
         for doubt in market.tight(asset)
     ]
+    notes += window.notes
     return Report(now, beat, lines, tuple(troubles), tuple(notes))
 
 

@@ -201,7 +201,7 @@ def test_no_answer_leaves_the_outcome_unknown_after_the_timeout(
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://nowhere.invalid"])
 def test_without_a_connection_nothing_was_sent(make_broker: Callable[..., Broker], url: str) -> None:
-    outcome = make_broker(url).submit(BTC, BUY)
+    outcome = make_broker(url, DCABOT_PLAIN_HTTP="yes").submit(BTC, BUY)
     assert isinstance(outcome, Refused) and outcome.code is Refusal.UNREACHABLE
     assert outcome.why.startswith(f"no connection to {url.removeprefix('http://')}: ")
 
@@ -453,7 +453,7 @@ def test_a_proxy_is_not_used_for_this_machine(
     with Scripted(OK) as server, Scripted(answer(502)) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         assert isinstance(make_broker(server.url).submit(BTC, BUY), Accepted)
-        make_broker("http://exchange.invalid").submit(BTC, BUY)
+        make_broker("http://exchange.invalid", DCABOT_PLAIN_HTTP="yes").submit(BTC, BUY)
     assert len(server.requests) == len(proxy.requests) == 1
 
 

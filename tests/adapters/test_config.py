@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcabot.adapters import config
+from dcabot.adapters import sources, trust
 from dcabot.adapters.config import Config, ConfigError, OrphanOrders, Venue, load, survey
 
 BOTH = {"exchange", "database"}
@@ -27,7 +27,7 @@ WHOLE = {
 def _nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty directory, and no file of this machine."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(config, "SYSTEM_FILE", tmp_path / "etc.env")
+    monkeypatch.setattr(sources, "SYSTEM_FILE", tmp_path / "etc.env")
 
 
 def problems(environ: dict[str, str], needs: set[str] = BOTH, env_file: str | None = None) -> tuple[str, ...]:
@@ -96,22 +96,173 @@ def test_every_variable_reaches_its_setting() -> None:
         ("https://paper-api.alpaca.markets", Venue.PAPER),
         ("https://paper-api.alpaca.markets/v2", Venue.PAPER),
         ("https://api.alpaca.markets/", Venue.LIVE),
-        ("https://proxy.example/paper-api", Venue.LIVE),
+        ("https://API.alpaca.markets:443/v2", Venue.LIVE),
+        ("https://proxy.example/paper-api", Venue.UNKNOWN),
+        ("https://paper-api.evil.example", Venue.UNKNOWN),
+        ("https://paper-api.alpaca.markets.evil.example", Venue.UNKNOWN),
+        ("https://api.alpaca.market", Venue.UNKNOWN),
         ("http://127.0.0.1:8080", Venue.SIMULATOR),
         ("http://localhost:8080/v2/", Venue.SIMULATOR),
         ("http://[::1]:8080", Venue.SIMULATOR),
-        ("http://127.0.0.1.evil.example", Venue.LIVE),
+        ("https://127.0.0.1.evil.example", Venue.UNKNOWN),
     ],
 )
 def test_live_or_paper_follows_from_the_base_url_alone(url: str, expected: Venue) -> None:
     assert venue(url) is expected
 
 
-@pytest.mark.parametrize("suffix", ["", "/", "/v2", "/v2/"])
-def test_the_base_url_may_end_as_people_write_it(suffix: str) -> None:
-    found = load({"exchange"}, {**WHOLE, "APCA_API_BASE_URL": f"http://127.0.0.1:8080{suffix}"})
-    assert found.base_url == "http://127.0.0.1:8080"
+@pytest.mark.parametrize("suffix", ["", "/", "//", "/v2", "/v2/", "/v1beta3", "/v1beta3/"])
+def test_every_url_may_end_as_people_write_it(suffix: str) -> None:
+    given = dict.fromkeys(("APCA_API_BASE_URL", "APCA_API_DATA_URL"), f"http://127.0.0.1:8080{suffix}")
+    found = load({"exchange"}, WHOLE | given)
+    assert found.base_url == found.data_url == "http://127.0.0.1:8080"
     assert found.trading_stream_url == "ws://127.0.0.1:8080/stream"
+
+
+@pytest.mark.parametrize("end", ["", "/", "/v2", "/v1beta3/", "/v1beta3/crypto/us", "/v1beta3/crypto/us/"])
+def test_the_feed_may_end_as_people_write_it(end: str) -> None:
+    found = load({"exchange"}, WHOLE | {"APCA_API_STREAM_URL": f"wss://stream.data.alpaca.markets{end}"})
+    assert found.stream_url == "wss://stream.data.alpaca.markets/v1beta3/crypto/us"
+
+
+def test_a_feed_elsewhere_keeps_its_path() -> None:
+    found = load({"exchange"}, {**WHOLE, "APCA_API_STREAM_URL": "wss://proxy.example"})
+    assert found.stream_url == "wss://proxy.example"
+
+
+# Who may read on the way.
+
+PLAIN = [
+    ("APCA_API_BASE_URL", "http://exchange.example"),
+    ("APCA_API_DATA_URL", "http://192.0.2.7:80"),
+    ("APCA_API_STREAM_URL", "ws://127.0.0.1.evil.example/v2"),
+]
+
+
+@pytest.mark.parametrize(("name", "url"), PLAIN)
+def test_the_keys_travel_in_clear_only_when_that_was_said(name: str, url: str) -> None:
+    (sentence,) = problems(WHOLE | {name: url})
+    assert "DCABOT_PLAIN_HTTP=yes allows it" in sentence and sentence.startswith(name)
+    found = load(BOTH, WHOLE | {name: url, "DCABOT_PLAIN_HTTP": "yes"})
+    assert found.notes == found.in_the_clear and "can read your API keys" in found.notes[0]
+    (sentence,) = problems(WHOLE | {name: url, "DCABOT_PLAIN_HTTP": "no"})
+
+
+@pytest.mark.parametrize(
+    "host", ["paper-api.alpaca.markets", "api.alpaca.markets", "alpaca.markets", "DATA.Alpaca.Markets"]
+)
+def test_never_to_alpaca(host: str) -> None:
+    for name, scheme in (("APCA_API_BASE_URL", "http"), ("APCA_API_DATA_URL", "http"), ("APCA_API_STREAM_URL", "ws")):
+        (sentence,) = problems(WHOLE | {name: f"{scheme}://{host}", "DCABOT_PLAIN_HTTP": "yes"})
+        assert "in the clear" in sentence and "allows" not in sentence
+
+
+def resolving(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    found = [(0, 0, 0, "", (address, 0)) for address in addresses]
+    monkeypatch.setattr(trust.socket, "getaddrinfo", lambda *given, **named: found)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "is_ours"),
+    [
+        (["127.0.0.1", "::1"], True),
+        (["127.3.2.1"], True),
+        (["::ffff:127.0.0.1"], True),
+        (["127.0.0.1", "192.0.2.7"], False),
+        (["::1", "2001:db8::1"], False),
+        (["0.0.0.0"], False),
+        (["fe80::1%eth0"], False),
+    ],
+)
+def test_this_machine_is_known_by_all_its_addresses(
+    monkeypatch: pytest.MonkeyPatch, addresses: list[str], is_ours: bool
+) -> None:
+    resolving(monkeypatch, *addresses)
+    assert trust.is_this_machine("localhost") is is_ours
+    if is_ours:
+        load(BOTH, WHOLE | {"APCA_API_BASE_URL": "http://trader.example"})
+    else:
+        problems(WHOLE | {"APCA_API_BASE_URL": "http://localhost:9"})
+
+
+# Who may write the file.
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_fine"), [(0o600, True), (0o640, True), (0o644, True), (0o602, False), (0o666, False)]
+)
+def test_an_env_file_that_all_may_write_is_an_error(tmp_path: Path, mode: int, is_fine: bool) -> None:
+    for name, env_file in ((".env", None), ("mine.env", str(tmp_path / "mine.env"))):
+        file = tmp_path / name
+        file.write_text("DCABOT_ORPHAN_ORDERS=none\n")
+        file.chmod(mode)
+        if is_fine:
+            found = load(BOTH, WHOLE, env_file)
+            assert found.orphan_orders is OrphanOrders.NONE
+            assert bool(found.notes) is (mode == 0o644)
+        else:
+            (sentence,) = problems(WHOLE, env_file=env_file)
+            owner = Path.owner(file)
+            assert f"{mode:o}" in sentence and f"owner {owner}" in sentence and "chmod 600" in sentence
+        file.unlink()
+
+
+def test_a_group_may_write_only_if_it_is_the_owners_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / ".env"
+    file.write_text("DCABOT_ORPHAN_ORDERS=none\n")
+    file.chmod(0o660)
+    monkeypatch.setattr(sources, "_is_private", lambda found: False)
+    (sentence,) = problems(WHOLE)
+    assert "can be changed by its group: `chmod 600 .env`" in sentence
+    monkeypatch.setattr(sources, "_is_private", lambda found: True)
+    assert load(BOTH, WHOLE).orphan_orders is OrphanOrders.NONE
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o666])
+def test_an_env_file_of_somebody_else_is_an_error(tmp_path: Path, mode: int) -> None:
+    file = tmp_path / ".env"
+    file.write_text("APCA_API_BASE_URL=https://evil.example\n")
+    file.chmod(mode)
+    os.chown(file, 65534, 65534)
+    without = {name: value for name, value in WHOLE.items() if name != "APCA_API_BASE_URL"}
+    (sentence,) = problems(without)
+    assert "belongs to somebody else" in sentence and f"mode {mode:o}" in sentence and "owner nobody" in sentence
+    assert load(BOTH, WHOLE, "/dev/null").venue is Venue.PAPER  # another file was named
+
+
+# The line to the database.
+
+
+def test_a_database_elsewhere_is_encrypted_unless_off_is_said(tmp_path: Path) -> None:
+    place = load(BOTH, WHOLE).database
+    assert place is not None and not place.is_plain and not place.authorities
+    found = load(BOTH, WHOLE | {"DB_SSL": "off"})
+    assert found.database is not None and found.database.is_plain
+    (note,) = found.in_the_clear
+    assert "DB_SSL=off" in note and "db.example" in note and found.notes == (note,)
+    authority = tmp_path / "ca.pem"
+    authority.touch()
+    by_url = load(BOTH, WHOLE | {"DB_URL": "mysql://u:p@db.example/x", "DB_SSL_CA": str(authority)}).database
+    assert by_url is not None and by_url.authorities == str(authority)
+
+
+@pytest.mark.parametrize("more", [{"DB_HOST": "127.0.0.1"}, {"DB_SOCKET": "/run/x"}, {"DB_URL": "sqlite:///x.db"}])
+def test_on_this_machine_off_means_nothing(more: dict[str, str]) -> None:
+    assert load(BOTH, WHOLE | more | {"DB_SSL": "off"}).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"DB_SSL": "maybe"}, "DB_SSL must be off"),
+        ({"DB_SSL_CA": "/nowhere.pem"}, "not there: /nowhere.pem"),
+        ({"DB_SSL": "off", "DB_SSL_CA": "/dev/null"}, "take one of the two away"),
+    ],
+)
+def test_nonsense_about_the_line_is_named(given: dict[str, str], words: str) -> None:
+    (sentence,) = problems(WHOLE | given)
+    assert words in sentence
 
 
 def test_all_that_is_missing_is_named_at_once_with_where_it_was_looked_for() -> None:

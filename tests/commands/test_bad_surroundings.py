@@ -170,6 +170,39 @@ def test_what_can_do_without_the_exchange_does(
     assert not said.err
 
 
+BESIDE_THE_POINT = [
+    (404, {"message": "endpoint not found."}),
+    (403, "<html>blocked</html>"),
+    (400, {"message": "invalid symbol"}),
+    (422, None),
+    (451, "<html>"),
+    (301, ""),
+    (200, "<html>Please log in to the hotel"),
+    (200, {"quotes": [1]}),
+]
+
+
+@pytest.mark.parametrize(("status", "body"), BESIDE_THE_POINT)
+def test_a_data_host_that_talks_nonsense_stops_no_command(holding: Seat, status: int, body: object) -> None:
+    holding.alpaca.faults.respond(status, body, path="/latest/quotes", times=None)
+    for words in (*READ, ADD, ("check",), *TRADE[1:]):
+        said = holding.run(*words)
+        assert said.code in (0, 1, 75), said
+        assert "Traceback" not in said.err and "nobody expected" not in said.err
+    assert "APCA_API_DATA_URL right?" in holding.run("check").out
+
+
+@pytest.mark.parametrize("words", [*READ, ADD, ("check",), *TRADE, LEDGER, ("order-manager",)], ids=name)
+@pytest.mark.parametrize(("status", "body"), BESIDE_THE_POINT)
+def test_an_exchange_that_talks_nonsense_is_named(
+    holding: Seat, words: tuple[str, ...], status: int, body: object
+) -> None:
+    holding.alpaca.faults.respond(status, body, times=None)
+    said = holding.run(*words)
+    assert said.code in (0, 1, 75), said
+    assert "Traceback" not in said.err and "nobody expected" not in said.err
+
+
 @pytest.mark.parametrize("words", EVERY, ids=name)
 def test_no_settings_at_all_is_78_and_names_them(
     seat: Seat, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]

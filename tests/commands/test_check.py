@@ -197,6 +197,18 @@ def test_no_database_is_one_failed_line_and_the_rest_goes_on(
     assert "geheim" not in said.out
 
 
+def test_a_login_that_fails_names_the_password(
+    ready: Seat, server: servers.MariaDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DB_URL")
+    for variable, value in {**server.create_database().environment(), "DB_PASSWORD": "not-it"}.items():
+        monkeypatch.setenv(variable, value)
+    said = check(ready)
+    assert said.code == 78
+    assert "Access denied" in said.out and "is DB_PASSWORD (or DB_USER) right?" in said.out
+    assert "not-it" not in said.out
+
+
 def test_a_database_without_tables_is_told_how_to_get_them(
     seat: Seat, database: servers.Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,8 +242,7 @@ def test_the_rights_are_tried_without_a_trace(
     books = mariadb_books(database)
     use(database, monkeypatch)
     assert check(seat).code == 0
-    names = ("assets", "cycles", "orders", "daemon", "notes", "troubles")
-    for table in (f"dca_{name}" for name in names):
+    for table in ("dca_assets", "dca_cycles", "dca_orders", "dca_daemon", "dca_notes"):
         assert books.execute(f"SELECT COUNT(*) FROM {table}") == [(0,)]
     books.add_asset()
     assert books.execute("SELECT id FROM dca_assets") == [(1,)]

@@ -615,3 +615,24 @@ def test_a_stream_that_comes_back_is_followed_by_a_look_at_rest(
         alpaca.faults.hold_fills(False)
         daemon.until(lambda: small_books.orders()[0][2] == "filled", "the fill that no stream told of")
         until(lambda: daemon.said("trade updates: connected again"), "the stream to be back")
+
+
+# Answers that nobody foresaw.
+
+
+@pytest.mark.parametrize(("status", "body"), [(404, {"message": "endpoint not found."}), (403, "<html>"), (422, None)])
+def test_a_data_host_that_talks_nonsense_ends_no_daemon(
+    small_books: Books, alpaca: Simulator, start: Start, status: int, body: object
+) -> None:
+    small_books.add_asset()
+    alpaca.set_quote("BTC/USD", "60000", "60010")
+    with start(small_books, hurry={"paces.SWEEP_IDLE_SECONDS": 1}, DCABOT_DATA_TIMEOUT_SECONDS="1") as daemon:
+        daemon.until_ready()
+        bought(daemon, small_books)
+        alpaca.faults.respond(status, body, path="/latest/quotes", times=None)
+        alpaca.faults.mute(DATA)
+        daemon.until_said(f"HTTP {status}")
+        alpaca.faults.clear()
+        alpaca.set_quote("BTC/USD", "61000", "61010")
+        daemon.until(lambda: small_books.status() == "cooldown", "the sale")
+        assert daemon.stop()[0] == 0
