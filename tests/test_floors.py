@@ -44,6 +44,9 @@ EXCHANGE = tuple(
 # What the third floor works through.
 WORK = ("dcabot.adapters.rows", "dcabot.adapters.store", "dcabot.adapters.database", "dcabot.adapters.broker")
 
+# When the daemon does what: values as the core's are, but for times in a clock's seconds.
+SCHEDULE = tuple(f"dcabot.commands.{name}" for name in ("schedule", "heard", "silence", "paces"))
+
 # Which of our own modules each part may import: the longest key that fits the importer is its line. Doors do not know
 # each other, only the settings they are opened with.
 OUR_IMPORTS: dict[str, tuple[str, ...]] = {
@@ -57,6 +60,7 @@ OUR_IMPORTS: dict[str, tuple[str, ...]] = {
     "dcabot.simulator": ("dcabot.core", "dcabot.simulator"),
     "dcabot.backtest": ("dcabot.core", "dcabot.backtest"),
     "dcabot.commands": ("dcabot",),
+    **dict.fromkeys(SCHEDULE, ("dcabot.core", *SCHEDULE)),
     "dcabot.__main__": ("dcabot.commands",),
 }
 
@@ -189,6 +193,18 @@ def test_the_core_knows_only_values() -> None:
     hold(wrong)
 
 
+def test_the_schedule_knows_only_values() -> None:
+    wrong = [
+        f"{where(file, line)}: the schedule may not import {imported}"
+        for importer, file, tree in sources()
+        if importer in SCHEDULE
+        for imported, line in imports(tree)
+        if not within(imported, ("dcabot",))
+        if imported.split(".")[0] not in CORE_MAY_IMPORT | {"math"}
+    ]
+    hold(wrong)
+
+
 def test_the_core_has_no_clock_no_float_and_no_output() -> None:
     wrong = [
         f"{where(file, node.lineno)}: {said}"
@@ -270,6 +286,7 @@ def test_tests_meet_a_command_only_at_its_door() -> None:
         for file in sorted((ROOT / "tests").rglob("*.py"))
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dcabot.commands.")
+        if node.module not in SCHEDULE
         if not all(alias.name == "main" or alias.name.isupper() for alias in node.names)
     ]
     hold(wrong)

@@ -10,8 +10,7 @@ Source: alpaca.md 1.7 to 1.10 and 5.8.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any
 
 from alpaca.data.live import CryptoDataStream
@@ -19,11 +18,8 @@ from alpaca.trading.stream import TradingStream
 
 from dcabot.adapters.config import Config
 from dcabot.adapters.link import RECYCLE_SECONDS, Feed, Health, Link
-from dcabot.core.model import Quote
 
-__all__ = ["Feed", "Health", "Streams", "mute_symbols"]
-
-MUTE_MARGIN = timedelta(seconds=1)  # REST may be ahead of a healthy socket by the time of one answer
+__all__ = ["Feed", "Health", "Streams"]
 
 Raw = dict[str, Any]
 
@@ -91,11 +87,6 @@ class Streams:
             await asyncio.sleep(max(1.0, RECYCLE_SECONDS - link.age()))
             if link.age() >= RECYCLE_SECONDS:
                 await link.recycle("the connection is renewed now and then", logging.DEBUG)
-
-
-def mute_symbols(seen_at: Mapping[str, datetime], rest: Iterable[Quote]) -> tuple[str, ...]:
-    """The symbols of which REST has a newer quote than the stream brought: then the socket is mute."""
-    return tuple(q.symbol for q in rest if q.symbol not in seen_at or q.at > seen_at[q.symbol] + MUTE_MARGIN)
 
 
 class _Orders(TradingStream):

@@ -1,7 +1,8 @@
 """`dcabot run`: the daemon. Streams in, decisions out, health told to systemd.
 
-Lanes of worker threads keep slow things apart (`lanes.py`); of an asset one request is in flight at a time. The event
-loop itself only keeps the newest quote of each symbol and decides on it (see `Trader.consider`).
+`schedule.py` says when what begins. Here its actions are carried out, in lanes of worker threads
+that keep slow things apart (`lanes.py`), and it is told what came of them. The event loop itself
+only decides on the newest quote of each symbol (see `Trader.consider`).
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -22,14 +23,32 @@ from dcabot.adapters import notes, wire
 from dcabot.adapters.config import ConfigError
 from dcabot.adapters.database import DatabaseBusy, DatabaseError, DatabaseUnreachable
 from dcabot.adapters.store import STOPPED
-from dcabot.adapters.streams import Feed, Streams, mute_symbols
+from dcabot.adapters.streams import Feed, Streams
 from dcabot.adapters.systemd import Systemd
 from dcabot.commands import DONE, FAILED, STARTING, paces, parser, start_logging, utc_now
 from dcabot.commands.health import Health
-from dcabot.commands.heard import Heard
 from dcabot.commands.lanes import ORDER_THREADS, Lanes, leave_within
+from dcabot.commands.schedule import (
+    Action,
+    AskQuotes,
+    Beat,
+    Decide,
+    EndRound,
+    Found,
+    LearnInstruments,
+    Reconcile,
+    Refresh,
+    RenewOrders,
+    RenewQuotes,
+    Schedule,
+    Settings,
+    Standing,
+    TellHealth,
+)
 from dcabot.commands.wiring import Parts, build, check_account, check_schema
-from dcabot.core.snapshot import ExchangeError, ExchangeUnreachable
+from dcabot.core.model import Decision, Quote
+from dcabot.core.snapshot import ExchangeError, ExchangeUnreachable, Listing
+from dcabot.sync import Swept
 from dcabot.trader import Trader
 
 log = logging.getLogger(__name__)
@@ -65,7 +84,7 @@ class AnotherDaemon(DatabaseUnreachable):
 
 
 class Daemon:
-    """The event loop's side: what is waiting, who is busy, and when to look again."""
+    """Carries out what the schedule says, and tells it what came."""
 
     def __init__(self, parts: Parts) -> None:
         config = parts.config
@@ -81,24 +100,29 @@ class Daemon:
         self.systemd = Systemd(os.environ)
         self.streams = Streams(config, self.on_quote, self.on_trade_update, self.on_connected)
         self.health = Health(self.trader, self.streams)
-        self.heard = Heard()
-        self.busy: set[str] = set()
-        self.quotes_wait = asyncio.Event()
-        self.sweep_wanted = asyncio.Event()
-        self.refresh_wanted = asyncio.Event()
+        watchdog = self.systemd.watchdog_seconds or paces.HEALTH_SECONDS * 3
+        self.schedule = Schedule(
+            Settings(
+                data_timeout=config.data_timeout_seconds,
+                asset_refresh=config.asset_refresh_seconds,
+                tell_health=min(paces.HEALTH_SECONDS, watchdog / 3),
+            )
+        )
+        self.woken = asyncio.Event()  # the schedule may have something to do
         self.stopping = asyncio.Event()
-        self.reload_wanted = False
         self.is_seen = False  # by `dcabot status`
+        self.told_sentence = self.told_sickness = ""
+        self.tasks: set[asyncio.Task[None]] = set()
         self.lanes: Lanes
         self.streaming: asyncio.Task[None]
 
     async def run(self) -> None:
         """Start, trade, stop. SIGTERM and SIGINT end it at any moment; an error that nobody expects is raised."""
         self.loop = asyncio.get_running_loop()
-        self.lanes = Lanes(self._trouble)
+        self.lanes = Lanes(self.health.trouble)
         for number in (signal.SIGTERM, signal.SIGINT):
             self.loop.add_signal_handler(number, self.stopping.set)
-        self.loop.add_signal_handler(signal.SIGHUP, self._reload)
+        self.loop.add_signal_handler(signal.SIGHUP, self._tell, self.schedule.reload)
         life = asyncio.create_task(self._live())
         stop = asyncio.create_task(self.stopping.wait())
         ends: list[asyncio.Future[Any]] = [life, stop, self.lanes.failed]
@@ -107,6 +131,7 @@ class Daemon:
         self.systemd.stopping("stopping")
         log.info("stopping")
         ended = [one for one in (life, self.lanes.failed) if one.done()]
+        self.schedule.stop()
         self.streams.stop()
         life.cancel()
         if self.is_seen:
@@ -115,42 +140,29 @@ class Daemon:
         for one in ended:
             one.result()
 
-    def _reload(self) -> None:
-        self.reload_wanted = True
-        self.refresh_wanted.set()
-
     # What the streams call. It runs between two reads of a socket, so it only puts things where they wait.
 
     def on_quote(self, raw: dict[str, Any]) -> None:
-        self.heard.put(raw.get("S", ""), raw)
-        self.quotes_wait.set()
+        if self.schedule.quote_came(raw.get("S", ""), raw):
+            self.woken.set()
 
     def on_trade_update(self, frame: dict[str, Any]) -> None:
         self.lanes.put(self.lanes.books, self._booked, self._book, frame)
 
     def on_connected(self, feed: Feed) -> None:
-        """Whatever happened while a stream was away is only known to REST."""
-        self.trader.stream_up = self.health.is_up(Feed.ORDERS)
-        self.sweep_wanted.set()
+        self._notice_streams()
+        self.woken.set()
 
     # The daemon's life.
 
     async def _live(self) -> None:
-        """Start, and then do these things at once until one of them fails."""
+        """Start, and then do what the schedule says until something fails."""
         await self._start()
         gc.collect()
         gc.freeze()  # what is loaded by now stays: looking through it again and again would hold up orders by 50 ms
         self.systemd.ready(self.health.sentence())
         log.info("ready: %s", self.health.sentence())
-        await asyncio.gather(
-            self._consume(),
-            self._wake_consumer(),
-            self._sweep_for_ever(),
-            self._refresh_for_ever(),
-            self._stay_alone(),
-            self._tell_health(),
-            self.streaming,
-        )
+        await asyncio.gather(self._follow_schedule(), self.streaming)
 
     async def _start(self) -> None:
         """Be the only daemon, listen, and agree with the exchange before anything is decided."""
@@ -164,12 +176,13 @@ class Daemon:
         await self._patiently(partial(check_account, database, account.number))
         await self._patiently(self.trader.recover)
         await self._patiently(partial(notes.keep_account, database, account.number, utc_now()))
-        # What happens between the recovery and the connection is only known to REST: `on_connected` asks for it.
-        self.heard.follow(self.trader.symbols())
+        # What happens between here and the connection is only known to REST: the schedule asks.
+        self.schedule.start(Standing.of(self.trader), time.monotonic())
         self.streaming = asyncio.create_task(self.streams.run(self.trader.symbols()))
         for _ in range(ORDER_THREADS):
             self.lanes.orders.submit(self._warm_up)
         await self._patiently(self._beat)  # so that `dcabot status` sees us as soon as systemd does
+        self.is_seen = True
 
     def _be_alone(self) -> None:
         if not self.parts.store.database.hold_daemon_lock():
@@ -196,207 +209,193 @@ class Daemon:
                 if isinstance(error, ExchangeUnreachable):  # the database answers, and is ours by now
                     with contextlib.suppress(DatabaseError):
                         await self.lanes.run(self.lanes.pulse, partial(self._beat, f"{STARTING}: {error}"))
+                        self.is_seen = True
                 await asyncio.sleep(paces.RETRY_SECONDS)
 
-    async def _consume(self) -> None:
-        """Decide on the newest quote of every symbol that is not busy."""
-        rested_at = time.monotonic()
+    # The schedule: what it says is begun, and what came is told.
+
+    async def _follow_schedule(self) -> None:
         while True:
-            await self.quotes_wait.wait()
-            rest = rested_at - time.monotonic()
-            if rest > 0:
-                await asyncio.sleep(rest)
-            self.quotes_wait.clear()
-            self._notice_stream()
-            waiting = self.heard.take(self.busy)
-            for symbol, raw in waiting.items():
-                self._decide(symbol, raw)
-            self.health.consumer_advanced()
-            rested_at = time.monotonic() + paces.REST_SECONDS * len(waiting)
+            for action in self.schedule.due(time.monotonic()):
+                self._begin(action)
+            alarm = self.loop.call_at(self.schedule.wakes_at(), self.woken.set)
+            await self.woken.wait()
+            alarm.cancel()
+            self.woken.clear()
 
-    def _notice_stream(self) -> None:
-        """While trade updates are away, what happens is only known to REST: begin to ask at once."""
-        was_up, self.trader.stream_up = self.trader.stream_up, self.health.is_up(Feed.ORDERS)
-        if was_up and not self.trader.stream_up:
-            self.sweep_wanted.set()
+    def _tell(self, event: Callable[..., None], *given: Any) -> None:
+        event(*given)
+        self.woken.set()
 
-    def _decide(self, symbol: str, raw: dict[str, Any]) -> None:
-        try:
-            quote = wire.quote(raw)
-        except wire.WireError as error:
-            self.trader.say(symbol, f"a quote that cannot be read: {error}")
-            return
-        self.health.quoted(quote)
-        occasion = self.trader.consider(quote)
-        if occasion is not None:
-            self.busy.add(symbol)
-            self.lanes.put(self.lanes.orders, partial(self._acted, symbol), self.trader.act, symbol, occasion)
+    def _begin(self, action: Action) -> None:
+        match action:
+            case Decide():
+                self._decide(action.quotes)
+            case Reconcile():
+                self._spawn(self._in_round(self._sweep, self._reconciled))
+            case AskQuotes():
+                ask = partial(self.parts.broker.latest_quotes, action.symbols)
+                self._spawn(self._in_round(ask, self._quotes_told))
+            case LearnInstruments():
+                self._spawn(self._in_round(self.trader.learn_instruments, self._instruments_learnt))
+            case EndRound():
+                self.health.sweep_ended()
+                if action.went_well:
+                    self.health.well()
+            case Refresh():
+                self._spawn(self._refresh(action.on_request))
+            case Beat():
+                self._spawn(self._prove_alone())
+            case TellHealth():
+                self._tell_health()
+            case RenewQuotes():
+                self._spawn(self.streams.recycle(Feed.QUOTES, action.why))
+            case RenewOrders():
+                self._spawn(self.streams.recycle(Feed.ORDERS, action.why))
 
-    def _look_again(self) -> None:
-        """The book has changed: the newest quotes may mean something else now, and the next may be a minute away."""
-        self.heard.again()
-        self.quotes_wait.set()
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let it run beside the rest. An error that nobody expects ends the daemon."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self._ended)
 
-    async def _wake_consumer(self) -> None:
-        """So that a consumer without quotes can show that it lives."""
-        while True:
-            self.quotes_wait.set()
-            await asyncio.sleep(1)
-
-    def _acted(self, symbol: str, error: Exception | None) -> None:
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self.tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
         if error is not None:
-            # Without the database no order goes out; the quote after the pause tries again.
-            self.loop.call_later(paces.RETRY_SECONDS, self.busy.discard, symbol)
-            return
-        self.busy.discard(symbol)
-        self._look_again()
-        self._ask_if_unsettled()
-        self.loop.call_later(paces.EVENT_PATIENCE_SECONDS, self.sweep_wanted.set)
+            self.lanes.fail(error)
 
-    def _book(self, frame: dict[str, Any]) -> None:
-        """In the books lane: one report of the stream."""
+    # Quotes, orders and trade updates.
+
+    def _decide(self, quotes: dict[str, dict[str, Any]]) -> None:
+        self._notice_streams()
+        now = time.monotonic()
+        for symbol, raw in quotes.items():
+            try:
+                quote = wire.quote(raw)
+            except wire.WireError as error:
+                self.trader.say(symbol, f"a quote that cannot be read: {error}")
+                continue
+            self.schedule.quote_read(quote, now)
+            occasion = self.trader.consider(quote)
+            if occasion is not None:
+                self.schedule.request_began(symbol)
+                done = partial(self._acted, symbol)
+                self.lanes.put(self.lanes.orders, done, self.trader.act, symbol, occasion)
+        self.health.consumer_advanced()
+        self.schedule.decided(len(quotes), time.monotonic())
+
+    def _notice_streams(self) -> None:
+        quotes_since = self.health.up_since(Feed.QUOTES)
+        orders_since = self.health.up_since(Feed.ORDERS)
+        self.trader.stream_up = orders_since is not None
+        self.schedule.streams_are(quotes_since, orders_since)
+
+    def _acted(self, symbol: str, decision: Decision | None, error: Exception | None) -> None:
+        if error is not None:
+            self._tell(self.schedule.request_failed, symbol, time.monotonic())
+        else:
+            standing = Standing.of(self.trader)
+            self._tell(self.schedule.request_ended, symbol, standing, time.monotonic())
+
+    def _book(self, frame: dict[str, Any]) -> bool:
+        """In the books lane: one report of the stream. False when REST must be asked instead."""
         try:
             report = wire.trade_update(frame)
         except wire.WireError as error:
             log.warning("a trade update that cannot be read (%s); asking REST instead", error)
-            self._ask_soon()
-            return
+            return False
         if report is None:
-            return
+            return True
         if report.note:
             log.warning("%s: %s; asking REST instead", report.client_order_id, report.note)
-            self._ask_soon()
         self.trader.on_report(report)
+        return not report.note
 
-    def _ask_soon(self) -> None:
-        """From a lane: have REST asked."""
-        self.loop.call_soon_threadsafe(self.sweep_wanted.set)
+    def _booked(self, is_understood: bool | None, error: Exception | None) -> None:
+        self._tell(self.schedule.update_booked, bool(is_understood), Standing.of(self.trader))
 
-    def _booked(self, error: Exception | None) -> None:
-        """Any report may have ended an order: REST knows the position now."""
-        self._look_again()
-        self._ask_if_unsettled()
+    # Reconciliation.
 
-    def _ask_if_unsettled(self) -> None:
-        """A new asset waits for its position, a sale for a fee: REST knows both now."""
-        if self.trader.is_unsettled():
-            self.sweep_wanted.set()
+    async def _in_round(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
+        """One step of a round, in the sweeps lane."""
+        try:
+            result = await self.lanes.run(self.lanes.sweeps, work)
+        except (ExchangeError, DatabaseError) as error:
+            self.health.trouble(str(error))
+            self._tell(self.schedule.reconciliation_failed, time.monotonic())
+        else:
+            done(result)
 
-    async def _sweep_for_ever(self) -> None:
-        instruments_at = time.monotonic()
-        while True:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.sweep_wanted.wait(), self._sweep_pause())
-            self.sweep_wanted.clear()
-            try:
-                await self.lanes.run(self.lanes.sweeps, self._sweep)
-                self._look_again()
-                await self._check_for_mute_data()
-                wait = paces.INSTRUMENTS_SECONDS if self.trader.knows_its_pairs() else paces.INSTRUMENTS_AGAIN_SECONDS
-                if time.monotonic() - instruments_at > wait:
-                    await self.lanes.run(self.lanes.sweeps, self.trader.learn_instruments)
-                    instruments_at = time.monotonic()
-                self.health.well()
-            except (ExchangeError, DatabaseError) as error:
-                self.health.trouble(str(error))
-            self.health.sweep_ended()
-            await asyncio.sleep(paces.SWEEP_SPACING_SECONDS)
-
-    def _sweep_pause(self) -> float:
-        if not self.health.is_up(Feed.ORDERS):
-            return paces.SWEEP_STREAM_DOWN_SECONDS
-        if self.trader.is_unsettled():
-            return paces.SWEEP_UNSETTLED_SECONDS
-        pause = paces.SWEEP_ORDER_OPEN_SECONDS if self.trader.has_open_orders() else paces.SWEEP_IDLE_SECONDS
-        return min(pause, self.parts.config.data_timeout_seconds)
-
-    def _sweep(self) -> None:
+    def _sweep(self) -> Swept:
         """In the sweeps lane."""
         swept = self.trader.sweep()
-        self.health.database_answered()
         # An order must not wait for a handshake; an idle connection is closed by the other side now and then.
         self.parts.broker.warm_up(min(ORDER_THREADS, len(self.trader.symbols())))
-        up_since = self.health.up_since(Feed.ORDERS, utc_now())
-        if late := [report.client_order_id for report in swept.late_news if report.at > up_since]:
-            # Connected, and silent about an order: Alpaca's streams are known to starve.
-            why = f"REST told of {', '.join(late)} before the stream did"
-            asyncio.run_coroutine_threadsafe(self.streams.recycle(Feed.ORDERS, why), self.loop)
-        if swept.mended or swept.doubtful:
-            self._ask_soon()
+        return swept
 
-    async def _check_for_mute_data(self) -> None:
-        """Silence may be a quiet market or a dead socket: REST knows which."""
-        limit = self.parts.config.data_timeout_seconds
-        silent = self.health.silent_symbols(self.trader.symbols(), limit)
-        if not silent:
-            return
-        listing = await self.lanes.run(self.lanes.sweeps, partial(self.parts.broker.latest_quotes, silent))
-        mute = mute_symbols(self.health.quoted_at(utc_now()), listing.rows)
-        if mute:
-            why = f"silent on {', '.join(mute)} for over {limit} s, and REST has newer quotes"
-            await self.streams.recycle(Feed.QUOTES, why)
+    def _reconciled(self, swept: Swept) -> None:
+        self.health.database_answered()
+        self._notice_streams()
+        found = Found(tuple(swept.late_news), bool(swept.mended or swept.doubtful))
+        standing = Standing.of(self.trader)
+        self._tell(self.schedule.reconciled, found, standing, utc_now(), time.monotonic())
 
-    async def _refresh_for_ever(self) -> None:
-        """Settings, and what the caretakers did, at the operator's pace or at once on SIGHUP."""
-        while True:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.refresh_wanted.wait(), self.parts.config.asset_refresh_seconds)
-            self.refresh_wanted.clear()
-            reloading, self.reload_wanted = self.reload_wanted, False
-            if reloading:
-                log.info("reading the assets again")
-                self.systemd.reloading()
-            try:
-                await self.lanes.run(self.lanes.books, self.trader.refresh)
-                self.heard.follow(symbols := self.trader.symbols())
-                await self.streams.set_symbols(symbols)
-                self._look_again()
-                self._ask_if_unsettled()
-            except DatabaseError as error:
-                self.health.trouble(str(error))
-            if reloading:
-                self.systemd.ready(self.health.sentence())
+    def _quotes_told(self, listing: Listing[Quote]) -> None:
+        self._tell(self.schedule.quotes_told, listing.rows, utc_now(), time.monotonic())
 
-    async def _stay_alone(self) -> None:
+    def _instruments_learnt(self, _: None) -> None:
+        self._tell(self.schedule.instruments_learnt, Standing.of(self.trader), time.monotonic())
+
+    # The assets, the pulse and the health.
+
+    async def _refresh(self, on_request: bool) -> None:
+        """Settings, and what the caretakers did."""
+        if on_request:
+            log.info("reading the assets again")
+            self.systemd.reloading()
+        try:
+            await self.lanes.run(self.lanes.books, self.trader.refresh)
+        except DatabaseError as error:
+            self.health.trouble(str(error))
+            self._tell(self.schedule.refresh_failed, time.monotonic())
+        else:
+            symbols = self.trader.symbols()
+            self.schedule.follow(symbols)
+            await self.streams.set_symbols(symbols)
+            self._tell(self.schedule.refreshed, Standing.of(self.trader), time.monotonic())
+        if on_request:
+            self.systemd.ready(self.health.sentence())
+
+    async def _prove_alone(self) -> None:
         """Prove, whatever else waits, that the database answers and that we are its only daemon."""
-        while True:
-            await asyncio.sleep(paces.PULSE_SECONDS)
-            try:
-                await self.lanes.run(self.lanes.pulse, self._beat)
-            except AnotherDaemon:
-                raise
-            except DatabaseError as error:
-                self.health.trouble(str(error))
+        try:
+            await self.lanes.run(self.lanes.pulse, self._beat)
+            self.health.database_answered()
+        except AnotherDaemon:
+            raise
+        except DatabaseError as error:
+            self.health.trouble(str(error))
+        self._tell(self.schedule.beat_ended, time.monotonic())
 
     def _beat(self, sentence: str = "") -> None:
         """In the pulse lane, which waits for nobody else."""
         self._be_alone()  # or it is another daemon's beat by now
         beat = self.health.beat(utc_now())
         self.parts.store.write_beat(replace(beat, sentence=sentence) if sentence else beat)  # for `dcabot status`
-        self.is_seen = True
-        self.health.database_answered()
 
     def _say_goodbye(self) -> None:
         """The last of the pulse lane. Nobody waits for a database that is away: the beat grows old all the same."""
         with contextlib.suppress(DatabaseError):
             self._beat(STOPPED)
 
-    async def _tell_health(self) -> None:
-        pause = min(paces.HEALTH_SECONDS, (self.systemd.watchdog_seconds or paces.HEALTH_SECONDS * 3) / 3)
-        told, was_sick = "", False
-        while True:
-            sick = self.health.sickness()
-            if not sick:
-                self.systemd.watchdog()
-            elif not was_sick:
-                log.error("not well, the watchdog is not fed: %s", sick)
-            was_sick = bool(sick)
-            sentence = self.health.sentence()
-            if sentence != told:
-                self.systemd.status(sentence)
-                told = sentence
-            await asyncio.sleep(pause)
-
-    def _trouble(self, sentence: str) -> None:
-        self.health.trouble(sentence)
-        self.sweep_wanted.set()
+    def _tell_health(self) -> None:
+        sick, sentence = self.health.sickness(), self.health.sentence()
+        if not sick:
+            self.systemd.watchdog()
+        elif not self.told_sickness:
+            log.error("not well, the watchdog is not fed: %s", sick)
+        self.told_sickness = sick
+        if sentence != self.told_sentence:
+            self.systemd.status(sentence)
+            self.told_sentence = sentence

@@ -2,13 +2,12 @@
 
 import logging
 import time
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from dcabot.adapters.store import Beat
 from dcabot.adapters.streams import Feed, Streams
 from dcabot.commands import counted, utc_now
-from dcabot.core.model import CycleStatus, Quote
+from dcabot.core.model import CycleStatus
 from dcabot.trader import Trader
 
 log = logging.getLogger(__name__)
@@ -28,8 +27,6 @@ class Health:
         now = time.monotonic()
         self._consumer_at = self._database_at = self._sweep_at = now
         self._up_at = dict.fromkeys(Feed, now)
-        self._quoted_at: dict[str, datetime] = {}
-        self._heard_at: dict[str, float] = {}
         self._told: list[str] = []
         self._started_at = utc_now()
 
@@ -43,23 +40,6 @@ class Health:
         """Well or not: an exchange that cannot be reached is no reason to be restarted, a lane that hangs is."""
         self._sweep_at = time.monotonic()
 
-    def quoted(self, quote: Quote) -> None:
-        """The stream brought a quote; one that is only looked at again is no sign of life."""
-        if self._quoted_at.get(quote.symbol) != quote.at:
-            self._quoted_at[quote.symbol] = quote.at
-            self._heard_at[quote.symbol] = time.monotonic()
-
-    def silent_symbols(self, symbols: Iterable[str], seconds: float) -> list[str]:
-        """Those of which the stream brought nothing for so long, although it was up all that time."""
-        symbols = list(symbols)
-        for symbol in self._heard_at.keys() - set(symbols):  # not subscribed: no silence when it comes back
-            del self._heard_at[symbol]
-            self._quoted_at.pop(symbol, None)
-        if self.up_seconds(Feed.QUOTES) <= seconds:
-            return []
-        now = time.monotonic()
-        return [symbol for symbol in symbols if now - self._heard_at.setdefault(symbol, now) > seconds]
-
     def beat(self, now: datetime) -> Beat:
         """What `dcabot status` shows of a daemon in another process."""
         return Beat(
@@ -69,11 +49,6 @@ class Health:
     def _heard(self, feed: Feed, now: datetime) -> datetime | None:
         heard_at = self.streams.health(feed).heard_at
         return None if heard_at is None else now - timedelta(seconds=time.monotonic() - heard_at)
-
-    def quoted_at(self, now: datetime) -> dict[str, datetime]:
-        """Up to when the stream told of each symbol: its newest quote; nothing is missed from before it connected."""
-        up_since = self.up_since(Feed.QUOTES, now)
-        return {symbol: max(self._quoted_at.get(symbol, up_since), up_since) for symbol in self._heard_at}
 
     def trouble(self, sentence: str) -> None:
         """Say an outage once; `well` says when it is over."""
@@ -86,16 +61,12 @@ class Health:
             log.info("over: %s", "; ".join(self._told))
             self._told = []
 
+    def up_since(self, feed: Feed) -> float | None:
+        """Since when it is connected, in monotonic seconds; None while it is not."""
+        return self.streams.health(feed).connected_since
+
     def is_up(self, feed: Feed) -> bool:
-        return self.streams.health(feed).connected_since is not None
-
-    def up_seconds(self, feed: Feed) -> float:
-        since = self.streams.health(feed).connected_since
-        return 0.0 if since is None else time.monotonic() - since
-
-    def up_since(self, feed: Feed, now: datetime) -> datetime:
-        """Since when it is connected; `now` while it is not."""
-        return now - timedelta(seconds=self.up_seconds(feed))
+        return self.up_since(feed) is not None
 
     def sickness(self) -> str:
         """Why the watchdog must not be fed, as a sentence; empty when all is well."""

@@ -41,32 +41,39 @@ class Lanes:
     def put(
         self,
         lane: ThreadPoolExecutor,
-        done: Callable[[Exception | None], None],
-        work: Callable[..., object],
+        done: Callable[[T | None, Exception | None], None],
+        work: Callable[..., T],
         *given: object,
     ) -> None:
-        """Work whose end `done` hears of. Trouble with a door is expected; any other error ends the daemon."""
+        """Work whose result or trouble `done` hears of. An unexpected error ends the daemon."""
         if self._is_closed:
             return  # what a stream still brings while we stop, REST tells at the next start
 
-        def finished(future: "Future[object]") -> None:
-            error = None if future.cancelled() else future.exception()
-            if isinstance(error, (DatabaseError, ExchangeError)):
+        def finished(future: "Future[T]") -> None:
+            if future.cancelled():
+                return  # only by `close`
+            error = future.exception()
+            if error is None:
+                done(future.result(), None)
+            elif isinstance(error, (DatabaseError, ExchangeError)):
                 self._on_trouble(str(error))
-            elif error is not None:
-                if not self.failed.done():
-                    self.failed.set_exception(error)
-                return
-            done(error if isinstance(error, Exception) else None)
+                done(None, error)
+            else:
+                self.fail(error)
 
         # A future of asyncio's own around this one would cost an order as much as the hop itself.
         loop = asyncio.get_running_loop()
 
-        def tell(future: "Future[object]") -> None:
+        def tell(future: "Future[T]") -> None:
             with contextlib.suppress(RuntimeError):  # the loop ended while a thread was still waiting for an answer
                 loop.call_soon_threadsafe(finished, future)
 
         lane.submit(work, *given).add_done_callback(tell)
+
+    def fail(self, error: BaseException) -> None:
+        """End the daemon with this error, unless it ends with another one."""
+        if not self.failed.done():
+            self.failed.set_exception(error)
 
     async def close(self, patience_seconds: float) -> None:
         """Begin nothing new but what `pulse` was given; for a moment, let what is in flight be answered and written."""

@@ -1,7 +1,8 @@
-"""The daemon's paces and patience, in seconds. `tests/simulation` plays the daemon with the same."""
+"""The daemon's paces and patience, in seconds. `schedule.py` says what they mean."""
 
 SWITCH_SECONDS = 0.0002  # Python's 5 ms would hold up an order at each answer while another thread computes
 REST_SECONDS = 0.00025  # after each quote looked at: in a flood, four fifths of the time are the socket's
+TURN_SECONDS = 1.0  # the consumer's turn comes at least so often: it shows that it lives
 START_PATIENCE_SECONDS = 60  # the database or the exchange may start later than we do
 SWEEP_SPACING_SECONDS = 2.0
 SWEEP_STREAM_DOWN_SECONDS = 3.0

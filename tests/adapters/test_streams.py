@@ -7,7 +7,6 @@ import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -17,8 +16,7 @@ from aiohttp import web
 
 from dcabot.adapters import link, wire
 from dcabot.adapters.config import load
-from dcabot.adapters.streams import Feed, Streams, mute_symbols
-from dcabot.core.model import Quote
+from dcabot.adapters.streams import Feed, Streams
 from dcabot.simulator import Simulator
 from tests.adapters.scripted import HANG, Scripted, config_for
 from tests.programs import PATIENCE, quickest
@@ -615,14 +613,6 @@ def test_pauses_grow_while_it_fails_and_start_anew_after_a_steady_connection() -
 
     asyncio.run(a_steady_connection())
     assert one.delay() <= 0.05
-
-
-def test_rest_ahead_of_the_stream_means_that_the_socket_is_mute() -> None:
-    at = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
-    rest = [Quote(BTC, Decimal(1), Decimal(2), at), Quote(ETH, Decimal(1), Decimal(2), at)]
-    assert mute_symbols({BTC: at, ETH: at - timedelta(milliseconds=500)}, rest) == ()
-    assert mute_symbols({BTC: at - timedelta(seconds=30), ETH: at}, rest) == (BTC,)
-    assert mute_symbols({BTC: at}, rest) == (ETH,)
 
 
 def _packed(messages: list[dict[str, Any]]) -> bytes:

@@ -1,6 +1,6 @@
-"""`dcabot run` without sockets and systemd: the real Trader, and the lanes of `commands/daemon.py` as actors.
+"""`dcabot run` without sockets and systemd: the real Trader and Schedule, the lanes as actors.
 
-The lanes are written again here, because the daemon's own are asyncio and threads; what they call is the product's.
+Played is what carries the schedule's actions out, which is asyncio and threads in the real daemon.
 An error that the daemon does not expect ends the real one, and fails the seed.
 """
 
@@ -9,20 +9,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from dcabot.adapters.database import DatabaseBusy, DatabaseError, DatabaseUnreachable
-from dcabot.adapters.streams import mute_symbols
-from dcabot.commands.paces import (
-    EVENT_PATIENCE_SECONDS,
-    INSTRUMENTS_AGAIN_SECONDS,
-    INSTRUMENTS_SECONDS,
-    PULSE_SECONDS,
-    RETRY_SECONDS,
-    START_PATIENCE_SECONDS,
-    SWEEP_IDLE_SECONDS,
-    SWEEP_ORDER_OPEN_SECONDS,
-    SWEEP_SPACING_SECONDS,
-    SWEEP_STREAM_DOWN_SECONDS,
-    SWEEP_UNSETTLED_SECONDS,
-)
+from dcabot.commands import schedule
+from dcabot.commands.paces import RETRY_SECONDS, START_PATIENCE_SECONDS
+from dcabot.commands.schedule import Action, Found, Schedule, Standing
 from dcabot.core.model import OrderReport, Quote
 from dcabot.core.reconcile import LAWS, Limits
 from dcabot.core.snapshot import ExchangeError, ExchangeUnreachable
@@ -33,21 +22,44 @@ from tests.simulation.books import Books, SimDatabase, SimStore
 from tests.simulation.clockwork import Program, Signal, World
 from tests.simulation.exchange import Exchange, Feeds, SimBroker
 
-# The product's defaults, of settings that it reads from the environment.
+# The product's defaults, of settings that it reads from the environment and from systemd.
 REFRESH_SECONDS = 30.0
 QUOTE_MAX_AGE = timedelta(seconds=60)
 DATA_TIMEOUT_SECONDS = 120.0
+TELL_HEALTH_SECONDS = 5.0
 # What sockets take.
 PACE_SECONDS = 0.005
 CONNECT_SECONDS = 0.4
+
+
+FOREVER = float("inf")
 
 
 class Ended(Exception):
     """The daemon stops by itself, as it does when it is not alone."""
 
 
+class Lane:
+    """A worker thread of the daemon: one work after the other."""
+
+    def __init__(self, world: World, program: Program) -> None:
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._wanted = Signal(world)
+        program.start(self._live)
+
+    def put(self, work: Callable[[], None]) -> None:
+        self._waiting.append(work)
+        self._wanted.set()
+
+    def _live(self) -> None:
+        while True:
+            while self._waiting:
+                self._waiting.popleft()()
+            self._wanted.wait(3600.0)
+
+
 class Daemon:
-    """One daemon process: its trader, its lanes, its streams."""
+    """One daemon process: its trader, its schedule, its lanes, its streams."""
 
     def __init__(self, world: World, books: Books, exchange: Exchange, name: str, limits: Limits) -> None:
         self.world = world
@@ -62,18 +74,14 @@ class Daemon:
         self.feeds.on_report = self._on_report
         self.feeds.on_quote = self._on_quote
         self.feeds.on_connected = self._on_connected
-        self.sweep_wanted, self.refresh_wanted, self._books_wanted = Signal(world), Signal(world), Signal(world)
-        self._books_queue: deque[Callable[[], None]] = deque()
-        self._newest: dict[str, Quote] = {}
-        self._latest: dict[str, Quote] = {}
-        self._heard_at: dict[str, float] = {}
-        self.busy: set[str] = set()
+        settings = schedule.Settings(DATA_TIMEOUT_SECONDS, REFRESH_SECONDS, TELL_HEALTH_SECONDS)
+        self.schedule = Schedule(settings)
+        self.books_lane, self.sweeps_lane = Lane(world, self.program), Lane(world, self.program)
+        self._wakes_at = FOREVER
         self.acting: dict[str, Quote] = {}  # the quote that each asset's last decision was taken on
         self.acting_after: dict[str, datetime | None] = {}  # and the last look at REST before it
         self.on_act: Callable[[Daemon, str], None] = lambda daemon, symbol: None
-        self._look_is_due = False
         self.is_ready = False
-        self.is_sweeping = False
         self.started_at = world.now
         self.program.at_end.append(self._end)
         self.program.start(self._live)
@@ -93,10 +101,7 @@ class Daemon:
         self.world.saw("daemon started")
         for feed in ("orders", "quotes"):
             self.world.at(CONNECT_SECONDS, lambda feed=feed: self.feeds.connect(feed))  # type: ignore[misc]
-        self.program.start(self._keep_books)
-        self.program.start(self._refresh_for_ever)
-        self.world.at(PULSE_SECONDS, self._pulse)
-        self._sweep_for_ever()
+        self._tell(self.schedule.start, Standing.of(self.trader), self.world.now)
 
     def _patiently(self, work: Callable[[], object]) -> None:
         patience_ends = self.world.now + START_PATIENCE_SECONDS
@@ -121,43 +126,84 @@ class Daemon:
     def _end(self) -> None:
         self.feeds.orders_up = self.feeds.quotes_up = False
 
-    def _pulse(self) -> None:
-        """The pulse lane asks nothing of the rows, so it needs no actor."""
-        if self.program.is_dead:
+    def reload(self) -> None:
+        """SIGHUP."""
+        self._tell(self.schedule.reload)
+
+    # The schedule: what it says is begun, and what came is told.
+
+    def _tell(self, event: Callable[..., None], *given: object) -> None:
+        event(*given)
+        self._arm()
+
+    def _arm(self) -> None:
+        wakes_at = self.schedule.wakes_at()
+        if wakes_at < self._wakes_at:
+            self._wakes_at = wakes_at
+            delay = max(PACE_SECONDS, wakes_at - self.world.now)
+            self.world.at(delay, lambda: self._wake(wakes_at))
+
+    def _wake(self, wakes_at: float) -> None:
+        if self.program.is_dead or wakes_at != self._wakes_at:
             return
-        try:
-            self._be_alone()
-        except Ended as error:
-            self._stop(str(error))
-            return
-        except DatabaseError:
-            pass
-        self.world.at(PULSE_SECONDS, self._pulse)
+        self._wakes_at = FOREVER
+        for action in self.schedule.due(self.world.now):
+            self._begin(action)
+        self._arm()
+
+    def _begin(self, action: Action) -> None:
+        match action:
+            case schedule.Decide():
+                self._decide(action.quotes)
+            case schedule.Reconcile():
+                self.sweeps_lane.put(lambda: self._in_round(self._reconcile))
+            case schedule.AskQuotes():
+                symbols = action.symbols
+                self.sweeps_lane.put(lambda: self._in_round(lambda: self._ask_quotes(symbols)))
+            case schedule.LearnInstruments():
+                self.sweeps_lane.put(lambda: self._in_round(self._learn_instruments))
+            case schedule.Refresh():
+                self.books_lane.put(self._refresh)
+            case schedule.Beat():
+                self._beat()
+            case schedule.RenewQuotes():
+                self.world.saw("mute data stream renewed")
+                self.feeds.lose("quotes", CONNECT_SECONDS)
+            case schedule.RenewOrders():
+                self.world.saw("starving stream renewed")
+                self.feeds.lose("orders", CONNECT_SECONDS)
+            case schedule.EndRound() | schedule.TellHealth():
+                pass  # systemd is not here
 
     # The consumer
 
     def _on_quote(self, quote: Quote) -> None:
-        self._latest[quote.symbol] = self._newest[quote.symbol] = quote
-        self._heard_at[quote.symbol] = self.world.now
-        self._look()
+        if self.schedule.quote_came(quote.symbol, quote):
+            self._arm()
 
-    def _look(self) -> None:
-        if not self._look_is_due and self.is_ready:
-            self._look_is_due = True
-            self.world.at(PACE_SECONDS, self._consume)
+    def _on_connected(self) -> None:
+        self._notice_streams()
+        self._arm()
 
-    def _consume(self) -> None:
-        self._look_is_due = False
-        if self.program.is_dead:
-            return
-        self.trader.stream_up = self.feeds.orders_up
-        for symbol in [symbol for symbol in self._latest if symbol not in self.busy]:
-            occasion = self.trader.consider(self._latest.pop(symbol))
+    def _notice_streams(self) -> None:
+        feeds = self.feeds
+        self.trader.stream_up = feeds.orders_up
+        self.schedule.streams_are(
+            feeds.up_since["quotes"] if feeds.quotes_up else None,
+            feeds.up_since["orders"] if feeds.orders_up else None,
+        )
+
+    def _decide(self, quotes: dict[str, Quote]) -> None:
+        self._notice_streams()
+        for symbol, quote in quotes.items():
+            self.schedule.quote_read(quote, self.world.now)
+            occasion = self.trader.consider(quote)
             if occasion is not None:
                 self.acting[symbol], self.acting_after[symbol] = occasion.market.quote, self.trader.swept_at
                 self.on_act(self, symbol)
-                self.busy.add(symbol)
+                self.schedule.request_began(symbol)
                 self.program.start(self._act, symbol, occasion)
+        self.schedule.decided(len(quotes), self.world.now)
 
     def _act(self, symbol: str, occasion: Occasion) -> None:
         """In the orders lane, one at a time for each asset."""
@@ -165,120 +211,67 @@ class Daemon:
             self.trader.act(symbol, occasion)
         except (DatabaseError, ExchangeError) as error:
             self.world.tell(self.program.name, "act %s: %s", symbol, error)
-            self.sweep_wanted.set()
-            self.world.at(RETRY_SECONDS, lambda: self.busy.discard(symbol))
-            return
-        self.busy.discard(symbol)
-        self._look_again()
-        self._ask_if_unsettled()
-        self.world.at(EVENT_PATIENCE_SECONDS, self.sweep_wanted.set)
-
-    def _look_again(self) -> None:
-        self._latest = {**self._newest, **self._latest}
-        self._look()
+            self._tell(self.schedule.request_failed, symbol, self.world.now)
+        else:
+            standing = Standing.of(self.trader)
+            self._tell(self.schedule.request_ended, symbol, standing, self.world.now)
 
     # The books lane
 
     def _on_report(self, report: OrderReport) -> None:
-        self._books_queue.append(lambda: self._book(report))
-        self._books_wanted.set()
-
-    def _keep_books(self) -> None:
-        while True:
-            while self._books_queue:
-                self._books_queue.popleft()()
-            self._books_wanted.wait(3600.0)
+        self.books_lane.put(lambda: self._book(report))
 
     def _book(self, report: OrderReport) -> None:
-        failed = False
+        is_understood = True
         try:
             self.trader.on_report(report)
         except (DatabaseError, ExchangeError) as error:
             self.world.tell(self.program.name, "report %r: %s", report, error)
-            failed = True
-        if failed:
-            self.sweep_wanted.set()
-        self._look_again()
-        self._ask_if_unsettled()
+            is_understood = False
+        self._tell(self.schedule.update_booked, is_understood, Standing.of(self.trader))
 
-    def _ask_if_unsettled(self) -> None:
-        if self.trader.is_unsettled():
-            self.sweep_wanted.set()
-
-    def _refresh_for_ever(self) -> None:
-        while True:
-            self.refresh_wanted.wait(REFRESH_SECONDS)
-            done = Signal(self.world)
-
-            def refresh(done: Signal = done) -> None:
-                try:
-                    self.trader.refresh()
-                    self._look_again()
-                    self._ask_if_unsettled()
-                except DatabaseError as error:
-                    self.world.tell(self.program.name, "refresh: %s", error)
-                done.set()
-
-            self._books_queue.append(refresh)
-            self._books_wanted.set()
-            done.wait(3600.0)
+    def _refresh(self) -> None:
+        try:
+            self.trader.refresh()
+        except DatabaseError as error:
+            self.world.tell(self.program.name, "refresh: %s", error)
+            self._tell(self.schedule.refresh_failed, self.world.now)
+        else:
+            self.schedule.follow(self.trader.symbols())
+            self._tell(self.schedule.refreshed, Standing.of(self.trader), self.world.now)
 
     # The sweeps lane
 
-    def _on_connected(self) -> None:
-        self.trader.stream_up = self.feeds.orders_up
-        self.sweep_wanted.set()
+    def _in_round(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except (ExchangeError, DatabaseError) as error:
+            self.world.tell(self.program.name, "sweep: %s", error)
+            self._tell(self.schedule.reconciliation_failed, self.world.now)
 
-    def _sweep_for_ever(self) -> None:
-        instruments_at = self.world.now
-        while True:
-            self.sweep_wanted.wait(self._sweep_pause())
-            self.is_sweeping = True
-            try:
-                self._sweep()
-                self._look_again()
-                self._check_for_mute_data()
-                wait = INSTRUMENTS_SECONDS if self.trader.knows_its_pairs() else INSTRUMENTS_AGAIN_SECONDS
-                if self.world.now - instruments_at > wait:
-                    self.trader.learn_instruments()
-                    instruments_at = self.world.now
-            except (ExchangeError, DatabaseError) as error:
-                self.world.tell(self.program.name, "sweep: %s", error)
-            self.is_sweeping = False
-            self.world.pause(SWEEP_SPACING_SECONDS)
-
-    def _sweep_pause(self) -> float:
-        if not self.feeds.orders_up:
-            return SWEEP_STREAM_DOWN_SECONDS
-        if self.trader.is_unsettled():
-            return SWEEP_UNSETTLED_SECONDS
-        pause = SWEEP_ORDER_OPEN_SECONDS if self.trader.has_open_orders() else SWEEP_IDLE_SECONDS
-        return min(pause, DATA_TIMEOUT_SECONDS)
-
-    def _sweep(self) -> None:
+    def _reconcile(self) -> None:
         swept = self.trader.sweep()
-        up_since = self._up_since("orders")
-        if any(report.at > up_since for report in swept.late_news):
-            self.world.saw("starving stream renewed")
-            self.feeds.lose("orders", CONNECT_SECONDS)
-        if swept.mended or swept.doubtful:
-            self.sweep_wanted.set()
+        self._notice_streams()
+        found = Found(tuple(swept.late_news), bool(swept.mended or swept.doubtful))
+        standing = Standing.of(self.trader)
+        self._tell(self.schedule.reconciled, found, standing, self.world.clock(), self.world.now)
 
-    def _up_since(self, feed: str) -> datetime:
-        """As the bot's clock has it; now, while it is not connected."""
-        is_up = self.feeds.orders_up if feed == "orders" else self.feeds.quotes_up
-        return self.world.clock() - timedelta(seconds=self.world.now - self.feeds.up_since[feed] if is_up else 0.0)
+    def _ask_quotes(self, symbols: tuple[str, ...]) -> None:
+        rows = self.broker.latest_quotes(symbols).rows
+        self._tell(self.schedule.quotes_told, rows, self.world.clock(), self.world.now)
 
-    def _check_for_mute_data(self) -> None:
-        now, up_since = self.world.now, self._up_since("quotes")
-        if not self.feeds.quotes_up or now - self.feeds.up_since["quotes"] <= DATA_TIMEOUT_SECONDS:
+    def _learn_instruments(self) -> None:
+        self.trader.learn_instruments()
+        self._tell(self.schedule.instruments_learnt, Standing.of(self.trader), self.world.now)
+
+    # The pulse lane asks nothing of the rows, so it needs no actor.
+
+    def _beat(self) -> None:
+        try:
+            self._be_alone()
+        except Ended as error:
+            self._stop(str(error))
             return
-        symbols = self.trader.symbols()
-        silent = [one for one in symbols if now - self._heard_at.setdefault(one, now) > DATA_TIMEOUT_SECONDS]
-        if not silent:
-            return
-        listing = self.broker.latest_quotes(silent)
-        told = {symbol: max(quote.at, up_since) for symbol, quote in self._newest.items()}
-        if mute_symbols({symbol: told.get(symbol, up_since) for symbol in self._heard_at}, listing.rows):
-            self.world.saw("mute data stream renewed")
-            self.feeds.lose("quotes", CONNECT_SECONDS)
+        except DatabaseError:
+            pass
+        self._tell(self.schedule.beat_ended, self.world.now)

@@ -36,8 +36,9 @@ class Rest:
         if len(daemons) != 1 or not daemons[0].is_ready:
             return f"{len(daemons)} daemons, not one that is ready"
         daemon = daemons[0]
-        if daemon.busy or daemon.is_sweeping or not daemon.feeds.orders_up or not daemon.feeds.quotes_up:
-            return f"the daemon is at work: {daemon.busy or 'sweeping or connecting'}"
+        at_work = daemon.schedule.at_work
+        if at_work or not daemon.feeds.orders_up or not daemon.feeds.quotes_up:
+            return f"the daemon is at work: {at_work or 'connecting'}"
         working = [one.name for one in self.scene.machines.caretakers.running if one.actors and not one.is_dead]
         return f"at work: {working}" if working else ""
 

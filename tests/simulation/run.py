@@ -177,7 +177,7 @@ class Run:
 
     def _settings(self) -> None:
         for daemon in self.machines.alive():
-            daemon.refresh_wanted.set()
+            daemon.reload()
 
 
 @contextmanager
