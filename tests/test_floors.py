@@ -34,6 +34,7 @@ DATABASE = tuple(
         "assets",
         "notes",
         "privileges",
+        "troubles",
     )
 )
 DATABASE += ("dcabot.adapters.database_errors",)

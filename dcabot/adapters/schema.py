@@ -305,4 +305,20 @@ class Note(Table):
         table_name = "dca_notes"
 
 
-MODELS: tuple[type[Table], ...] = (Asset, Cycle, Order, Daemon, Note)
+class Trouble(Table):
+    """`dca_troubles`: why the bot does not trade, as the daemon sees it."""
+
+    id = AutoField()
+    kind = CharField(max_length=20)
+    asset = CharField(max_length=50, **default("''"))
+    since = InstantColumn(micro=True)
+    sentence = CharField(max_length=500)
+    remedy = CharField(max_length=255, **default("''"))
+    told_at = InstantColumn(micro=True, null=True)
+    told = IntegerField(**default("0"))
+
+    class Meta:
+        table_name = "dca_troubles"
+
+
+MODELS: tuple[type[Table], ...] = (Asset, Cycle, Order, Daemon, Note, Trouble)

@@ -6,7 +6,7 @@ computed from the orders here, so an operator's SELECT and the bot never disagre
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -14,7 +14,7 @@ from typing import Any
 
 from peewee import fn
 
-from dcabot.adapters import schema
+from dcabot.adapters import schema, troubles
 from dcabot.adapters.database import Database, DatabaseBusy, IntegrityError
 from dcabot.adapters.rows import (
     Book,
@@ -31,6 +31,8 @@ from dcabot.adapters.rows import (
 from dcabot.core.model import Cycle, CycleStatus, Decision, OrderStatus
 from dcabot.core.reconcile import SURFACES_WITHIN, Entry, Repair
 from dcabot.core.states import OPEN, OVER
+from dcabot.core.telling import Told
+from dcabot.core.troubles import Trouble
 
 CURRENT = [status.value for status in CycleStatus if status not in OVER]
 STOPPED = "stopped"  # the last sentence of a daemon that ends in order
@@ -147,12 +149,33 @@ class Store:
             self._insert_cycle(asset_id, status, self.clock())
             return True
 
-    def write_beat(self, beat: Beat) -> None:
-        """The daemon is alive. Also proves that the database can be written."""
+    def write_beat(
+        self,
+        beat: Beat,
+        lasting: Iterable[Trouble] | None = None,
+        told: Mapping[str, Told] | None = None,
+    ) -> None:
+        """The daemon is alive. Also proves that the database can be written.
+
+        `lasting` are its troubles and notes, and `told` when each was told; None where what stands
+        there is still true.
+        """
         columns = {**asdict(beat), "sentence": beat.sentence[:255]}
         with self.database.transaction():
             if not schema.Daemon.update(**columns).where(schema.Daemon.id == 1).execute():
                 schema.Daemon.insert(id=1, **columns).execute()
+            if lasting is not None:
+                troubles.replace(lasting, told or {})
+
+    def read_troubles(self) -> list[Trouble]:
+        """The daemon's troubles and notes, as it wrote them last."""
+        with self.database.transaction():
+            return troubles.read()
+
+    def read_told(self) -> dict[str, Told]:
+        """When each trouble that stands there was told, by name."""
+        with self.database.transaction():
+            return troubles.read_told()
 
     def read_beat(self) -> Beat | None:
         """What the daemon said last; None when none ever ran on this database."""

@@ -19,6 +19,19 @@ ALTER TABLE dca_orders
     ADD COLUMN refusal VARCHAR(20) NULL,
     ADD COLUMN quote_at DATETIME(6) NULL;
 
+-- What keeps the bot from trading, and notes on why it waits: written by the daemon with its beat.
+-- since: since when it has been so; told_at, told: when a person was told last, and how many times.
+CREATE TABLE dca_troubles (
+    id INT AUTO_INCREMENT PRIMARY KEY,
+    kind VARCHAR(20) NOT NULL, -- 'keys', 'account', 'reconciliation', 'sale', ...
+    asset VARCHAR(50) NOT NULL DEFAULT '', -- its symbol; empty when it is about all of them
+    since DATETIME(6) NOT NULL,
+    sentence VARCHAR(500) NOT NULL,
+    remedy VARCHAR(255) NOT NULL DEFAULT '', -- what a person can do
+    told_at DATETIME(6) NULL,
+    told INT NOT NULL DEFAULT 0
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+
 UPDATE dca_orders SET refusal = 'rate_limited', updated_at = updated_at
 WHERE status = 'rejected' AND note = 'our own limit of requests a minute is used up';
 UPDATE dca_orders SET refusal = 'other', updated_at = updated_at

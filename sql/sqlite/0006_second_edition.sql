@@ -11,6 +11,17 @@ ALTER TABLE dca_orders ADD COLUMN time_in_force TEXT NOT NULL DEFAULT 'gtc';
 ALTER TABLE dca_orders ADD COLUMN refusal TEXT NULL;
 ALTER TABLE dca_orders ADD COLUMN quote_at TEXT NULL;
 
+CREATE TABLE dca_troubles (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    asset TEXT NOT NULL DEFAULT '',
+    since TEXT NOT NULL,
+    sentence TEXT NOT NULL,
+    remedy TEXT NOT NULL DEFAULT '',
+    told_at TEXT NULL,
+    told INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
 UPDATE dca_orders SET refusal = 'rate_limited'
 WHERE status = 'rejected' AND note = 'our own limit of requests a minute is used up';
 UPDATE dca_orders SET refusal = 'other'

@@ -16,6 +16,7 @@ from tests import servers
 
 ALL = ["0001_brief_tables", "0002_orders", "0003_daemon", "0004_account", "0005_cycle_version", "0006_second_edition"]
 TABLES = {"dca_assets", "dca_cycles", "dca_orders", "dca_daemon", "dca_notes", "dca_migrations"}
+TABLES |= {"dca_troubles"}
 SQL_FOLDER = Path(__file__).parents[2] / "sql"
 
 

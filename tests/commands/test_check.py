@@ -242,7 +242,8 @@ def test_the_rights_are_tried_without_a_trace(
     books = mariadb_books(database)
     use(database, monkeypatch)
     assert check(seat).code == 0
-    for table in ("dca_assets", "dca_cycles", "dca_orders", "dca_daemon", "dca_notes"):
+    names = ("assets", "cycles", "orders", "daemon", "notes", "troubles")
+    for table in (f"dca_{name}" for name in names):
         assert books.execute(f"SELECT COUNT(*) FROM {table}") == [(0,)]
     books.add_asset()
     assert books.execute("SELECT id FROM dca_assets") == [(1,)]
