@@ -31,6 +31,7 @@ DATABASE = tuple(
         "database",
         "rows",
         "store",
+        "results",
         "assets",
         "notes",
         "privileges",

@@ -23,6 +23,7 @@ from dcabot.core.model import (
     TimeInForce,
 )
 from dcabot.core.money import ZERO, ratio
+from dcabot.core.profit import result
 from dcabot.core.reconcile import Entry, renamed
 from dcabot.core.states import OVER
 
@@ -231,8 +232,10 @@ def order_columns(order: Order) -> dict[str, object]:
 
 
 def cycle_columns(cycle: Cycle) -> dict[str, object]:
+    """The columns of a cycle; what it came to is among them once it is over."""
     holding: Holding = fold(cycle.orders)
     return {
+        **(result_columns(cycle) if cycle.status in OVER else {}),
         "status": cycle.status.value,
         "quantity": holding.held,
         "average_purchase_price": holding.average_price,
@@ -244,4 +247,17 @@ def cycle_columns(cycle: Cycle) -> dict[str, object]:
         "ended_by": None if cycle.ended_by is None else cycle.ended_by.value,
         "covered_at": cycle.covered_at,
         "missing_since": cycle.missing_since,
+    }
+
+
+def result_columns(cycle: Cycle) -> dict[str, object]:
+    """Dollars that a cycle's orders came to, rounded where their digits go on beyond the column."""
+    found = result(cycle.orders)
+    return {
+        "spent": schema.Cycle.spent.fit(found.spent),
+        "received": schema.Cycle.received.fit(found.received),
+        "buy_fees": schema.Cycle.buy_fees.fit(found.buy_fees),
+        "sale_fees": schema.Cycle.sale_fees.fit(found.sale_fees),
+        "filled_orders": found.filled_orders,
+        "first_order_at": found.first_order_at,
     }

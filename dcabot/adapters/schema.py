@@ -184,10 +184,16 @@ class Cycle(Table):
     ended_by = CharField(max_length=20, null=True)
     covered_at = InstantColumn(micro=True, null=True)
     missing_since = InstantColumn(micro=True, null=True)
+    spent = DecimalColumn(30, 15, null=True)
+    received = DecimalColumn(30, 15, null=True)
+    buy_fees = DecimalColumn(30, 15, null=True)
+    sale_fees = DecimalColumn(30, 15, null=True)
+    filled_orders = IntegerField(null=True)
+    first_order_at = InstantColumn(micro=True, null=True)
 
     class Meta:
         table_name = "dca_cycles"
-        indexes = ((("asset", "status"), False),)
+        indexes = ((("status",), False), (("asset", "status", "completed_at"), False))
 
     @classmethod
     def seen(cls, cycle_id: int, lock: bool) -> Seen | None:

@@ -10,17 +10,12 @@ import numpy as np
 
 from dcabot.backtest.candles import MICROSECOND, SLICE, Candles, microseconds
 from dcabot.backtest.path import LEGS, Path, Prices
-from dcabot.core.fees import cash_fee, coin_fee
+from dcabot.core.fees import coin_fee
 from dcabot.core.money import EXACT, ZERO, step_down
+from dcabot.core.profit import proceeds
 from dcabot.core.venue import QUANTITY_STEP
 
 Standing = tuple[datetime, Decimal, Decimal, Decimal]  # at, price, coins held and flow of USD after that fill
-
-
-def proceeds(quantity: Decimal, bid: Decimal, rate: Decimal) -> Decimal:
-    """USD that selling these coins brings, after the fee."""
-    notional = EXACT.multiply(quantity, bid)
-    return notional - cash_fee(notional, rate)
 
 
 def bought(dollars: Decimal, ask: Decimal, rate: Decimal) -> Decimal:

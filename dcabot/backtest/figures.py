@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from dcabot.backtest.bot import Bot
-from dcabot.backtest.compare import buy_and_hold, buy_periodically, deepest_fall, proceeds
+from dcabot.backtest.compare import buy_and_hold, buy_periodically, deepest_fall
 from dcabot.backtest.walk import Walk
 from dcabot.core.ladder import most_spent
 from dcabot.core.ledger import fold
 from dcabot.core.model import Asset, Cycle, Order, Purpose, Side
 from dcabot.core.money import EXACT, ZERO, text
-from dcabot.core.report import CycleReport, Fees, report
+from dcabot.core.profit import Fees, proceeds
+from dcabot.core.report import CycleReport, report
 from dcabot.core.snapshot import Fill as Executed
 from dcabot.core.venue import Execution
 

@@ -27,8 +27,8 @@ from dcabot.core.byhand import awaited, on_close, on_release
 from dcabot.core.ledger import fold
 from dcabot.core.model import Asset, Cycle, Decision, Instrument, Purpose
 from dcabot.core.money import text
+from dcabot.core.profit import profit
 from dcabot.core.reconcile import Entry, Repair
-from dcabot.core.report import profit
 from dcabot.core.snapshot import ExchangeError, ExchangeUnreachable, Fill
 from dcabot.core.states import OVER, is_open
 from dcabot.core.timeline import Moment, timeline

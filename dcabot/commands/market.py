@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from dcabot.adapters.config import Config
 from dcabot.commands import utc_now
-from dcabot.core.model import Asset, Instrument, Quote
+from dcabot.core.model import Asset, Cycle, Instrument, Quote
+from dcabot.core.profit import profit_if_sold
 from dcabot.core.rules import tight
 from dcabot.core.snapshot import ExchangeError
 
@@ -39,6 +40,14 @@ class Market:
     def ask(self, symbol: str) -> Decimal | None:
         quote = self.quotes.get(symbol)
         return quote.ask if quote else None
+
+    def profit_if_sold(self, cycle: Cycle) -> Decimal | None:
+        """USD that the cycle would have brought if it were sold now; None without a price."""
+        quote = self.quotes.get(cycle.symbol)
+        if quote is None:
+            return None
+        instrument = self.instruments.get(cycle.symbol) or usual(cycle.symbol)
+        return profit_if_sold(cycle.orders, quote.bid, instrument.quantity_step)
 
     def tight(self, asset: Asset) -> list[str]:
         """Amounts that rounding takes below Alpaca's minimum. Without a price, those that any price does it to."""

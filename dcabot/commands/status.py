@@ -22,7 +22,7 @@ from dcabot.commands import DONE, FAILED, STARTING, parser, utc_now
 from dcabot.commands.console import Fitted, ago, coins, console, percent, price, table, usd
 from dcabot.commands.market import Market, Window
 from dcabot.commands.wiring import open_books
-from dcabot.core.ledger import DUST_NOTIONAL, FEE_RATIO_MAX, Holding, fold
+from dcabot.core.ledger import DUST_NOTIONAL, Holding, fold
 from dcabot.core.model import CycleStatus, Order, Side
 from dcabot.core.money import ONE, ZERO, text
 from dcabot.core.reconcile import Entry
@@ -168,7 +168,7 @@ def _line(entry: Entry, market: Market, now: datetime) -> Line:
         next_safety=safety_price(asset, holding) if holding.held and asset.enabled else None,
         take_profit=take_profit_price(asset, holding) if holding.held else None,
         order="; ".join(_order(order, now) for order in cycle.orders if is_open(order)),
-        profit=_unrealised(holding, quote.bid) if quote and holding.held else None,
+        profit=market.profit_if_sold(cycle) if holding.held else None,
         trouble=wrong,
         next=coming,
         cooldown_until=_cooldown_until(entry) if rests else None,
@@ -226,11 +226,6 @@ def _clock(at: datetime, now: datetime) -> str:
 def _order(order: Order, now: datetime) -> str:
     at = f" at {price(order.limit_price)}" if order.limit_price is not None else " at market"
     return f"{order.side.value} {coins(order.quantity)}{at}, {order.status.value} since {ago(order.created_at, now)}"
-
-
-def _unrealised(holding: Holding, bid: Decimal) -> Decimal:
-    """What a sale at the bid would bring beyond what the coins still held cost, fee paid."""
-    return holding.held * (bid * (ONE - FEE_RATIO_MAX) - holding.average_price)
 
 
 def shown(report: Report) -> RenderableType:

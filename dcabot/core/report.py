@@ -1,60 +1,23 @@
 """What finished cycles brought, in dollars, and their sums by asset and by time.
 
-What a cycle did not sell, because its owner took the coins over or sold them by hand, counts at what it cost: neither
-profit nor loss.
+Coins that a cycle did not sell, because its owner took them over or sold them by hand, count at
+what they cost: neither profit nor loss.
 
-Alpaca charges the fee of a sale in dollars, for each execution, rounded up to the cent, and tells no order about it.
-Where the executions are known the fee is exact; else it is taken of the whole order, which can be a cent or two less.
-The rate of a day follows from what the account traded in the 30 days before it.
+How sales are charged, `profit.py` says. The rate of a day follows from what the account traded in
+the 30 days before it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 
-from dcabot.core.fees import TIERS, Tier, cash_fee, tier_on
-from dcabot.core.ledger import DUST_NOTIONAL, fee_of, fold
-from dcabot.core.model import Cycle, CycleStatus, Order, Purpose, Side
-from dcabot.core.money import EXACT, ZERO
+from dcabot.core.fees import Tier, tier_on
+from dcabot.core.ledger import DUST_NOTIONAL, fold
+from dcabot.core.model import Cycle, CycleStatus
+from dcabot.core.money import EXACT, HUNDRED, ZERO
+from dcabot.core.profit import Fees, result
 from dcabot.core.snapshot import Fill
-
-
-@dataclass(frozen=True, slots=True)
-class Fees:
-    """How sales are charged: the taker rate, and the executions by the exchange's order id as far as they are known.
-
-    `rates` are those of single UTC days, where they differ from `rate`.
-    """
-
-    rate: Decimal = TIERS[0].taker
-    fills: Mapping[str, Sequence[Fill]] | None = None
-    rates: Mapping[date, Decimal] | None = None
-
-    def of_sale(self, order: Order) -> Decimal:
-        """USD charged for a sell order."""
-        fills = self._known(order)
-        if fills:
-            return sum(
-                (cash_fee(EXACT.multiply(fill.quantity, fill.price), self._rate_at(fill.at)) for fill in fills), ZERO
-            )
-        return cash_fee(notional(order), self._rate_at(order.closed_at or order.created_at))
-
-    def knows(self, order: Order) -> bool:
-        return bool(self._known(order))
-
-    def _rate_at(self, at: datetime) -> Decimal:
-        return (self.rates or {}).get(at.astimezone(timezone.utc).date(), self.rate)
-
-    def notional(self, order: Order) -> Decimal:
-        """USD that an order's fills came to: of the single fills where they are known, else of the average price."""
-        fills = self._known(order)
-        return sum((EXACT.multiply(fill.quantity, fill.price) for fill in fills), ZERO) if fills else notional(order)
-
-    def _known(self, order: Order) -> Sequence[Fill]:
-        """All fills of this order; none when not all of them are known."""
-        fills = (self.fills or {}).get(order.order_id or "", ())
-        return fills if sum((fill.quantity for fill in fills), ZERO) == order.filled_quantity else ()
 
 
 def from_ledger(rows: Iterable[Fill], now: Tier, today: date) -> tuple[Fees, str]:
@@ -102,6 +65,15 @@ class CycleReport:
         return self.sold - self.spent - self.sale_fees + self.unsold_cost
 
     @property
+    def profit_percent(self) -> Decimal:
+        """Of what was spent."""
+        return EXACT.divide(self.profit, self.spent) * HUNDRED if self.spent else ZERO
+
+    @property
+    def fees(self) -> Decimal:
+        return self.buy_fees + self.sale_fees
+
+    @property
     def duration(self) -> timedelta:
         return self.closed_at - self.opened_at
 
@@ -118,80 +90,73 @@ class Total:
     profit: Decimal
 
 
-def notional(order: Order) -> Decimal:
-    """USD that an order's fills came to."""
-    return EXACT.multiply(order.filled_quantity, order.filled_price or ZERO)
-
-
 def report(cycle: Cycle, fees: Fees | None = None) -> CycleReport | None:
     """What a finished cycle brought; None when nothing was traded in it."""
-    traded = [order for order in cycle.orders if order.filled_quantity]
-    if not traded:
+    sums, holding = result(cycle.orders, fees), fold(cycle.orders)
+    if not sums.filled_orders or sums.first_order_at is None:
         return None
-    buys = [order for order in traded if order.side is Side.BUY]
-    spent, sold, sale_fees = _sums(traded, fees or Fees())
-    holding = fold(cycle.orders)
-    unsold = holding.held if holding.notional >= DUST_NOTIONAL else ZERO
-    return CycleReport(
+    filled = [order for order in cycle.orders if order.filled_quantity]
+    last = filled[-1].closed_at or filled[-1].created_at
+    line = CycleReport(
         symbol=cycle.symbol,
         cycle_id=cycle.id,
         status=cycle.status,
-        opened_at=traded[0].created_at,
-        closed_at=cycle.completed_at or traded[-1].closed_at or traded[-1].created_at,
-        orders=len(traded),
-        safety_orders=sum(order.purpose is Purpose.SAFETY for order in buys),
-        spent=spent,
-        sold=sold,
-        buy_fees=sum((fee_of(order) * (order.filled_price or ZERO) for order in buys), ZERO),
-        sale_fees=sale_fees,
-        unsold=unsold,
-        unsold_cost=EXACT.multiply(unsold, holding.average_price),
+        opened_at=sums.first_order_at,
+        closed_at=cycle.completed_at or last,
+        orders=sums.filled_orders,
+        safety_orders=holding.safety_count,
+        spent=sums.spent,
+        sold=sums.received,
+        buy_fees=sums.buy_fees,
+        sale_fees=sums.sale_fees,
     )
+    return with_unsold(line, holding.held, holding.average_price)
 
 
-def profit(orders: Iterable[Order], fees: Fees | None = None) -> Decimal:
-    """USD that a cycle's orders brought: sold less spent, less the fee of the sales.
-
-    The fee of a buy is in it already: fewer coins were there to sell.
-    """
-    spent, sold, sale_fees = _sums(orders, fees or Fees())
-    return sold - spent - sale_fees
-
-
-def _sums(orders: Iterable[Order], fees: Fees) -> tuple[Decimal, Decimal, Decimal]:
-    """USD spent on buys, got for sells, and charged for the sells."""
-    spent = sold = sale_fees = ZERO
-    for order in orders:
-        if order.side is Side.BUY:
-            spent += fees.notional(order)
-        elif order.filled_quantity:
-            sold += fees.notional(order)
-            sale_fees += fees.of_sale(order)
-    return spent, sold, sale_fees
+def with_unsold(line: CycleReport, held: Decimal, average_price: Decimal) -> CycleReport:
+    """The line with the coins left at the cycle's end, at what they had cost; dust is sold."""
+    cost = EXACT.multiply(held, average_price)
+    return line if cost < DUST_NOTIONAL else replace(line, unsold=held, unsold_cost=cost)
 
 
 def totals(reports: Iterable[CycleReport], key: Callable[[CycleReport], str]) -> list[Total]:
-    """Sums by whatever `key` says of a cycle, in the order of the keys."""
-    groups: dict[str, list[CycleReport]] = {}
+    """Sums by whatever `key` says of a cycle, in the order of the keys. Keeps no report."""
+    sums: dict[str, Sum] = {}
     for one in reports:
-        groups.setdefault(key(one), []).append(one)
-    return [total(name, groups[name]) for name in sorted(groups)]
+        name = key(one)
+        if name not in sums:
+            sums[name] = Sum()
+        sums[name].add(one)
+    return [sums[name].total(name) for name in sorted(sums)]
 
 
-def total(name: str, reports: Sequence[CycleReport]) -> Total:
-    return Total(
-        name,
-        len(reports),
-        sum((one.spent for one in reports), ZERO),
-        sum((one.sold for one in reports), ZERO),
-        sum((one.sale_fees + one.buy_fees for one in reports), ZERO),
-        sum((one.profit for one in reports), ZERO),
-    )
+@dataclass(slots=True)
+class Sum:
+    """A total that grows by one cycle after the other."""
+
+    cycles: int = 0
+    spent: Decimal = ZERO
+    sold: Decimal = ZERO
+    fees: Decimal = ZERO
+    profit: Decimal = ZERO
+
+    def add(self, one: CycleReport) -> None:
+        self.cycles += 1
+        self.spent += one.spent
+        self.sold += one.sold
+        self.fees += one.fees
+        self.profit += one.profit
+
+    def total(self, name: str) -> Total:
+        return Total(name, self.cycles, self.spent, self.sold, self.fees, self.profit)
 
 
-PERIODS: Mapping[str, Callable[[CycleReport], str]] = {
-    "asset": lambda one: one.symbol,
-    "day": lambda one: f"{one.closed_at:%Y-%m-%d}",
-    "week": lambda one: f"{one.closed_at:%G-W%V}",
-    "month": lambda one: f"{one.closed_at:%Y-%m}",
-}
+def by_period(period: str, zone: tzinfo = timezone.utc) -> Callable[[CycleReport], str]:
+    """The key of a cycle's sum: its asset, or the day, week or month in which it ended."""
+    if period == "asset":
+        return lambda one: one.symbol
+    form = PERIODS[period]
+    return lambda one: one.closed_at.astimezone(zone).strftime(form)
+
+
+PERIODS: Mapping[str, str] = {"asset": "", "day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m"}

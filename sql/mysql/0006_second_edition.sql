@@ -36,3 +36,22 @@ UPDATE dca_orders SET refusal = 'rate_limited', updated_at = updated_at
 WHERE status = 'rejected' AND note = 'our own limit of requests a minute is used up';
 UPDATE dca_orders SET refusal = 'other', updated_at = updated_at
 WHERE status = 'rejected' AND order_id IS NULL AND refusal IS NULL;
+
+-- What a cycle came to, in USD: written when it ends, so that a report reads one row for a cycle.
+-- Computed from its orders: the consistency checker does it for cycles that ended before, and again
+-- where the two differ.
+ALTER TABLE dca_cycles
+    ADD COLUMN spent DECIMAL(30, 15) NULL, -- for coins, what Alpaca kept of them included
+    ADD COLUMN received DECIMAL(30, 15) NULL, -- for coins, before the fee
+    ADD COLUMN buy_fees DECIMAL(30, 15) NULL, -- what the coins that Alpaca kept cost; in `spent`
+    ADD COLUMN sale_fees DECIMAL(30, 15) NULL, -- at the highest rate
+    ADD COLUMN filled_orders INT NULL,
+    ADD COLUMN first_order_at DATETIME(6) NULL; -- when the first order that was filled was made
+
+-- The working cycles are looked up at every refresh, and an asset's last sale before an early
+-- restart: neither may read through all the cycles of years.
+CREATE INDEX dca_cycles_status ON dca_cycles (status);
+
+CREATE INDEX dca_cycles_completed ON dca_cycles (asset_id, status, completed_at);
+
+DROP INDEX dca_cycles_current ON dca_cycles;

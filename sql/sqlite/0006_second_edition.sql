@@ -26,3 +26,17 @@ UPDATE dca_orders SET refusal = 'rate_limited'
 WHERE status = 'rejected' AND note = 'our own limit of requests a minute is used up';
 UPDATE dca_orders SET refusal = 'other'
 WHERE status = 'rejected' AND order_id IS NULL AND refusal IS NULL;
+
+ALTER TABLE dca_cycles ADD COLUMN spent TEXT NULL CHECK (CAST(spent AS NUMERIC) = spent);
+ALTER TABLE dca_cycles ADD COLUMN received TEXT NULL CHECK (CAST(received AS NUMERIC) = received);
+ALTER TABLE dca_cycles ADD COLUMN buy_fees TEXT NULL CHECK (CAST(buy_fees AS NUMERIC) = buy_fees);
+ALTER TABLE dca_cycles ADD COLUMN sale_fees TEXT NULL
+    CHECK (CAST(sale_fees AS NUMERIC) = sale_fees);
+ALTER TABLE dca_cycles ADD COLUMN filled_orders INTEGER NULL;
+ALTER TABLE dca_cycles ADD COLUMN first_order_at TEXT NULL;
+
+CREATE INDEX dca_cycles_status ON dca_cycles (status);
+
+CREATE INDEX dca_cycles_completed ON dca_cycles (asset_id, status, completed_at);
+
+DROP INDEX dca_cycles_current;

@@ -7,10 +7,10 @@ import pytest
 
 from dcabot.backtest.bot import ENDLESS
 from dcabot.backtest.candles import Candles
-from dcabot.backtest.compare import proceeds
 from dcabot.backtest.figures import Result, result
 from dcabot.backtest.path import HighLow, Path
 from dcabot.backtest.walk import Walk
+from dcabot.core.profit import proceeds
 from tests.backtest.prices import candles, make_bot, random_candles
 
 FREE = Path(spread=Decimal(0))

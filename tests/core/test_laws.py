@@ -17,7 +17,7 @@ from dcabot.core.ledger import FEE_RATIO_MAX, fold
 from dcabot.core.lifecycle import merge, on_position, on_position_differs, on_report, position_differs
 from dcabot.core.model import Cycle, CycleStatus, Order, OrderReport, OrderStatus, Purpose, Rules, Side
 from dcabot.core.money import EXACT, step_down, step_up
-from dcabot.core.report import profit
+from dcabot.core.profit import profit
 from dcabot.core.rules import ROUND_TRIP_FEE_RATIO, buy_quantity, too_small
 from dcabot.core.states import ORDER_STEPS, is_open, may_step
 from dcabot.core.strategy import BACKOFF_SECONDS_MAX, Market, backoff_until, on_quote

@@ -5,7 +5,8 @@ from decimal import Decimal as D
 
 from dcabot.core.fees import TIERS, tier_on
 from dcabot.core.model import CycleStatus, Purpose
-from dcabot.core.report import Fees, from_ledger, profit, report
+from dcabot.core.profit import Fees, profit
+from dcabot.core.report import from_ledger, report
 from dcabot.core.snapshot import Fill
 from tests.builders import make_cycle, make_order, make_time
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from dcabot.commands.demo.story import Told
 from dcabot.core.model import Cycle, CycleStatus, Order, OrderStatus, Side
 from dcabot.core.money import ZERO, text
-from dcabot.core.report import profit
+from dcabot.core.profit import profit
 from dcabot.core.states import is_open
 from dcabot.core.strategy import restart_price
 from dcabot.simulator.listings import LISTINGS

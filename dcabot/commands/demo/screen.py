@@ -15,7 +15,7 @@ from dcabot.commands.demo.chronicle import Event, name_of, price, usd
 from dcabot.commands.demo.story import Scene, Told
 from dcabot.core.model import CycleStatus, Order
 from dcabot.core.money import ZERO, parse, text
-from dcabot.core.report import profit
+from dcabot.core.profit import profit
 from dcabot.simulator import Tick
 
 WIDTH_MIN, HEIGHT_MIN = 80, 22

@@ -11,7 +11,7 @@ from dcabot.commands.demo.chronicle import name_of, price, usd
 from dcabot.commands.demo.story import START_CASH, Told
 from dcabot.core.model import CycleStatus, Order, Side
 from dcabot.core.money import parse, text
-from dcabot.core.report import profit
+from dcabot.core.profit import profit
 
 NEXT = "Next: see README.md, Install and run, for an Alpaca paper account; or ./test."
 
