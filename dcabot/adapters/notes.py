@@ -45,3 +45,13 @@ def write(name: str, text: str, now: datetime) -> None:
 def erase(name: str) -> bool:
     """True when there was such a note."""
     return bool(schema.Note.delete().where(schema.Note.name == name).execute())
+
+
+def first_start_after_upgrade(database: Database, version: str, now: datetime) -> bool:
+    """True once for each version: at its first start on a database that has orders from before."""
+    with database.transaction():
+        name = f"started {version}"
+        if read(name):
+            return False
+        write(name, "what changes was told in the log", now)
+        return bool(schema.Order.select().exists())

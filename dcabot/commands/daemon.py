@@ -25,7 +25,7 @@ from dcabot.adapters.database import DatabaseBusy, DatabaseError, DatabaseUnreac
 from dcabot.adapters.store import STOPPED
 from dcabot.adapters.streams import Feed, Streams
 from dcabot.adapters.systemd import Systemd
-from dcabot.commands import DONE, FAILED, STARTING, paces, parser, start_logging, utc_now
+from dcabot.commands import DONE, FAILED, STARTING, news, paces, parser, start_logging, utc_now
 from dcabot.commands.health import Health
 from dcabot.commands.lanes import ORDER_THREADS, Lanes, leave_within
 from dcabot.commands.schedule import (
@@ -176,6 +176,9 @@ class Daemon:
         await self._patiently(partial(check_account, database, account.number))
         await self._patiently(self.trader.recover)
         await self._patiently(partial(notes.keep_account, database, account.number, utc_now()))
+        is_upgraded = partial(notes.first_start_after_upgrade, database, news.VERSION, utc_now())
+        if await self._patiently(is_upgraded):
+            news.tell_news(entry.asset for entry in self.trader.entries.values())
         # What happens between here and the connection is only known to REST: the schedule asks.
         self.schedule.start(Standing.of(self.trader), time.monotonic())
         self.streaming = asyncio.create_task(self.streams.run(self.trader.symbols()))
