@@ -8,9 +8,20 @@ from urllib.parse import urlsplit
 
 from dcabot.adapters.dburl import DatabaseSettings, parse_url
 from dcabot.adapters.sources import ConfigError, Sources
-from dcabot.adapters.trust import is_loopback
+from dcabot.adapters.trust import is_loopback, is_this_machine
 
-__all__ = ["Config", "ConfigError", "MailSettings", "OrphanOrders", "Survey", "Venue", "load", "load_mail", "survey"]
+__all__ = [
+    "Config",
+    "ConfigError",
+    "MailSettings",
+    "OrphanOrders",
+    "Survey",
+    "Venue",
+    "load",
+    "load_mail",
+    "speaks_openly",
+    "survey",
+]
 
 DATA_URL = "https://data.alpaca.markets"
 STREAM_URL = "wss://stream.data.alpaca.markets/v1beta3/crypto/us"
@@ -117,6 +128,18 @@ def load_mail(environ: Mapping[str, str], env_file: str | None = None) -> tuple[
     reader = Sources(environ, env_file)
     mail = _mail(reader)
     return mail, (*reader.notes, *reader.problems)
+
+
+def speaks_openly(file: Path) -> bool:
+    """True for a settings file whose database is elsewhere, or named elsewhere, and that says nothing of encryption."""
+    reader = Sources({}, str(file))
+    if reader.get("DB_SSL") or reader.get("DB_SSL_CA"):
+        return False
+    place = _place(reader, needed=False)
+    if place is None:
+        names = ("DB_URL", "DB_SOCKET", "DB_HOST")
+        return file.exists() and not any(reader.get(name) for name in names)
+    return place.engine == "mysql" and not place.socket and not is_this_machine(place.host)
 
 
 def _read(reader: Sources, needs: Collection[str]) -> Config:

@@ -5,11 +5,12 @@ import sys
 from pathlib import Path
 
 from dcabot.adapters import notes
-from dcabot.adapters.config import DATABASE, Config, load
+from dcabot.adapters.config import DATABASE, Config, load, speaks_openly
 from dcabot.adapters.database import connect
 from dcabot.adapters.dburl import DatabaseSettings
 from dcabot.adapters.mariadb_tools import ServerAbsent, ToolError, back_up, create_local, is_peer_login
 from dcabot.adapters.migrations import migrate, pending, schema_version
+from dcabot.adapters.sources import SYSTEM_FILE
 from dcabot.adapters.store import Store
 from dcabot.commands import DONE, FAILED, UNREACHABLE, parser, utc_now
 from dcabot.commands.console import refused
@@ -17,22 +18,32 @@ from dcabot.commands.wiring import check_schema
 from dcabot.core.ledger import fold
 from dcabot.core.states import OVER, is_open
 
+KEPT_PLAIN = """
+# Written by the upgrade to dcabot 1.1.0. Until then the certificate of the database's server was never checked, and
+# with this line it still is not: everybody on the way to the server can read and change what is sent. To end that,
+# give the server a certificate, name its authority in DB_SSL_CA, and take this line away. See: man dcabot.env
+DB_SSL=off
+"""
+
 
 def main(argv: list[str]) -> int:
     """0 when it is as it should be; what was done is one line on stdout."""
     options = parser("db", "Make the database, or create its tables and bring them up to date. Safe to repeat.")
     options.add_argument(
         "action",
-        choices=["init", "create", "move-account"],
+        choices=["init", "create", "move-account", "keep-plain"],
         help="init: create the tables, or bring them up to date; create: as root, make a database on this host that "
         "is reached over a unix socket (DB_SOCKET), and a user without a password for it; move-account: trade for the "
-        "account of other keys from the next start of the daemon on",
+        "account of other keys from the next start of the daemon on; keep-plain: for an upgrade, say DB_SSL=off in the "
+        "file of --env-file where its database was reached without a checked certificate until now",
     )
     options.add_argument("--backup", metavar="FOLDER", type=Path, help="init: back up to FOLDER before a change")
     options.add_argument("--user", default="dcabot", help="create: the system user it is for (default: %(default)s)")
     options.add_argument("--yes", action="store_true", help="move-account: do not ask")
     options.add_argument("--anyway", action="store_true", help="move-account: even while something is held")
     arguments = options.parse_args(argv)
+    if arguments.action == "keep-plain":
+        return _keep_plain(Path(arguments.env_file or SYSTEM_FILE))
     config = load({DATABASE}, os.environ, arguments.env_file)
     settings = config.database
     if settings is None:
@@ -46,6 +57,17 @@ def main(argv: list[str]) -> int:
     except ToolError as error:
         print(f"dcabot: {error}", file=sys.stderr)
         return UNREACHABLE if isinstance(error, ServerAbsent) else FAILED
+
+
+def _keep_plain(file: Path) -> int:
+    """No upgrade stops a bot that trades: what the file leaves to an older version is now said in it."""
+    if not speaks_openly(file):
+        return DONE
+    text = file.read_text(encoding="utf-8-sig")
+    with file.open("a", encoding="utf-8") as stream:
+        stream.write(("" if text.endswith("\n") or not text else "\n") + KEPT_PLAIN)
+    print(f"{file}: DB_SSL=off was added, because the database is not on this machine; the file says what that means")
+    return DONE
 
 
 def _create(settings: DatabaseSettings, user: str) -> int:

@@ -98,3 +98,88 @@ def test_a_sqlite_file_is_backed_up_too(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert [path.suffix for path in (tmp_path / "b").iterdir()] == [".db"]
     assert getpass.getuser() == (tmp_path / "b").owner()
+
+
+# An upgrade from a version that never checked the certificate of a database's server.
+
+POSTINST = Path(__file__).parents[2] / "packaging" / "debian" / "postinst"
+
+
+def upgraded(tmp_path: Path, settings: str, old_version: str = "1.0.9") -> str:
+    """What the settings file holds after the package's own script, run on files of the test's."""
+    file = tmp_path / "dcabot.env"
+    file.write_text(settings)
+    file.chmod(0o600)
+    script = POSTINST.read_text().replace("#DEBHELPER#", "").replace("py3compile -p dcabot /usr/lib/dcabot", "true")
+    for ours, theirs in {
+        "/etc/dcabot/dcabot.env": str(file),
+        "/usr/bin/dcabot": f"{sys.executable} -m dcabot",
+        "/run/systemd/system": str(tmp_path / "no-systemd"),
+        "/run/dcabot-to-start": str(tmp_path / "to-start"),
+    }.items():
+        assert ours in script
+        script = script.replace(ours, theirs)
+    done = subprocess.run(
+        ["sh", "-c", script, "postinst", "configure", old_version],
+        env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert file.stat().st_mode & 0o777 == 0o600
+    text = file.read_text()
+    assert text.startswith(settings)
+    assert ("DB_SSL=off was added" in done.stdout) is (text != settings)
+    return text[len(settings) :]
+
+
+REMOTE = "DB_HOST=192.0.2.77\nDB_USER=bot\nDB_PASSWORD='a # b'\nDB_NAME=books"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        REMOTE,
+        f"{REMOTE}\n",
+        "DB_URL=mysql://bot:p%23w@192.0.2.77/books\n",
+        "#DB_SSL=off\n" + REMOTE,
+        "APCA_API_KEY_ID=x\n",
+    ],
+)
+def test_an_upgrade_keeps_a_remote_database_in_reach(tmp_path: Path, settings: str) -> None:
+    added = upgraded(tmp_path, settings)
+    assert added.rstrip().splitlines()[-1] == "DB_SSL=off"
+    assert all(line.startswith("#") or line in ("", "DB_SSL=off") for line in added.splitlines())
+    again = settings + added
+    assert upgraded(tmp_path, again) == "", "it is said once"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        'DB_SOCKET="/run/mysqld/mysqld.sock"\n',
+        REMOTE.replace("192.0.2.77", "127.0.0.1"),
+        REMOTE.replace("192.0.2.77", "::1"),
+        f"{REMOTE}\nDB_SSL_CA=/etc/ssl/ca.pem\n",
+        f"{REMOTE}\nDB_SSL=on\n",
+        "DB_URL=sqlite:////var/lib/dcabot/x.db\n",
+        "DB_URL=nonsense\n",
+    ],
+)
+def test_an_upgrade_leaves_other_settings_alone(tmp_path: Path, settings: str) -> None:
+    assert upgraded(tmp_path, settings) == ""
+
+
+@pytest.mark.parametrize("old_version", ["", "1.1.0", "1.2.0"])
+def test_only_an_upgrade_from_before_adds_anything(tmp_path: Path, old_version: str) -> None:
+    assert upgraded(tmp_path, REMOTE, old_version) == ""
+
+
+def test_the_line_that_an_upgrade_adds_is_understood(tmp_path: Path) -> None:
+    file = tmp_path / "dcabot.env"
+    text = REMOTE + upgraded(tmp_path, REMOTE)
+    file.write_text(text)
+    file.chmod(0o600)
+    done = dcabot("check", "--env-file", str(file))
+    assert "DB_SSL=off: everybody on the way to the database at 192.0.2.77" in done.stdout
