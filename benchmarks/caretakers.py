@@ -14,9 +14,9 @@ from tests.servers import Database, MariaDB
 
 CARETAKERS = {
     "order-manager": "order manager: 0 open orders at Alpaca, 0 mended, 0 untracked cancelled, 0 untracked left alone,"
-    " 0 assets held",
-    "cooldown-manager": "cooldown manager: 0 cooldowns over, 0 cycles opened, 0 assets held",
-    "consistency-checker": "consistency checker: 20 cycles compared, 0 mended, 0 cycles opened, 0 assets held",
+    " 0 assets suspended",
+    "cooldown-manager": "cooldown manager: 0 cooldowns over, 0 cycles opened, 0 assets suspended",
+    "consistency-checker": "consistency checker: 20 cycles compared, 0 mended, 0 cycles opened, 0 assets suspended",
 }
 BOUND = 1.5
 

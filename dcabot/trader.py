@@ -229,9 +229,9 @@ class Trader:
         before, self.entries, self.held = self.held, entries, held  # first, so that what is said is true
         for symbol, sentence in held.items():
             if before.get(symbol) != sentence:
-                log.error("%s is held: %s", symbol, sentence)
+                log.error("%s is suspended: %s", symbol, sentence)
         for symbol in before.keys() - held.keys():
-            log.info("%s is no longer held", symbol)
+            log.info("%s is no longer suspended", symbol)
 
     def _judged(self, asset: Asset) -> Asset:
         """The asset with what is wrong in its settings: one that cannot work is held, the others trade."""
@@ -257,7 +257,7 @@ class Trader:
     def _hold(self, symbol: str, sentence: str) -> None:
         self.entries.pop(symbol, None)
         self.held[symbol] = sentence
-        log.error("%s is held: %s", symbol, sentence)
+        log.error("%s is suspended: %s", symbol, sentence)
 
     def say(self, symbol: str, sentence: str) -> None:
         """Say it once; again when it had stopped for a while. Figures change with every quote: its words decide."""

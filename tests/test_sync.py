@@ -293,12 +293,12 @@ def test_a_row_edited_into_nonsense_holds_that_asset_only(holding: Desk, caplog:
     holding.trader.refresh()
     holding.execute("UPDATE dca_orders SET status = 'dunno'")
     assert holding.quote("61000", "61010") is None
-    assert "BTC/USD is held: dca_orders: dcabot-1-" in caplog.text
+    assert "BTC/USD is suspended: dca_orders: dcabot-1-" in caplog.text
     holding.trader.refresh()
     holding.trader.sweep()
     holding.trader.sweep()
     assert holding.quote("2000", "2001", "ETH/USD") is not None
-    assert caplog.text.count("BTC/USD is held") == 1
+    assert caplog.text.count("BTC/USD is suspended") == 1
     holding.execute("UPDATE dca_orders SET status = 'filled' WHERE status = 'dunno'")
     holding.trader.refresh()
     assert holding.trader.held == {}

@@ -234,7 +234,7 @@ def test_settings_that_cannot_work_hold_that_asset_only_and_name_the_column(
     for _ in range(3):
         desk.trader.refresh()
     assert words in desk.trader.held[symbol]
-    assert caplog.text.count(f"{symbol} is held: ") == 1
+    assert caplog.text.count(f"{symbol} is suspended: ") == 1
     assert desk.quote("60000", "60010") is None
     assert desk.quote("2000", "2001", "ETH/USD") is not None
 
@@ -245,7 +245,7 @@ def test_an_asset_that_is_mended_trades_and_that_is_said(desk: Desk, caplog: pyt
     desk.trader.recover()
     desk.execute("UPDATE dca_assets SET take_profit_percent = 1")
     desk.trader.refresh()
-    assert "BTC/USD is no longer held" in caplog.text
+    assert "BTC/USD is no longer suspended" in caplog.text
     assert desk.quote("60000", "60010") is not None
 
 
@@ -267,7 +267,7 @@ def test_a_book_that_was_read_before_another_is_not_taken_after_it(
     trading.trader.refresh()
     assert "unknown status 'bying'" in trading.trader.held["BTC/USD"]
     assert trading.trader.entries == {}
-    assert (caplog.text.count("BTC/USD is held"), caplog.text.count("no longer held")) == (1, 0)
+    assert (caplog.text.count("BTC/USD is suspended"), caplog.text.count("no longer suspended")) == (1, 0)
 
 
 def test_a_report_of_a_held_asset_is_booked_and_does_not_set_it_free(trading: Desk) -> None:

@@ -211,7 +211,7 @@ def assets(world: World) -> Iterator[Finding]:
         yield skipped("assets", "the database gave no answer")
         return
     for symbol, fault in world.book.faults.items():
-        yield failed("asset", f"{symbol} is held: {fault}", "the row was edited by hand? Put it right with SQL")
+        yield failed("asset", f"{symbol} is suspended: {fault}", "the row was edited by hand? Put it right with SQL")
     world.taken = [(entry.asset, entry.cycle) for entry in world.book.entries if entry.cycle.status not in OVER]
     world.taken += [(asset, None) for asset in world.book.idle]
     if not world.taken and not world.book.faults:

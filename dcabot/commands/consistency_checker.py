@@ -1,12 +1,20 @@
-"""`dcabot consistency-checker`: one pass that makes the book agree with Alpaca, or says where it does not."""
+"""`dcabot consistency-checker`: one pass that makes the database agree with Alpaca.
+
+It exits 1 when something needs a person. Then its unit fails, and the alert tells what the lines
+say that begin with `needs a person`.
+"""
 
 import logging
 import time
 
-from dcabot.commands import DONE, counted, parser, start_logging
-from dcabot.commands.wiring import assemble
+from dcabot.adapters.store import STOPPED
+from dcabot.commands import DONE, FAILED, NEEDS_PERSON, counted, parser, start_logging, utc_now
+from dcabot.commands.troubles import in_rows, together, told
+from dcabot.commands.wiring import Parts, build, check_books_account, check_schema
 from dcabot.core.reconcile import discrepancies
-from dcabot.sync import SECOND_LOOK_AFTER, Sync
+from dcabot.core.snapshot import ExchangeError
+from dcabot.core.troubles import Trouble, lasting, of_answers, of_clock, remembered
+from dcabot.sync import SECOND_LOOK_AFTER, Swept, Sync
 
 log = logging.getLogger(__name__)
 
@@ -19,51 +27,84 @@ def main(argv: list[str]) -> int:
     options.add_argument("--dry-run", action="store_true", help="only report")
     args = options.parse_args(argv)
     start_logging(args.verbose)
-    sync = assemble(args.env_file).sync(LAWS)
-    return _report(sync) if args.dry_run else _mend(sync)
+    parts = build(args.env_file)
+    check_schema(parts.config)
+    try:
+        check_books_account(parts)
+        sync = parts.sync(LAWS)
+        found = _report(parts, sync) if args.dry_run else _mend(parts, sync)
+    except ExchangeError as error:
+        # The daemon may have met the same and know more.
+        if not _tell(_written(parts)):
+            raise
+        log.error("Alpaca could not be asked: %s", error)
+        return FAILED
+    return FAILED if _tell(together(_written(parts), found)) else DONE
 
 
-def _mend(sync: Sync) -> int:
+def _mend(parts: Parts, sync: Sync) -> list[Trouble]:
     swept = sync.settle()
     mended = list(swept.mended)
-    if swept.doubtful:
+    if swept.doubtful or swept.snapshot.unread:
         # One odd read is no fact: look again, seconds later.
         time.sleep(SECOND_LOOK_AFTER.total_seconds())
         swept = sync.sweep()
         mended += swept.mended
     opened = sync.open_missing_cycles(swept.book)
-    for symbol, fault in swept.book.faults.items():
-        log.error("%s is held: %s", symbol, fault)
+    found = _troubles(parts, swept)
     log.info(
-        "consistency checker: %s compared, %d mended, %s opened, %s held",
+        "consistency checker: %s compared, %d mended, %s opened, %s suspended",
         counted(len(swept.book.entries), "cycle"),
         len(mended),
         counted(opened, "cycle"),
         counted(len(swept.book.faults), "asset"),
     )
-    return DONE
+    return found
 
 
-def _report(sync: Sync) -> int:
+def _report(parts: Parts, sync: Sync) -> list[Trouble]:
     book, snapshot, entries, news = sync.look()
-    found = discrepancies(entries, snapshot, sync.limits, sync.laws)
+    differing = discrepancies(entries, snapshot, sync.limits, sync.laws)
     for report in news:
         log.warning("%s: Alpaca says %s", report.symbol, report)
-    for one in found:
+    for one in differing:
         decision = one.repair(one.entry.asset, one.entry.cycle)
-        log.warning(
-            "%s cycle %s: %s", one.entry.cycle.symbol, one.entry.cycle.id, decision.reason if decision else one.law
-        )
+        reason = decision.reason if decision else one.law
+        log.warning("%s cycle %s: %s", one.entry.cycle.symbol, one.entry.cycle.id, reason)
     missing = [asset.symbol for asset in book.idle if asset.enabled]
     for symbol in missing:
         log.warning("%s: enabled and without a current cycle; it would be given one", symbol)
-    for symbol, fault in book.faults.items():
-        log.error("%s is held: %s", symbol, fault)
     log.info(
-        "consistency checker: %s compared, %d differ, nothing was changed; %s missing, %s held",
+        "consistency checker: %s compared, %d differ, nothing was changed; %s missing, %s suspended",
         counted(len(entries), "cycle"),
-        len(found) + len(news),
+        len(differing) + len(news),
         counted(len(missing), "cycle"),
         counted(len(book.faults), "asset"),
     )
-    return DONE
+    return _troubles(parts, Swept(book, snapshot, {}, [], 0, []))
+
+
+# What needs a person.
+
+
+def _troubles(parts: Parts, swept: Swept) -> list[Trouble]:
+    """What this pass sees that needs a person."""
+    now = utc_now()
+    known = {one.symbol: one for one in parts.broker.instruments().rows}
+    found = of_answers(swept.snapshot.unread) + of_clock(parts.broker.clock_skew())
+    seen = lasting(found, remembered({}, found, now), now)
+    return in_rows(swept.book, known.get, now) + seen
+
+
+def _written(parts: Parts) -> list[Trouble]:
+    """What the daemon wrote down, unless it was stopped since."""
+    beat = parts.store.read_beat()
+    return parts.store.read_troubles() if beat and beat.sentence != STOPPED else []
+
+
+def _tell(troubles: list[Trouble]) -> bool:
+    """A line for each trouble; notes are none. True when there was one."""
+    needed = [one for one in troubles if one.kind.is_trouble]
+    for trouble in needed:
+        log.error("%s (%s): %s", NEEDS_PERSON, trouble.name, told(trouble, utc_now()))
+    return bool(needed)

@@ -31,9 +31,9 @@ def main(argv: list[str]) -> int:
     ended = sum(_end(store, cycle_id, over) for cycle_id in due)
     opened = sum(store.open_cycle(asset.id, CycleStatus.WATCHING) for asset in book.idle if asset.enabled)
     for symbol, fault in book.faults.items():
-        log.error("%s is held: %s", symbol, fault)
+        log.error("%s is suspended: %s", symbol, fault)
     log.info(
-        "cooldown manager: %s over, %s opened, %s held",
+        "cooldown manager: %s over, %s opened, %s suspended",
         counted(ended, "cooldown"),
         counted(opened, "cycle"),
         counted(len(book.faults), "asset"),

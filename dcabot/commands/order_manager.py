@@ -19,9 +19,9 @@ def main(argv: list[str]) -> int:
     swept = sync.sweep()
     cancelled, left = sync.sweep_orphans(swept.snapshot, parts.config.orphan_orders.value)
     for symbol, fault in swept.book.faults.items():
-        log.error("%s is held: %s", symbol, fault)
+        log.error("%s is suspended: %s", symbol, fault)
     log.info(
-        "order manager: %s at Alpaca, %d mended, %d untracked cancelled, %d untracked left alone, %s held",
+        "order manager: %s at Alpaca, %d mended, %d untracked cancelled, %d untracked left alone, %s suspended",
         counted(len(swept.snapshot.open_orders), "open order"),
         len(swept.mended),
         cancelled,

@@ -42,9 +42,14 @@ def assemble(env_file: str | None) -> Parts:
     """
     parts = build(env_file)
     check_schema(parts.config)
+    check_books_account(parts)
+    return parts
+
+
+def check_books_account(parts: Parts) -> None:
+    """Ask Alpaca whose keys these are. Raises ConfigError when the books are of another account."""
     if notes.account_number(parts.store.database):
         check_account(parts.store.database, parts.broker.account().number)
-    return parts
 
 
 def build(env_file: str | None) -> Parts:

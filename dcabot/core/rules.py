@@ -1,5 +1,6 @@
 """Which settings can work. The daemon, `dcabot asset` and `dcabot check` ask the same function."""
 
+from dataclasses import replace
 from decimal import ROUND_UP, Decimal
 
 from dcabot.core.ledger import FEE_RATIO_MAX
@@ -24,6 +25,17 @@ def faults(asset: Asset, instrument: Instrument | None) -> list[str]:
             f"buy_order_price_deviation_percent {_percent(rules.restart_drop_ratio)} must be at least 0 and below 100"
         )
     return found
+
+
+def judged(asset: Asset, instrument: Instrument | None) -> Asset:
+    """The asset with what is wrong in its settings: one that cannot work is suspended."""
+    found = faults(asset, instrument)
+    if not found:
+        return asset
+    sells_on = may_sell(asset, instrument)
+    if sells_on:
+        found.append("no buys; its position is still sold at its take profit")
+    return replace(asset, held_back="; ".join(found), sells_on=sells_on)
 
 
 def may_sell(asset: Asset, instrument: Instrument | None) -> bool:

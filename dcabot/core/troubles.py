@@ -30,6 +30,8 @@ class Kind(Enum):
     SALE = "sale"
     SUSPENDED = "suspended"
     ABSENCE = "absence"
+    UNREADABLE = "unreadable"
+    CLOCK = "clock"
     CANNOT_BUY = "cannot_buy"
     SPREAD = "spread"
     NO_PRICES = "no_prices"
@@ -50,10 +52,13 @@ PATIENCE: Mapping[Kind, timedelta] = {
     Kind.SALE: timedelta(minutes=2),
     Kind.SUSPENDED: AT_ONCE,
     Kind.ABSENCE: timedelta(minutes=5),
+    Kind.UNREADABLE: AT_ONCE,
+    Kind.CLOCK: AT_ONCE,
     Kind.CANNOT_BUY: AT_ONCE,
     Kind.SPREAD: timedelta(hours=1),
     Kind.NO_PRICES: timedelta(minutes=5),
 }
+SKEW_MAX = timedelta(seconds=20)  # a third of the age at which a quote decides nothing
 # A refused order that is still wanted is tried again within its pause. A longer silence means that
 # its price has gone.
 TRIED_AGAIN_WITHIN = timedelta(seconds=60)
@@ -90,9 +95,6 @@ class Trouble:
     @property
     def name(self) -> str:
         return f"{self.kind.value} {self.asset}".rstrip()
-
-    def __str__(self) -> str:
-        return f"{self.sentence}, since {self.since:%Y-%m-%d %H:%M} UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,26 @@ def of_unreadable(faults: Mapping[str, str]) -> list[Condition]:
     """Pairs whose rows cannot be read: nobody knows what they hold."""
     remedy = "Put the row right with SQL; the other assets trade on."
     sentences = {symbol: f"{symbol} is suspended: {why}" for symbol, why in faults.items()}
-    return [Condition(Kind.SUSPENDED, told, remedy, symbol) for symbol, told in sentences.items()]
+    return [Condition(Kind.UNREADABLE, told, remedy, symbol) for symbol, told in sentences.items()]
+
+
+def of_answers(unread: Iterable[str]) -> list[Condition]:
+    """Pairs about which Alpaca's answer cannot be read, an order's or the position's."""
+    remedy = "Look at it in Alpaca's dashboard; nothing is concluded from what cannot be read."
+    return [
+        Condition(Kind.UNREADABLE, f"{symbol}: Alpaca's answer cannot be read", remedy, symbol)
+        for symbol in sorted(unread)
+    ]
+
+
+def of_clock(skew: timedelta) -> list[Condition]:
+    """This machine's clock beside Alpaca's. `skew` is above zero when Alpaca's is ahead."""
+    if abs(skew) <= SKEW_MAX:
+        return []
+    seconds = whole_seconds(abs(skew))
+    side = "behind" if skew > AT_ONCE else "ahead of"
+    sentence = f"this machine's clock is {seconds} s {side} Alpaca's: quotes look too old or too new"
+    return [Condition(Kind.CLOCK, sentence, "Set it: timedatectl set-ntp true")]
 
 
 # Conditions of one pair.

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ def test_on_empty_books_each_says_one_line_and_exits_0(run: Run) -> None:
     lines = {name: run(name).stderr for name in NAMES}
     assert [len(text.splitlines()) for text in lines.values()] == [1, 1, 1]
     assert "order manager: 0 open orders at Alpaca, 0 mended" in lines["order-manager"]
-    assert "cooldown manager: 0 cooldowns over, 0 cycles opened, 0 assets held" in lines["cooldown-manager"]
+    assert "cooldown manager: 0 cooldowns over, 0 cycles opened, 0 assets suspended" in lines["cooldown-manager"]
     assert "consistency checker: 0 cycles compared, 0 mended" in lines["consistency-checker"]
 
 
@@ -143,9 +144,9 @@ def test_the_cooldown_manager_ends_a_cooldown_and_opens_missing_cycles(holding: 
     holding.execute("INSERT INTO dca_cycles (asset_id, status) VALUES (1, 'cooldown')")
     holding.add_asset("ETH/USD")
     holding.add_asset("SOL/USD", is_enabled=0)
-    assert "1 cooldown over, 1 cycle opened, 0 assets held" in summary(run("cooldown-manager"))
+    assert "1 cooldown over, 1 cycle opened, 0 assets suspended" in summary(run("cooldown-manager"))
     assert [holding.status(symbol) for symbol in ("BTC/USD", "ETH/USD", "SOL/USD")] == ["watching", "watching", ""]
-    assert "0 cooldowns over, 0 cycles opened, 0 assets held" in summary(run("cooldown-manager"))
+    assert "0 cooldowns over, 0 cycles opened, 0 assets suspended" in summary(run("cooldown-manager"))
 
 
 def test_the_cooldown_manager_needs_no_keys_and_asks_nobody(
@@ -166,7 +167,7 @@ def test_a_cooldown_that_is_not_over_stays(holding: Books, run: Run) -> None:
 
 
 def test_the_consistency_checker_finds_nothing_in_books_that_are_right(holding: Books, run: Run) -> None:
-    expected = "consistency checker: 1 cycle compared, 0 mended, 0 cycles opened, 0 assets held"
+    expected = "consistency checker: 1 cycle compared, 0 mended, 0 cycles opened, 0 assets suspended"
     assert summary(run("consistency-checker")) == expected
 
 
@@ -215,7 +216,7 @@ def test_a_dry_run_only_reports(alpaca: Simulator, holding: Books, run: Run) -> 
     before = holding.execute("SELECT * FROM dca_cycles"), holding.execute("SELECT * FROM dca_orders")
     done = run("consistency-checker", "--dry-run")
     assert done.returncode == 0
-    assert "1 cycle compared, 1 differ, nothing was changed; 0 cycles missing, 0 assets held" in done.stderr
+    assert "1 cycle compared, 1 differ, nothing was changed; 0 cycles missing, 0 assets suspended" in done.stderr
     assert "recomputed" in done.stderr
     assert (holding.execute("SELECT * FROM dca_cycles"), holding.execute("SELECT * FROM dca_orders")) == before
     alpaca.transfer("BTC", "-0.000332443")
@@ -228,7 +229,7 @@ def test_a_dry_run_tells_of_the_cycles_that_are_missing(small_books: Books, run:
     small_books.add_asset("ETH/USD", is_enabled=0)
     said = run("consistency-checker", "--dry-run").stderr
     assert "BTC/USD: enabled and without a current cycle; it would be given one" in said
-    assert "0 cycles compared, 0 differ, nothing was changed; 1 cycle missing, 0 assets held" in said
+    assert "0 cycles compared, 0 differ, nothing was changed; 1 cycle missing, 0 assets suspended" in said
     assert small_books.cycles() == []
     assert "1 cycle opened" in run("consistency-checker").stderr
 
@@ -236,12 +237,86 @@ def test_a_dry_run_tells_of_the_cycles_that_are_missing(small_books: Books, run:
 def test_a_row_of_nonsense_is_named_by_each_and_holds_nobody_else(holding: Books, run: Run) -> None:
     holding.add_asset("ETH/USD")
     holding.execute("UPDATE dca_cycles SET status = 'bying'")
-    for name in ("cooldown-manager", "consistency-checker"):
+    for name, code in (("cooldown-manager", 0), ("order-manager", 0), ("consistency-checker", 1)):
         done = run(name)
-        assert done.returncode == 0
-        assert "BTC/USD is held: dca_cycles: cycle 1 of BTC/USD: unknown status 'bying'" in done.stderr
-        assert "1 asset held" in done.stderr
+        assert done.returncode == code
+        assert "BTC/USD is suspended: dca_cycles: cycle 1 of BTC/USD: unknown status 'bying'" in done.stderr
+        assert "1 asset suspended" in done.stderr
     assert holding.status("ETH/USD") == "watching"
+
+
+# What needs a person.
+
+
+def needs(done: "subprocess.CompletedProcess[str]") -> list[str]:
+    """The names of the troubles that the checker told of; it exits 1 when there are any."""
+    found = re.findall(r" ERROR needs a person \(([^)]+)\): ", done.stderr)
+    assert done.returncode == bool(found), done.stderr
+    return found
+
+
+def test_a_trouble_that_the_daemon_wrote_needs_a_person(holding: Books, run: Run) -> None:
+    write_trouble(holding, "sale", "BTC/USD", "BTC/USD is not sold: liquidation only")
+    write_trouble(holding, "spread", "BTC/USD", "the spread is 5 %")  # a note
+    done = run("consistency-checker")
+    assert needs(done) == ["sale BTC/USD"]
+    assert "liquidation only, since 2026-01-01 00:00 UTC. Do something." in done.stderr
+
+
+def test_troubles_of_a_daemon_that_was_stopped_are_over(holding: Books, run: Run) -> None:
+    write_trouble(holding, "sale", "BTC/USD", "BTC/USD is not sold")
+    holding.execute("UPDATE dca_daemon SET sentence = 'stopped'")
+    assert needs(run("consistency-checker")) == []
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_a_suspended_asset_with_coins_needs_a_person(
+    alpaca: Simulator, holding: Books, run: Run, options: tuple[str, ...]
+) -> None:
+    alpaca.faults.respond(200, [], "GET", "^/v2/assets$", times=None)
+    assert needs(run("consistency-checker", *options)) == ["suspended BTC/USD"]
+
+
+def test_a_suspended_asset_without_coins_is_a_note(alpaca: Simulator, small_books: Books, run: Run) -> None:
+    small_books.add_asset("ETH/USD")
+    run("cooldown-manager")
+    alpaca.faults.respond(200, [], "GET", "^/v2/assets$", times=None)
+    assert needs(run("consistency-checker")) == []
+
+
+def test_a_clock_that_is_wrong_needs_a_person(alpaca: Simulator, small_books: Books, run: Run) -> None:
+    ahead = (datetime.now(timezone.utc) + timedelta(seconds=75)).isoformat()
+    answer = {"timestamp": ahead, "is_open": True, "next_open": ahead, "next_close": ahead}
+    alpaca.faults.respond(200, answer, "GET", "/v2/clock", times=None)
+    done = run("consistency-checker")
+    assert needs(done) == ["clock"]
+    assert re.search(r"7[0-9] s behind Alpaca's: .* timedatectl set-ntp true", done.stderr)
+
+
+def test_an_order_that_cannot_be_read_needs_a_person(alpaca: Simulator, holding: Books, run: Run) -> None:
+    row = {**alpaca.positions()[0], "qty": "much"}
+    alpaca.faults.respond(200, [row], "GET", "^/v2/positions$", times=None)
+    assert needs(run("consistency-checker")) == ["unreadable BTC/USD"]
+
+
+@pytest.mark.parametrize("status", [401, 503])
+def test_what_alpaca_refuses_is_told_as_the_daemon_knows_it(
+    alpaca: Simulator, holding: Books, run: Run, status: int
+) -> None:
+    alpaca.faults.respond(status, {"message": "no"}, path="^/v2/", times=None)
+    assert run("consistency-checker").returncode == {401: 78, 503: 75}[status]
+    write_trouble(holding, "keys", "", "Alpaca does not accept the API keys")
+    assert needs(run("consistency-checker")) == ["keys"]
+
+
+def write_trouble(books: Books, kind: str, asset: str, sentence: str) -> None:
+    """As a daemon does that lives."""
+    books.execute("UPDATE dca_daemon SET sentence = 'unhealthy'")
+    books.execute(
+        "INSERT INTO dca_troubles (kind, asset, since, sentence, remedy)"
+        " VALUES (?, ?, '2026-01-01 00:00:00.000', ?, 'Do something.')",
+        *(kind, asset, sentence),
+    )
 
 
 # Beside the daemon.

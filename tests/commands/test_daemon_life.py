@@ -135,7 +135,7 @@ def test_new_changed_and_disabled_assets_are_picked_up(books: Books, alpaca: Sim
         alpaca.set_quote("BTC/USD", bid="61000", ask="61010")
         books.execute("UPDATE dca_assets SET is_enabled = 0")
         books.add_asset("WOW/USD")
-        daemon.until_said("WOW/USD is held")  # so what was changed before has been read too
+        daemon.until_said("WOW/USD is suspended")  # so what was changed before has been read too
         daemon.until(lambda: len(re.findall("held after a fee", daemon.log())) == 2, "the fee of ETH/USD")
         alpaca.set_quote("ETH/USD", bid="1900", ask="1901")
         alpaca.set_quote("BTC/USD", bid="62000", ask="62010")
@@ -154,16 +154,16 @@ def test_an_impossible_setting_holds_that_asset_only_until_it_is_mended(
     with start(books) as daemon:
         daemon.until(lambda: alpaca.orders(), "the order of the good one")
         assert daemon.said(
-            "BTC/USD is held: base_order_amount 9.99 is below .*; take_profit_percent 0.1 does not cover"
+            "BTC/USD is suspended: base_order_amount 9.99 is below .*; take_profit_percent 0.1 does not cover"
         )
-        assert daemon.said("ETH/BTC is held: asset_symbol ETH/BTC: only pairs quoted in USD")
-        assert daemon.said("WOW/USD is held: asset_symbol WOW/USD: Alpaca does not know")
+        assert daemon.said("ETH/BTC is suspended: asset_symbol ETH/BTC: only pairs quoted in USD")
+        assert daemon.said("WOW/USD is suspended: asset_symbol WOW/USD: Alpaca does not know")
         daemon.until(lambda: any("3 held, see the log" in word for word in daemon.notify.words()), "the status")
         assert {order["symbol"] for order in alpaca.orders()} == {"ETH/USD"}
         books.execute("UPDATE dca_assets SET base_order_amount = 20, take_profit_percent = 1 WHERE id = 1")
-        daemon.until_said("BTC/USD is no longer held")
+        daemon.until_said("BTC/USD is no longer suspended")
         daemon.until(lambda: len(alpaca.orders()) == 2, "the order of the mended one")
-        assert len(re.findall("BTC/USD is held", daemon.log())) == 1
+        assert len(re.findall("BTC/USD is suspended", daemon.log())) == 1
 
 
 def test_a_row_edited_into_nonsense_holds_its_asset_and_names_the_row(
@@ -175,14 +175,14 @@ def test_a_row_edited_into_nonsense_holds_its_asset_and_names_the_row(
         daemon.until(lambda: len(alpaca.orders()) == 2, "two orders")
         daemon.until(lambda: len(re.findall("held after a fee", daemon.log())) == 2, "their fees")
         books.execute("UPDATE dca_cycles SET status = 'bying' WHERE asset_id = 1")
-        daemon.until_said(r"BTC/USD is held: dca_cycles: cycle 1 of BTC/USD: unknown status 'bying'")
+        daemon.until_said(r"BTC/USD is suspended: dca_cycles: cycle 1 of BTC/USD: unknown status 'bying'")
         alpaca.set_quote("BTC/USD", bid="62000", ask="62010")
         alpaca.set_quote("ETH/USD", bid="2100", ask="2101")
         daemon.until(lambda: books.status("ETH/USD") == "cooldown", "the other asset's take profit")
         assert books.status() == "bying"
         books.execute("UPDATE dca_cycles SET status = 'watching' WHERE asset_id = 1")
         daemon.until(lambda: books.status() == "cooldown", "its own take profit, once the row is mended")
-        assert len(re.findall("BTC/USD is held", daemon.log())) == 1
+        assert len(re.findall("BTC/USD is suspended", daemon.log())) == 1
 
 
 def test_an_asset_whose_row_disappears_is_named_and_stops_nothing(

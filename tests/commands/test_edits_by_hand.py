@@ -44,9 +44,9 @@ def test_a_renamed_asset_takes_no_other_pairs_coins_and_put_back_it_goes_on(star
         daemon.until_said("BTC/USD cycle 1: .* held after a fee")
         books.execute("UPDATE dca_assets SET asset_symbol = 'ETH/USD'")
         books.add_asset("SOL/USD")
-        daemon.until_said("ETH/USD is held: .* is called ETH/USD now, and its cycle 1 holds coins of BTC/USD")
+        daemon.until_said("ETH/USD is suspended: .* is called ETH/USD now, and its cycle 1 holds coins of BTC/USD")
         books.execute("UPDATE dca_assets SET asset_symbol = 'BTC/USD' WHERE asset_symbol = 'ETH/USD'")
-        daemon.until_said("ETH/USD is no longer held")
+        daemon.until_said("ETH/USD is no longer suspended")
         assert daemon.stop()[0] == 0
     assert [status for status, _, _ in books.cycles("BTC/USD")] == ["watching"]
     assert len(books.orders()) == 1

@@ -29,32 +29,32 @@ CYCLE = "dca_cycles: cycle 1 of BTC/USD"
 NONSENSE = {
     "an unknown status": Nonsense(
         "UPDATE dca_cycles SET status = 'bying' WHERE id = 1",
-        f"BTC/USD is held: {CYCLE}: unknown status 'bying'",
+        f"BTC/USD is suspended: {CYCLE}: unknown status 'bying'",
         "UPDATE dca_cycles SET status = 'watching' WHERE id = 1",
     ),
     "two current cycles": Nonsense(
         f"INSERT INTO dca_cycles (id, asset_id, status) VALUES (99, {BTC}, 'watching')",
-        r"BTC/USD is held: dca_cycles: BTC/USD has 2 current cycles \(ids 1, 99\); one may be",
+        r"BTC/USD is suspended: dca_cycles: BTC/USD has 2 current cycles \(ids 1, 99\); one may be",
         "DELETE FROM dca_cycles WHERE id = 99",
     ),
     "a negative quantity": Nonsense(
         "UPDATE dca_cycles SET quantity = '-1' WHERE id = 1",
-        f"BTC/USD is held: {CYCLE}: a negative quantity, price or count",
+        f"BTC/USD is suspended: {CYCLE}: a negative quantity, price or count",
         "UPDATE dca_cycles SET quantity = '0' WHERE id = 1",
     ),
     "an order of an unknown status": Nonsense(
         "UPDATE dca_orders SET status = 'lost' WHERE cycle_id = 1",
-        "BTC/USD is held: dca_orders: dcabot-1-.*-base-1: 'lost' is not a valid OrderStatus",
+        "BTC/USD is suspended: dca_orders: dcabot-1-.*-base-1: 'lost' is not a valid OrderStatus",
         "UPDATE dca_orders SET status = 'filled' WHERE cycle_id = 1",
     ),
     "an order of nothing": Nonsense(
         "UPDATE dca_orders SET quantity = '-0.1' WHERE cycle_id = 1",
-        "BTC/USD is held: dca_orders: dcabot-1-.*-base-1: a quantity is not positive",
+        "BTC/USD is suspended: dca_orders: dcabot-1-.*-base-1: a quantity is not positive",
         "UPDATE dca_orders SET quantity = '0.000333277' WHERE cycle_id = 1",
     ),
     "a deleted asset": Nonsense(
         "UPDATE dca_cycles SET asset_id = 98 WHERE id = 1",
-        "asset 98 is held: dca_cycles: cycle 1 belongs to asset 98, which has no row; nobody sells what it holds",
+        "asset 98 is suspended: dca_cycles: cycle 1 belongs to asset 98, which has no row; nobody sells what it holds",
         "UPDATE dca_cycles SET asset_id = 1 WHERE id = 1",
     ),
 }
@@ -148,7 +148,7 @@ def test_a_price_from_before_a_hold_decides_nothing_after_it(
         alpaca.set_quote("BTC/USD", bid="60000", ask="60010")
         small_books.execute("UPDATE dca_assets SET safety_order_deviation = '1' WHERE asset_symbol = 'BTC/USD'")
         small_books.execute("UPDATE dca_cycles SET status = 'watching' WHERE id = 1")
-        daemon.until_said("BTC/USD is no longer held")
+        daemon.until_said("BTC/USD is no longer suspended")
         until(lambda: "BTC/USD" in said(alpaca, DATA, "subscribe")[-1]["channels"]["quotes"], "the subscription")
         the_other_buys(alpaca, daemon, small_books, 2)
         assert len([one for one in alpaca.orders() if one["symbol"] == "BTC/USD"]) == 1, "bought at the old price"
@@ -164,7 +164,7 @@ def the_other_buys(alpaca: Simulator, daemon: Daemon, books: Books, count: int) 
 
 
 def said_free(daemon: Daemon) -> int:
-    return len(re.findall("BTC/USD is no longer held", daemon.log()))
+    return len(re.findall("BTC/USD is no longer suspended", daemon.log()))
 
 
 def test_a_latest_order_that_never_existed_is_computed_again(busy_seat: Seat, small_books: Books) -> None:

@@ -117,7 +117,7 @@ def test_a_good_reconciliation_is_no_condition() -> None:
 
 def test_a_row_that_cannot_be_read_is_told() -> None:
     (found,) = of_unreadable({"BTC/USD": "dca_orders: x: unknown status"})
-    assert (found.kind, found.asset) == (Kind.SUSPENDED, "BTC/USD")
+    assert (found.kind, found.asset) == (Kind.UNREADABLE, "BTC/USD")
 
 
 # A pair.

@@ -59,7 +59,7 @@ class Rest:
             if entry is None:
                 return f"{asset.symbol} has no current cycle: {daemon.trader.held.get(asset.symbol, 'not in the book')}"
             if entry.asset.held_back:
-                return f"{asset.symbol} is held: {entry.asset.held_back}"
+                return f"{asset.symbol} is suspended: {entry.asset.held_back}"
             row = self.scene.rows.cycles.get(entry.cycle.id)
             holding = fold(entry.cycle.orders)
             known = (entry.cycle.status.value, holding.held, holding.settled)

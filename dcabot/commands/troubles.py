@@ -1,0 +1,33 @@
+"""The troubles that a command tells of: those that the daemon wrote down, and those in the rows."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from dcabot.adapters.rows import Book
+from dcabot.core.model import Instrument
+from dcabot.core.rules import judged
+from dcabot.core.troubles import Seen, Trouble, lasting, of_pair, of_unreadable, remembered
+
+WORTH_A_TIME = timedelta(minutes=1)  # what is younger was found by this very look
+
+
+def in_rows(book: Book, instrument: Callable[[str], Instrument | None], now: datetime) -> list[Trouble]:
+    """What the rows tell without the daemon: suspended assets, absences, orders without an answer."""
+    found = of_unreadable(book.faults)
+    for entry in book.entries:
+        asset = judged(entry.asset, instrument(entry.asset.symbol))
+        found += of_pair(replace(entry, asset=asset), Seen(now), now)
+    return lasting(found, remembered({}, found, now), now)
+
+
+def together(written: Iterable[Trouble], found: Iterable[Trouble]) -> list[Trouble]:
+    """Each once. The daemon has known its own for longer."""
+    by_name = {one.name: one for one in found} | {one.name: one for one in written}
+    return sorted(by_name.values(), key=lambda one: (one.since, one.name))
+
+
+def told(trouble: Trouble, now: datetime) -> str:
+    """The whole of it in one line: what, since when, and what a person can do."""
+    since = f", since {trouble.since:%Y-%m-%d %H:%M} UTC" if now - trouble.since >= WORTH_A_TIME else ""
+    return f"{trouble.sentence}{since}. {trouble.remedy}".rstrip()
