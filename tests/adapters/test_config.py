@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dcabot.adapters import sources, trust
 from dcabot.adapters.config import Config, ConfigError, OrphanOrders, Venue, load, survey
+from tests.privilege import obeying
 
 BOTH = {"exchange", "database"}
 SECRET = "the-very-secret"
@@ -360,10 +361,14 @@ def test_a_file_that_cannot_be_used_is_the_only_thing_missed(tmp_path: Path) -> 
     assert found.config.database is None
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
-    (tmp_path / ".env").touch(0o000)
-    assert problems(WHOLE) == (".env cannot be read: permission denied",)
+    tmp_path.chmod(0o755)
+    (tmp_path / ".env").touch(0o644)
+    with obeying():
+        load(BOTH, WHOLE)
+    (tmp_path / ".env").chmod(0)
+    with obeying():
+        assert problems(WHOLE) == (".env cannot be read: permission denied",)
 
 
 def test_the_credential_is_known_by_the_file_to_edit(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from dcabot.backtest import checks, reading
 from dcabot.backtest.checks import Source, load
 from dcabot.backtest.headings import BadPrices
+from tests.privilege import obeying
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 HEAD = "timestamp,open,high,low,close,volume\n"
@@ -314,14 +315,21 @@ def test_empty_lines_at_the_end_are_no_candles(tmp_path: Path, monkeypatch: pyte
             assert len(read(tmp_path, HEAD + "\n".join(GOOD) + ending).candles) == 3
 
 
-def test_a_folder_and_what_may_not_be_read_are_named(tmp_path: Path) -> None:
+def test_a_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadPrices, match="Is a directory"):
         load([tmp_path], NOW)
-    if os.geteuid():
-        secret = written(tmp_path, HEAD)
-        secret.chmod(0)
-        with pytest.raises(BadPrices, match="Permission denied"):
-            load([secret], NOW)
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o755)
+    secret = Path(written(tmp_path, HEAD + "\n".join(GOOD)).name)
+    secret.chmod(0o644)
+    with obeying():
+        assert load([secret], NOW).candles
+    secret.chmod(0)
+    with obeying(), pytest.raises(BadPrices, match="Permission denied"):
+        load([secret], NOW)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
