@@ -6,6 +6,7 @@ with MariaDB() as server:
 """
 
 import contextlib
+import getpass
 import itertools
 import os
 import random
@@ -21,6 +22,8 @@ from types import TracebackType
 
 import pymysql
 
+from tests.needs import needed
+
 PASSWORD = "only-for-tests"
 START_SECONDS = 30.0
 PORTS = range(20_000, 32_000)  # Linux gives those above to whoever connects, or asks for any port
@@ -35,12 +38,6 @@ OPTIONS = (
     "--max-connections=100",
     "--default-time-zone=+05:45",
 )
-
-
-def missing_programs() -> str:
-    """What keeps a private MariaDB from starting here, as a sentence; empty when nothing does."""
-    missing = [name for name in ("mariadbd", "mariadb-install-db") if not _program(name)]
-    return f"no {' and '.join(missing)} here (./test installs MariaDB when it runs as root)" if missing else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +90,7 @@ class MariaDB:
         try:
             self._install()
             self.start()
-            self._create_user()
+            self._create_users()
         except BaseException:
             self.remove()
             raise
@@ -114,7 +111,7 @@ class MariaDB:
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 # It never outlives us, however we end.
-                ["setpriv", "--pdeathsig", "KILL", _program("mariadbd"), *self._places(), *network, *self._options],
+                ["setpriv", "--pdeathsig", "KILL", needed("mariadbd"), *self._places(), *network, *self._options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -181,7 +178,7 @@ class MariaDB:
     def _install(self) -> None:
         done = subprocess.run(
             [
-                _program("mariadb-install-db"),
+                needed("mariadb-install-db"),
                 *self._places(),
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
@@ -196,8 +193,12 @@ class MariaDB:
         if done.returncode:
             raise RuntimeError(f"mariadb-install-db failed:\n{done.stdout[-1000:]}{done.stderr[-1000:]}")
 
-    def _create_user(self) -> None:
+    def _create_users(self) -> None:
+        # Whoever runs the tests may do here what root may on a Debian.
+        administrator = f"'{getpass.getuser()}'@localhost"
         self.execute(
+            f"CREATE USER IF NOT EXISTS {administrator}",
+            f"GRANT ALL ON *.* TO {administrator} WITH GRANT OPTION",
             "CREATE USER dcabot@localhost",
             "GRANT ALL ON *.* TO dcabot@localhost",
             f"CREATE USER dcabot@127.0.0.1 IDENTIFIED BY '{PASSWORD}'",
@@ -244,8 +245,3 @@ def free_port() -> int:
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
             return port
-
-
-def _program(name: str) -> str:
-    # Debian puts daemons where only root's PATH looks.
-    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin") or ""

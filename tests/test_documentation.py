@@ -19,6 +19,7 @@ import pytest
 from dcabot.simulator.bars import Bar
 from dcabot.simulator.clock import ns_of
 from tests import servers
+from tests.needs import needed
 from tests.programs import PATIENCE, ROOT, alpaca_for_tests, environment, sqlite_books, until
 
 PAGES = ("README.md", "SECURITY.md", "CONTRIBUTING.md", "benchmarks/README.md", "packaging/README.md")
@@ -34,8 +35,8 @@ SECTIONS = {
 }
 # One command each that runs elsewhere, at a price or in other words: the file, and the words to find in it.
 ELSEWHERE = {
-    "./demo": ("tests/commands/test_demo.py", '"-m", "dcabot", "demo"'),
-    "./test": (".ci/run", "bash test"),
+    "./demo": (".ci/run", "packaging/bare-debian root ./demo"),
+    "./test": (".ci/run", "packaging/bare-debian user ./test"),
     "systemctl status dcabot": (STORY, "systemctl status --no-pager dcabot"),
     "journalctl -u dcabot --since today": ("tests/packaging/test_machine_versions.py", 'documented("Watch")'),
     ".venv/bin/python -m benchmarks": ("tests/test_benchmarks.py", '"name", BENCHMARKS'),
@@ -169,7 +170,7 @@ def test_a_checkout_works_as_described(tmp_path: Path, mariadb_server: servers.M
     client = tmp_path / "bin" / "mariadb"  # as root's, whose server listens where the system's does
     client.parent.mkdir()
     client.write_text(
-        f'#!/bin/sh\nexec {shutil.which("mariadb")} --no-defaults --socket={mariadb_server.socket} -u root "$@"\n'
+        f'#!/bin/sh\nexec {needed("mariadb")} --no-defaults --socket={mariadb_server.socket} -u root "$@"\n'
     )
     client.chmod(0o755)
     (tmp_path / ".env.example").write_bytes((ROOT / ".env.example").read_bytes())
@@ -205,7 +206,7 @@ def test_it_is_installed_as_described(tmp_path: Path) -> None:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
-    git = ["git", "-c", "user.name=t", "-c", "user.email=t@t.example", "-C", str(source)]
+    git = [needed("git"), "-c", "user.name=t", "-c", "user.email=t@t.example", "-C", str(source)]
     for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "as it is"]):
         subprocess.run([*git, *words], check=True)
     for number, line in enumerate(lines):

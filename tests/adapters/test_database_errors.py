@@ -21,7 +21,7 @@ from dcabot.adapters.dburl import DatabaseSettings
 from dcabot.adapters.migrations import migrate
 from dcabot.adapters.privileges import denied
 from dcabot.adapters.schema import Asset, current
-from tests.servers import MariaDB, missing_programs
+from tests.servers import MariaDB
 
 # Full disks and tables, Galera that is not ready, proxies, a crashed table, memory, locks of a backup.
 SEEN = (
@@ -100,8 +100,6 @@ STATEMENTS = ("--log-bin=bin", "--binlog-format=STATEMENT", "--server-id=7")
 
 
 def test_a_statement_based_log_is_one_sentence() -> None:
-    if missing := missing_programs():
-        pytest.skip(missing)
     with MariaDB(options=STATEMENTS) as server:
         base = server.create_database()
         place = DatabaseSettings("mysql", socket=str(base.socket), user=base.user, name=base.name)
@@ -141,8 +139,6 @@ GUARDED = (
 
 def test_a_server_that_guards_beginners_is_lived_with() -> None:
     """Its settings would refuse updates without a key, and cut lists off without a word."""
-    if missing := missing_programs():
-        pytest.skip(missing)
     with MariaDB() as server:
         base = server.create_database()
         server.execute(

@@ -1,7 +1,6 @@
 """The line to a database elsewhere: encrypted to a server that proves who it is, and no password in clear text."""
 
 import contextlib
-import shutil
 import socket
 import ssl
 import threading
@@ -15,7 +14,7 @@ from dcabot.adapters import trust
 from dcabot.adapters.database import DatabaseMisconfigured, connect
 from dcabot.adapters.dburl import DatabaseSettings
 from tests.packaging import certificates
-from tests.servers import PASSWORD, MariaDB, missing_programs
+from tests.servers import PASSWORD, MariaDB
 
 SALT = b"0123456789abcdefghij"
 RSA = b"-----BEGIN PUBLIC KEY-----\nMFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAMZ4xk0oRLk3z\n-----END PUBLIC KEY-----\n"
@@ -36,8 +35,6 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if missing := missing_programs() or ("" if shutil.which("openssl") else "no openssl here"):
-        pytest.skip(missing)
     made = tmp_path_factory.mktemp("certificates")
     signer = certificates.authority(made)
     certificates.signed(signer, "server", "IP:127.0.0.1")
@@ -62,8 +59,6 @@ def misnamed(folder: Path) -> Iterator[DatabaseSettings]:
 @pytest.fixture(scope="module")
 def plain() -> Iterator[DatabaseSettings]:
     """A database on a server without TLS."""
-    if missing := missing_programs():
-        pytest.skip(missing)
     with MariaDB(tcp=True, options=("--skip-ssl",)) as server:
         yield settings_of(server)
 

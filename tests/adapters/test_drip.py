@@ -18,6 +18,7 @@ from dcabot.adapters.broker import Broker
 from dcabot.core.model import Order, Purpose, Side
 from dcabot.core.snapshot import ExchangeUnreachable, Unknown
 from tests.adapters.scripted import Scripted, answer, config_for
+from tests.needs import needed
 from tests.programs import PATIENCE
 
 BUY = Order("dcabot-1", Purpose.BASE, Side.BUY, Decimal(1), Decimal(100), datetime(2026, 1, 1, tzinfo=timezone.utc))
@@ -112,7 +113,7 @@ def test_a_line_that_was_late_once_has_all_its_time_for_the_next_answer(monkeypa
 
 def test_behind_tls_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    words = [needed("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     words += ["-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=127.0.0.1"]
     subprocess.run([*words, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

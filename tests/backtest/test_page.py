@@ -1,7 +1,6 @@
 """The page in a real browser: it needs nothing from outside, its script runs, and it fits wide and narrow screens."""
 
 import re
-import shutil
 import struct
 import subprocess
 import zlib
@@ -16,8 +15,8 @@ from dcabot.backtest.page import Told, page
 from dcabot.backtest.walk import Walk
 from dcabot.core.model import Side
 from tests.backtest.prices import candles, led, make_bot, random_candles
+from tests.needs import needed
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 RULES = {"safety_notional": 30, "take_profit_ratio": "0.006", "safety_drop_ratio": "0.01"}
 PROBE = """<script>
 const svg = document.querySelector("svg"), box = svg.getBoundingClientRect();
@@ -34,10 +33,7 @@ root.dataset.foreign = performance.getEntriesByType("resource").length;
 
 @pytest.fixture(scope="module")
 def browser() -> str:
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.skip("no chromium here (apt install chromium)")
-    return found
+    return needed("chromium")
 
 
 @pytest.fixture(scope="module")

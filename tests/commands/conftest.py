@@ -9,7 +9,7 @@ import pytest
 from dcabot.simulator import Simulator
 from tests.commands.seat import Seat, seat_for
 from tests.programs import Books, Daemon, alpaca_for_tests, environment, mariadb_books, running_daemon, sqlite_books
-from tests.servers import Database, MariaDB, missing_programs
+from tests.servers import Database, MariaDB
 
 # REST is asked as often as a test is patient.
 QUICK = {
@@ -45,8 +45,6 @@ def books(database: Database) -> Books:
 @pytest.fixture(scope="module")
 def server() -> Iterator[MariaDB]:
     """A server to be killed and frozen; every test leaves it running."""
-    if missing := missing_programs():
-        pytest.skip(missing)
     with MariaDB(tcp=True) as server:
         yield server
 

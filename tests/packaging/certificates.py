@@ -3,6 +3,8 @@
 import subprocess
 from pathlib import Path
 
+from tests.needs import needed
+
 
 def authority(folder: Path, name: str = "authority") -> Path:
     """One who signs, with the key: one file."""
@@ -20,7 +22,7 @@ def _openssl(folder: Path, name: str, *extensions: str, by: list[str] | None = N
     made, key = folder / f"{name}.pem", folder / f"{name}.key"
     how = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", *(by or [])]
     added = [part for extension in extensions for part in ("-addext", extension)]
-    command = ["openssl", "req", *how, "-subj", f"/CN={name}", *added, "-keyout", key, "-out", made]
+    command = [needed("openssl"), "req", *how, "-subj", f"/CN={name}", *added, "-keyout", key, "-out", made]
     subprocess.run(command, check=True, capture_output=True)
     with made.open("a") as file:
         file.write(key.read_text())

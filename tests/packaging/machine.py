@@ -17,9 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests import needs
+
 CACHE = Path(os.environ.get("DCABOT_BUILD_CACHE", "/var/cache/dcabot-build"))
 WEEK_SECONDS = 7 * 24 * 3600
-TOOLS = {"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container", "ip": "iproute2"}
 # What a small Debian server has; and what lies ready: what the package asks for on top, and what the story needs.
 INCLUDED = "systemd,systemd-sysv,dbus,procps,iproute2,ca-certificates,python3,apt-utils,kmod"
 LYING_READY = (
@@ -46,7 +47,7 @@ def missing() -> str:
     """What keeps a machine from booting here, as a sentence; empty when nothing does."""
     if os.geteuid() != 0:
         return "only root may boot a container"
-    absent = [package for program, package in TOOLS.items() if not shutil.which(program)]
+    absent = [package for program, package in needs.FOR_PACKAGING.items() if not needs.found(program)]
     if absent:
         return f"not installed: {', '.join(absent)}"
     # What nspawn does first; in many a container root may not.

@@ -6,10 +6,14 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from dcabot.adapters.migrations import HISTORY
+from tests.needs import needed
+from tests.programs import ROOT
 from tests.servers import Database, MariaDB
 
 
@@ -51,13 +55,14 @@ def test_create_refuses_names_that_are_no_names(mariadb_server: MariaDB) -> None
 
 
 def test_init_backs_up_before_it_changes_anything(database: Database, tmp_path: Path) -> None:
+    needed("mariadb-dump")
     environment = database.environment()
     assert dcabot("db", "init", "--backup", str(tmp_path), **environment).returncode == 0
     assert list(tmp_path.iterdir()) == [], "an empty database needs no backup"
     connection = database.connect()
     with connection, connection.cursor() as cursor:
         # As an older version left it.
-        cursor.execute("DELETE FROM dca_migrations WHERE name = '0002_orders'")
+        cursor.execute("DELETE FROM dca_migrations WHERE name >= '0002'")
         cursor.execute("DROP TABLE dca_orders")
     done = dcabot("db", "init", "--backup", str(tmp_path), **environment)
     assert done.returncode == 0, done.stderr
@@ -81,6 +86,7 @@ def test_no_backup_no_migration(own_mariadb_server: MariaDB, tmp_path: Path) -> 
     assert done.returncode == 1 and "mariadb-dump is not installed" in done.stderr
     assert environment["DB_PASSWORD"] not in done.stderr + done.stdout
     assert not list((tmp_path / "b").iterdir())
+    needed("mariadb-dump")
     # With the program, and over TCP with a password, it goes through.
     done = dcabot("db", "init", "--backup", str(tmp_path / "b"), **environment)
     assert done.returncode == 0, done.stderr
@@ -89,11 +95,12 @@ def test_no_backup_no_migration(own_mariadb_server: MariaDB, tmp_path: Path) -> 
 
 def test_a_sqlite_file_is_backed_up_too(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'books.db'}"
-    assert dcabot("db", "init", "--backup", str(tmp_path / "b"), DB_URL=url).returncode == 0
-    with sqlite3.connect(tmp_path / "books.db") as connection:
-        connection.execute("DELETE FROM dca_migrations WHERE name = '0002_orders'")
-        connection.executescript("DROP TABLE dca_orders; DROP INDEX dca_cycles_current")
-    connection.close()
+    with closing(sqlite3.connect(tmp_path / "books.db")) as connection:
+        # As an older version left it.
+        connection.executescript((ROOT / "sql/sqlite/0001_brief_tables.sql").read_text())
+        connection.execute(HISTORY)
+        connection.execute("INSERT INTO dca_migrations (name) VALUES ('0001_brief_tables')")
+        connection.commit()
     done = dcabot("db", "init", "--backup", str(tmp_path / "b"), DB_URL=url)
     assert done.returncode == 0, done.stderr
     assert [path.suffix for path in (tmp_path / "b").iterdir()] == [".db"]

@@ -1,7 +1,6 @@
 """The package's manual, completion and settings file name what the program has."""
 
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from dcabot.__main__ import COMMANDS
 from dcabot.adapters.config import DATABASE, EXCHANGE, load
+from tests.needs import needed
 
 ROOT = Path(__file__).parents[2]
 DEBIAN = ROOT / "packaging/debian"
@@ -75,10 +75,8 @@ def test_the_settings_file_asks_for_nothing_but_the_keys() -> None:
 
 @pytest.mark.parametrize("page", ["dcabot.1", "dcabot.env.5", "dcabot-simulator.1"])
 def test_a_manual_page_is_well_formed(page: str) -> None:
-    if not shutil.which("groff"):
-        pytest.skip("no groff here")
     done = subprocess.run(
-        ["groff", "-man", "-Tutf8", "-ww", "-z", DEBIAN / page], capture_output=True, text=True, check=False
+        [needed("groff"), "-man", "-Tutf8", "-ww", "-z", DEBIAN / page], capture_output=True, text=True, check=False
     )
     assert done.stderr == ""
 
