@@ -7,7 +7,16 @@ from importlib.metadata import version
 
 from rich.console import Console
 
-from benchmarks import caretakers, crash_of_the_market, figures, flood, quote_to_order, size, stage
+from benchmarks import (
+    caretakers,
+    crash_of_the_market,
+    figures,
+    flood,
+    quote_to_order,
+    report_of_years,
+    size,
+    stage,
+)
 
 BENCHMARKS = {
     "quote-to-order": quote_to_order.run,
@@ -15,6 +24,7 @@ BENCHMARKS = {
     "crash-of-the-market": crash_of_the_market.run,
     "size": size.run,
     "caretakers": caretakers.run,
+    "report-of-years": report_of_years.run,
 }
 
 

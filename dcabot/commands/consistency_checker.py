@@ -7,7 +7,8 @@ say that begin with `needs a person`.
 import logging
 import time
 
-from dcabot.adapters.store import STOPPED
+from dcabot.adapters import results
+from dcabot.adapters.store import STOPPED, Store
 from dcabot.commands import DONE, FAILED, NEEDS_PERSON, counted, parser, start_logging, utc_now
 from dcabot.commands.troubles import in_rows, together, told
 from dcabot.commands.wiring import Parts, build, check_books_account, check_schema
@@ -19,6 +20,7 @@ from dcabot.sync import SECOND_LOOK_AFTER, Swept, Sync
 log = logging.getLogger(__name__)
 
 LAWS = ("absent", "fees", "position", "columns")
+RECOMPUTING_SECONDS = 100.0  # of a pass; what is left then is the next pass's
 
 
 def main(argv: list[str]) -> int:
@@ -51,6 +53,7 @@ def _mend(parts: Parts, sync: Sync) -> list[Trouble]:
         swept = sync.sweep()
         mended += swept.mended
     opened = sync.open_missing_cycles(swept.book)
+    _recompute(sync.store)
     found = _troubles(parts, swept)
     log.info(
         "consistency checker: %s compared, %d mended, %s opened, %s suspended",
@@ -62,6 +65,27 @@ def _mend(parts: Parts, sync: Sync) -> list[Trouble]:
     return found
 
 
+def _recompute(store: Store) -> None:
+    """The finished cycles, some in each pass: what their rows say of their orders' sums.
+
+    On from part to part while there is something to mend: after an upgrade, and after edits by hand.
+    """
+    began, mended = time.monotonic(), 0
+    while time.monotonic() - began < RECOMPUTING_SECONDS:
+        part = results.recompute(store.database, store.clock())
+        mended += len(part.differed)
+        _say_faults(part.faults)
+        if part.is_last or not part.differed:
+            break
+    if mended:
+        log.info("the sums of %s computed anew from their orders", counted(mended, "finished cycle"))
+
+
+def _say_faults(faults: tuple[str, ...]) -> None:
+    for fault in faults:
+        log.error("left alone: %s", fault)
+
+
 def _report(parts: Parts, sync: Sync) -> list[Trouble]:
     book, snapshot, entries, news = sync.look()
     differing = discrepancies(entries, snapshot, sync.limits, sync.laws)
@@ -71,6 +95,10 @@ def _report(parts: Parts, sync: Sync) -> list[Trouble]:
         decision = one.repair(one.entry.asset, one.entry.cycle)
         reason = decision.reason if decision else one.law
         log.warning("%s cycle %s: %s", one.entry.cycle.symbol, one.entry.cycle.id, reason)
+    part = results.recompute(sync.store.database, sync.clock(), is_dry=True)
+    _say_faults(part.faults)
+    for cycle_id in part.differed:
+        log.warning("cycle %s: its sums differ from its orders", cycle_id)
     missing = [asset.symbol for asset in book.idle if asset.enabled]
     for symbol in missing:
         log.warning("%s: enabled and without a current cycle; it would be given one", symbol)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from dcabot.adapters import assets
+from dcabot.adapters import assets, results
 from dcabot.adapters.assets import AssetError
 from dcabot.adapters.config import DATABASE, Config, load
 from dcabot.adapters.database import DatabaseBusy, DatabaseUnreachable
@@ -297,8 +297,8 @@ def _standing(cycle: Cycle) -> str:
 
 def _before(store: Store, entry: Entry) -> int:
     """The number of the asset's last finished cycle; 0 when there is none."""
-    over = (one.cycle.id for one in store.read_finished() if one.asset.id == entry.asset.id)
-    return max((number for number in over if number < entry.cycle.id), default=0)
+    newest = results.newest(store.database, entry.asset.id) or 0
+    return newest if newest < entry.cycle.id else 0
 
 
 def _find(store: Store, which: int | str) -> Entry:
@@ -311,10 +311,12 @@ def _find(store: Store, which: int | str) -> Entry:
     try:
         return _current(store, which)
     except AssetError:
-        over = [entry for entry in store.read_finished() if entry.asset.symbol == which]
-        if not over:
+        known = {asset.symbol: asset.id for asset, _ in assets.read_all(store.database)}
+        newest = results.newest(store.database, known[which]) if which in known else None
+        entry = store.read_entry(newest) if newest is not None else None
+        if entry is None:
             raise
-        return over[-1]
+        return entry
 
 
 def _fills(config: Config, cycle: Cycle) -> tuple[dict[str, list[Fill]], str]:

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from dcabot.commands import report as report_command
 from dcabot.core.money import ZERO
 from tests.commands.seat import Seat
 from tests.programs import environment, until
 
 CENT = Decimal("0.01")
+ZONES = ("UTC", "Europe/Berlin", "America/New_York")
 
 
 def round_trip(seat: Seat, *prices: tuple[str, str], symbol: str = "BTC/USD") -> None:
@@ -205,7 +207,20 @@ def test_the_ledger_needs_the_exchange(traded: Seat, monkeypatch: pytest.MonkeyP
     assert traded.run("report").code == 0
 
 
-@pytest.mark.parametrize("words", [("--by", "century"), ("--json", "--csv"), ("today",)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--by", "century"),
+        ("--json", "--csv"),
+        ("today",),
+        ("--from", "yesterday"),
+        ("--to", "2026-13-01"),
+        ("--from", "2026-11-01T08:00Z"),
+        ("--tz", "Mars/Olympus"),
+        ("--tz", "../../etc/passwd"),
+        ("--tz", "Europe"),
+    ],
+)
 def test_wrong_usage_is_one_line(seat: Seat, words: tuple[str, ...]) -> None:
     said = seat.run("report", *words)
     assert said.code == 2
@@ -219,6 +234,54 @@ def test_a_row_that_cannot_be_read_is_one_line(traded: Seat) -> None:
     said = traded.run("report")
     assert said.code == 1
     assert "sideways" in said.line
+
+
+def test_sums_that_are_missing_or_wrong_are_computed_by_the_checker(traded: Seat) -> None:
+    right = traded.run("report", "--json").json
+    traded.books.execute("UPDATE dca_cycles SET spent = NULL, filled_orders = NULL")
+    assert traded.run("report", "--json").json == right  # from the orders
+    traded.books.execute("UPDATE dca_cycles SET spent = 1, filled_orders = 9")
+    assert traded.run("report", "--json").json != right
+    said = traded.run("consistency-checker", "--dry-run")
+    assert "cycle 1: its sums differ from its orders" in said.err
+    said = traded.run("consistency-checker")
+    assert "the sums of 1 finished cycle computed anew from their orders" in said.err
+    assert traded.run("report", "--json").json == right
+
+
+def test_a_day_begins_and_ends_in_the_zone_that_was_asked_for(traded: Seat) -> None:
+    traded.books.execute("UPDATE dca_cycles SET completed_at = '2026-03-01 23:30:00' WHERE id = 1")
+    days = {zone: traded.run("report", "--by", "day", "--tz", zone, "--json").json[0]["key"] for zone in ZONES}
+    assert days == {"UTC": "2026-03-01", "Europe/Berlin": "2026-03-02", "America/New_York": "2026-03-01"}
+    berlin = ("report", "--json", "--tz", "Europe/Berlin")
+    assert len(traded.run(*berlin, "--from", "2026-03-02", "--to", "2026-03-02").json) == 1
+    assert traded.run(*berlin, "--to", "2026-03-01").json == []
+    assert traded.run(*berlin, "--from", "2026-03-03").json == []
+    assert len(traded.run(*berlin, "--from", "2026-03-02T00:30").json) == 1
+    assert traded.run(*berlin, "--to", "2026-03-02T00:30").json == []
+    assert "2026-03-02 00:30" in traded.run("report", "--tz", "Europe/Berlin").out
+    assert traded.run("report", "--from", "2027-01-01").out == "No such cycle was completed.\n"
+
+
+def test_periods_have_a_running_sum_and_a_total(traded: Seat) -> None:
+    round_trip(traded, ("60000", "60010"), ("61000", "61010"))
+    traded.books.execute("UPDATE dca_cycles SET completed_at = '2026-03-01 12:00:00' WHERE id = 1")
+    profits = [Decimal(one["profit"]) for one in traded.run("report", "--json").json]
+    rows = [line.split() for line in traded.run("report", "--by", "day").out.splitlines()]
+    assert rows[0] == ["day", "cycles", "spent", "sold", "fees", "profit", "sum"]
+    assert [row[-1] for row in rows[1:3]] == [f"{profits[0]:.2f}", f"{sum(profits):.2f}"]
+    assert (rows[3][0], rows[3][1], rows[3][-1]) == ("total", "2", f"{sum(profits):.2f}")
+    lines = traded.run("report").out.splitlines()
+    assert lines[2].split()[-1] == f"{sum(profits):.2f}"
+
+
+def test_of_many_cycles_the_newest_are_shown(traded: Seat, monkeypatch: pytest.MonkeyPatch) -> None:
+    round_trip(traded, ("60000", "60010"), ("61000", "61010"))
+    monkeypatch.setattr(report_command, "SHOWN", 1)
+    said = traded.run("report").out
+    assert said.startswith("The newest 1 of 2 cycles. --from and --to choose others, --by sums them, --csv lists all.")
+    assert "2 cycles, profit" in said
+    assert len(traded.run("report", "--csv").out.splitlines()) == 3
 
 
 @pytest.mark.parametrize("words", [("report",), ("report", "--csv"), ("report", "--json"), ("status",), ("check",)])

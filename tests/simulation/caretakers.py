@@ -126,7 +126,7 @@ def stage(caretakers: Caretakers) -> Iterator[None]:
         },
         "consistency_checker": {
             "assemble": lambda env_file: caretakers.parts(),
-            "time": types.SimpleNamespace(sleep=world.pause),
+            "time": types.SimpleNamespace(sleep=world.pause, monotonic=world.monotonic),
         },
     }
     for values in given.values():
