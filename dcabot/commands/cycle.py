@@ -22,13 +22,15 @@ from dcabot.adapters.store import Store
 from dcabot.commands import DONE, FAILED, arguments, counted, parser, start_logging, utc_now
 from dcabot.commands.console import coins, console, price, print_table, refused, usd
 from dcabot.commands.cycle_adopt import adopt
+from dcabot.commands.market import NOT_ASKED, Market, look
 from dcabot.commands.wiring import Parts, assemble, open_books
 from dcabot.core.byhand import awaited, on_close, on_release
 from dcabot.core.ledger import fold
 from dcabot.core.model import Asset, Cycle, Decision, Instrument, Purpose
 from dcabot.core.money import text
-from dcabot.core.profit import profit
+from dcabot.core.profit import in_words, profit
 from dcabot.core.reconcile import Entry, Repair
+from dcabot.core.report import report
 from dcabot.core.snapshot import ExchangeError, ExchangeUnreachable, Fill
 from dcabot.core.states import OVER, is_open
 from dcabot.core.timeline import Moment, timeline
@@ -257,10 +259,12 @@ def _show(args: argparse.Namespace, config: Config, store: Store) -> int:
     entry = _find(store, args.which)
     fills, note = _fills(config, entry.cycle)
     moments = timeline(entry.cycle, fills)
+    is_held = entry.cycle.status not in OVER and fold(entry.cycle.orders).held
+    market = look(config, [entry.asset.symbol]) if is_held else NOT_ASKED
     if args.json:
         if note:
             print(f"dcabot cycle: {note}", file=sys.stderr)
-        print(json.dumps(_as_json(entry, moments), indent=2))
+        print(json.dumps(_as_json(entry, moments, market), indent=2))
         return DONE
     out = console()
     prefix = entry.cycle.next_id(Purpose.BASE).rpartition("base-")[0]
@@ -270,6 +274,8 @@ def _show(args: argparse.Namespace, config: Config, store: Store) -> int:
     )
     if not entry.cycle.orders and (before := _before(store, entry)):
         out.print(f"The cycle before it: `dcabot cycle show {before}`.")
+    if brought := _brought(entry.cycle, market):
+        out.print(brought)
     if note:
         out.print(note)
     rows = [
@@ -293,6 +299,20 @@ def _standing(cycle: Cycle) -> str:
     holding = fold(cycle.orders)
     safety = counted(holding.safety_count, "safety order")
     return f"holds {coins(holding.held)} at an average of {price(holding.average_price)}, {safety}"
+
+
+def _brought(cycle: Cycle, market: Market) -> str:
+    """The profit of a cycle that is over, or of one that would be sold now; empty while unknown."""
+    line = report(cycle)
+    if line is None:
+        return ""
+    if cycle.status in OVER:
+        return f"It brought {in_words(line.profit, line.spent)} after fees of {usd(line.fees)} USD."
+    quote, amount = market.quotes.get(cycle.symbol), market.profit_if_sold(cycle)
+    if quote is None or amount is None:
+        return ""
+    brings = in_words(amount, line.spent)
+    return f"If it were sold now at {price(quote.bid)}: {brings} after all fees."
 
 
 def _before(store: Store, entry: Entry) -> int:
@@ -337,9 +357,11 @@ def _fills(config: Config, cycle: Cycle) -> tuple[dict[str, list[Fill]], str]:
     return fills, ""
 
 
-def _as_json(entry: Entry, moments: list[Moment]) -> dict[str, object]:
+def _as_json(entry: Entry, moments: list[Moment], market: Market) -> dict[str, object]:
     """Stable names; decimals as text, times as RFC 3339."""
     holding = fold(entry.cycle.orders)
+    line = report(entry.cycle) if entry.cycle.status in OVER else None
+    unrealised = market.profit_if_sold(entry.cycle)
     return {
         "cycle": entry.cycle.id,
         "symbol": entry.asset.symbol,
@@ -347,6 +369,8 @@ def _as_json(entry: Entry, moments: list[Moment]) -> dict[str, object]:
         "held": text(holding.held),
         "average_price": text(holding.average_price),
         "safety_orders": holding.safety_count,
+        "profit": None if line is None else text(line.profit),
+        "unrealised_profit": None if unrealised is None else text(unrealised),
         "timeline": [
             {
                 "at": one.at.isoformat(),

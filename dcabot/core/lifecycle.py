@@ -11,6 +11,7 @@ from decimal import Decimal
 from dcabot.core.ledger import COIN_STEP, DUST_NOTIONAL, current_status, fee_of, fold
 from dcabot.core.model import Asset, Cycle, CycleStatus, Decision, Order, OrderReport, OrderStatus, Side, whole_seconds
 from dcabot.core.money import ZERO, text
+from dcabot.core.profit import outcome
 from dcabot.core.snapshot import Refused
 from dcabot.core.states import OPEN, ORDER_STEPS, OVER, is_open, may_step
 from dcabot.core.strategy import cancel_is_due, refused_before, request_cancel
@@ -87,7 +88,7 @@ def settle_status(cycle: Cycle, reason: str, now: datetime) -> Decision:
         return Decision(replace(cycle, status=status), reason)
     return Decision(
         replace(cycle, status=status, completed_at=now),
-        f"{reason}; cycle complete",
+        f"{reason}; cycle complete: {outcome(cycle.orders)}",
         successor=CycleStatus.COOLDOWN,
         last_sell_price=fold(cycle.orders).last_sell_price,
     )

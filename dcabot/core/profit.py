@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from decimal import Decimal
 
-from dcabot.core.fees import TIERS, cash_fee
+from dcabot.core.fees import CENT, TIERS, cash_fee
 from dcabot.core.ledger import DUST_NOTIONAL, fee_of, fold
 from dcabot.core.model import Order, Side
 from dcabot.core.money import EXACT, HUNDRED, ZERO, step_down
@@ -147,9 +147,19 @@ def profit_if_sold(
     return profit(orders, Fees(rate)) + proceeds(quantity, bid, rate)
 
 
-def told(found: Result) -> str:
-    """A result for a sentence: `+0.29 USD (+0.48 %) after fees of 0.25 USD`."""
-    percent = ""
-    if found.spent:
-        percent = f" ({EXACT.divide(found.profit, found.spent) * HUNDRED:+.2f} %)"
-    return f"{found.profit:+,.2f} USD{percent} after fees of {found.fees:,.2f} USD"
+def outcome(orders: Iterable[Order]) -> str:
+    """What a sold cycle brought, for a sentence: `+0.29 USD (+0.48 %) after fees of 0.25 USD`."""
+    found = result(orders)
+    return f"{in_words(found.profit, found.spent)} after fees of {found.fees:,.2f} USD"
+
+
+def in_words(amount: Decimal, spent: Decimal) -> str:
+    """A profit in dollars, and in percent of what was spent."""
+    if not spent:
+        return f"{_signed(amount)} USD"
+    return f"{_signed(amount)} USD ({_signed(EXACT.divide(amount, spent) * HUNDRED)} %)"
+
+
+def _signed(value: Decimal) -> str:
+    # A zero added takes the sign from what rounds to zero.
+    return f"{value.quantize(CENT) + ZERO:+,.2f}"

@@ -127,6 +127,22 @@ def test_what_comes_next_follows_the_cycle(well: Seat) -> None:
     assert 200 < (datetime.fromisoformat(told["cooldown_until"]) - utc_now()).seconds <= 300
 
 
+def test_profit_is_what_a_close_at_the_same_bid_brings(well: Seat) -> None:
+    """1,000 USD bought at 60,000 and sold at 60,300: both fees take more than the price has risen."""
+    well.books.execute("UPDATE dca_assets SET base_order_amount = 1000")
+    well.trade("59990", "60000")
+    well.price("60300", "60310")
+    told = Decimal(asset(well)["unrealised_profit"]).quantize(Decimal("0.01"))
+    assert told == Decimal("-0.02")
+    assert " -0.02" in well.run("status").out
+    assert "If it were sold now at 60,300.00: -0.02 USD (+0.00 %)" in well.run("cycle", "show", "BTC/USD").out
+    said = well.run("cycle", "close", "BTC/USD", "--yes")
+    assert "brought about -0.02 USD" in said.out
+    (row,) = well.run("report", "--json").json
+    assert Decimal(row["profit"]).quantize(Decimal("0.01")) == told
+    assert "It brought -0.02 USD (+0.00 %)" in well.run("cycle", "show", "1").out
+
+
 def test_a_cooldown_that_ends_on_another_day_says_which(well: Seat) -> None:
     well.books.execute("UPDATE dca_assets SET cooldown_period = 172800")
     well.trade("60000", "60010")

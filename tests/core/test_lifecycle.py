@@ -116,7 +116,8 @@ def test_rule_4_the_fill_of_the_sell_completes_the_cycle_and_opens_a_cooldown() 
     assert decision is not None
     assert (decision.cycle.status, decision.cycle.completed_at) == (C.COMPLETE, NOW)
     assert (decision.successor, decision.last_sell_price) == (C.COOLDOWN, D("101.5"))
-    assert decision.reason.endswith("; cycle complete")
+    told = "; cycle complete: +0.24 USD (+1.20 %) after fees of 0.06 USD"
+    assert decision.reason.endswith(told)
 
 
 def test_rule_4_a_cycle_is_completed_once() -> None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from dcabot.commands.demo.story import Told
 from dcabot.core.model import Cycle, CycleStatus, Order, OrderStatus, Side
 from dcabot.core.money import ZERO, text
-from dcabot.core.profit import profit
+from dcabot.core.profit import outcome
 from dcabot.core.states import is_open
 from dcabot.core.strategy import restart_price
 from dcabot.simulator.listings import LISTINGS
@@ -52,7 +52,7 @@ def _cycle_news(told: Told, before: Cycle | None, cycle: Cycle) -> list[str]:
     if before is not None and before.status is cycle.status:
         return sentences
     if cycle.status is CycleStatus.COMPLETE:
-        sentences.append(f"cycle complete, profit {usd(profit(cycle.orders))} USD")
+        sentences.append(f"cycle complete, profit {outcome(cycle.orders)}")
     elif cycle.status is CycleStatus.COOLDOWN:
         threshold = restart_price(told.asset)
         early = f", or ask down to {price(threshold, cycle.symbol)}" if threshold is not None else ""

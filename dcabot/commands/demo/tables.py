@@ -1,6 +1,5 @@
 """What stays on the terminal when the demo is over: all orders, what each cycle came to, and what to do next."""
 
-from decimal import Decimal
 from typing import Any
 
 from rich import box
@@ -9,9 +8,9 @@ from rich.table import Table
 
 from dcabot.commands.demo.chronicle import name_of, price, usd
 from dcabot.commands.demo.story import START_CASH, Told
-from dcabot.core.model import CycleStatus, Order, Side
+from dcabot.core.model import CycleStatus
 from dcabot.core.money import parse, text
-from dcabot.core.profit import profit
+from dcabot.core.profit import result
 
 NEXT = "Next: see README.md, Install and run, for an Alpaca paper account; or ./test."
 
@@ -58,12 +57,7 @@ def _cycle_table(books: dict[str, Told]) -> Table:
     for symbol, told in books.items():
         for cycle in told.cycles:
             if cycle.status is CycleStatus.COMPLETE:
-                spent, sold = (_paid(cycle.orders, side) for side in (Side.BUY, Side.SELL))
-                earned = profit(cycle.orders)
-                table.add_row(symbol, usd(spent), usd(sold), usd(sold - spent - earned), f"{earned:+.2f}")
+                sums = result(cycle.orders)
+                amounts = (sums.spent, sums.received, sums.sale_fees)
+                table.add_row(symbol, *map(usd, amounts), f"{sums.profit:+.2f}")
     return table
-
-
-def _paid(orders: tuple[Order, ...], side: Side) -> Decimal:
-    mine = (order.filled_quantity * (order.filled_price or 0) for order in orders if order.side is side)
-    return sum(mine, Decimal(0))
