@@ -152,7 +152,7 @@ class Database:
         """This thread's session, proved alive if it idled, or a new one."""
         if not self._engine.is_closed() and time.monotonic() - self._thread.used_at > IDLE_SECONDS:
             try:
-                self._engine.ping(self._engine.connection())
+                self._engine.probe(self._engine.connection())
             except DRIVER_ERRORS:
                 self.close()
         if self._engine.is_closed():

@@ -38,6 +38,7 @@ from dcabot.core.money import text
 SQL_MODE = "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 # The server frees a silent daemon's lock after this long; without it a lost host would hold it for hours.
 LOCK_LAPSE_SECONDS = 120
+PROBE_SECONDS = 0.5  # an order waits for it; a server that takes longer is asked again in a new session
 LOCK_NAME_MAX = 64  # MySQL's limit
 # Instants stay text: the column reads them (schema.py), ten times as fast as PyMySQL's regular expression.
 CONVERSIONS = {key: to for key, to in conversions.items() if key not in (FIELD_TYPE.DATETIME, FIELD_TYPE.TIMESTAMP)}
@@ -118,6 +119,14 @@ class MySQL(peewee.MySQLDatabase):
 
     def ping(self, session: Session) -> None:
         session.ping(reconnect=False)
+
+    def probe(self, session: Session) -> None:
+        """A ping for one that idled: a NAT or a balancer may have forgotten it, and then nobody ever answers."""
+        patience, session._read_timeout = session._read_timeout, PROBE_SECONDS
+        try:
+            session.ping(reconnect=False)
+        finally:
+            session._read_timeout = patience
 
     def sever(self, session: Session) -> None:
         """End it from another thread, which wakes at once if it waits for the server."""
@@ -230,6 +239,9 @@ class SQLite(peewee.SqliteDatabase):
 
     def ping(self, session: Session) -> None:
         session.execute("SELECT 1 FROM sqlite_master LIMIT 1").close()
+
+    def probe(self, session: Session) -> None:
+        self.ping(session)
 
     def sever(self, session: Session) -> None:
         with suppress(sqlite3.ProgrammingError):  # it was closed meanwhile

@@ -30,6 +30,8 @@ from dcabot.core.snapshot import ExchangeDenied, ExchangeUnreachable
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 15.0  # for the next byte
 ANSWER_SECONDS = 30.0  # for all of them: each byte that drips in begins the other limit anew
+IDLE_SECONDS = 6.0  # a little more than the daemon's beat, which renews the first (`open_connections`)
+RENEWED_SECONDS = 0.9
 POOL_SIZE = 32  # requests keeps 10 connections unless told otherwise; 20 assets may trigger at once
 
 QUERY_ATTEMPTS = 3
@@ -78,11 +80,30 @@ class _Answer(http.client.HTTPResponse):
 
 
 class _PlainConnection(urllib3.connection.HTTPConnection):
+    """A connection that is not used again once it has idled: a NAT or a balancer forgets it without a word.
+
+    What is sent on such a line is never answered, and to open another takes a fraction of a second.
+    """
+
     response_class = _Answer
+    used_at = 0.0
+
+    @property
+    def is_connected(self) -> bool:
+        return time.monotonic() - self.used_at < IDLE_SECONDS and super().is_connected
+
+    def connect(self) -> None:
+        super().connect()
+        self.used_at = time.monotonic()
+
+    def getresponse(self) -> urllib3.response.HTTPResponse:  # type: ignore[override]
+        answer = super().getresponse()
+        self.used_at = time.monotonic()
+        return answer
 
 
-class _TLSConnection(urllib3.connection.HTTPSConnection):
-    response_class = _Answer
+class _TLSConnection(_PlainConnection, urllib3.connection.HTTPSConnection):
+    pass
 
 
 class _PlainPool(urllib3.HTTPConnectionPool):
@@ -243,6 +264,8 @@ def never_connected(error: Exception) -> bool:
 def open_connections(client: RESTClient, url: str, count: int) -> int:
     """Connect up to `count` sockets that the next requests will find open; how many are. Sends no request.
 
+    Those that would be too old before the next call are replaced.
+
     On a real line the first request would pay a TCP and a TLS handshake.
     """
     session = client._session
@@ -257,10 +280,11 @@ def open_connections(client: RESTClient, url: str, count: int) -> int:
     taken = []
     try:
         for _ in range(min(count, POOL_SIZE)):
-            connection = pool._get_conn(timeout=0)
+            connection: Any = pool._get_conn(timeout=0)
             taken.append(connection)
             connection.timeout = CONNECT_SECONDS
-            if not connection.is_connected:
+            if not connection.is_connected or time.monotonic() - connection.used_at > RENEWED_SECONDS:
+                connection.close()
                 connection.connect()
         return len(taken)
     except (OSError, urllib3.exceptions.HTTPError):

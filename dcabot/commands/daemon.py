@@ -111,6 +111,7 @@ class Daemon:
         self.woken = asyncio.Event()  # the schedule may have something to do
         self.stopping = asyncio.Event()
         self.is_seen = False  # by `dcabot status`
+        self.is_renewing = False
         self.told_sentence = self.told_sickness = ""
         self.tasks: set[asyncio.Task[None]] = set()
         self.lanes: Lanes
@@ -202,9 +203,9 @@ class Daemon:
         while True:
             try:
                 return await self.lanes.run(self.lanes.sweeps, work)
-            except AnotherDaemon:
-                raise
             except (DatabaseUnreachable, DatabaseBusy, ExchangeUnreachable) as error:
+                # Another daemon is waited for too: a lost host's lock lapses after two minutes, and systemd gives up
+                # what ends at once ten times.
                 if time.monotonic() > patience_ends:
                     raise
                 self.systemd.status(f"starting: {error}")
@@ -332,10 +333,7 @@ class Daemon:
 
     def _sweep(self) -> Swept:
         """In the sweeps lane."""
-        swept = self.trader.sweep()
-        # An order must not wait for a handshake; an idle connection is closed by the other side now and then.
-        self.parts.broker.warm_up(min(ORDER_THREADS, len(self.trader.symbols())))
-        return swept
+        return self.trader.sweep()
 
     def _reconciled(self, swept: Swept) -> None:
         self.health.database_answered()
@@ -379,7 +377,18 @@ class Daemon:
             raise
         except DatabaseError as error:
             self.health.trouble(str(error))
+        self._renew_connection()
         self._tell(self.schedule.beat_ended, time.monotonic())
+
+    def _renew_connection(self) -> None:
+        """An order must not wait for a handshake, and a connection that idles is not used again."""
+        if self.is_renewing or not self.trader.symbols():
+            return
+        self.is_renewing = True
+        self.lanes.put(self.lanes.sweeps, self._renewed, self.parts.broker.warm_up, 1)
+
+    def _renewed(self, count: int | None, error: Exception | None) -> None:
+        self.is_renewing = False
 
     def _beat(self, sentence: str = "") -> None:
         """In the pulse lane, which waits for nobody else."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,6 +18,7 @@ from dcabot.adapters import transport
 from dcabot.adapters.broker import Broker
 from dcabot.adapters.budget import Budget
 from dcabot.adapters.config import load
+from dcabot.commands import paces
 from dcabot.core.model import Order, OrderStatus, Purpose, Refusal, Side
 from dcabot.core.snapshot import (
     Accepted,
@@ -31,6 +33,7 @@ from dcabot.core.snapshot import (
 from dcabot.simulator import Simulator
 from tests.adapters.scripted import CUT, HANG, Scripted, answer, config_for
 from tests.programs import PATIENCE
+from tests.relay import Relay
 
 BTC, ETH = "BTC/USD", "ETH/USD"
 AT = datetime(2026, 9, 18, 10, tzinfo=timezone.utc)
@@ -431,6 +434,36 @@ def test_a_quote_that_cannot_be_read_costs_only_itself(make_broker: Callable[...
 
 
 # Connections
+
+
+@pytest.mark.parametrize("resets", [False, True])
+def test_a_connection_that_a_nat_forgot_carries_no_order(
+    make_broker: Callable[..., Broker], monkeypatch: pytest.MonkeyPatch, resets: bool
+) -> None:
+    """What is sent on it is answered by nobody, and its fate would be unknown."""
+    with Scripted(OK) as server, Relay(("127.0.0.1", urlsplit(server.url).port or 0), resets) as relay:
+        broker = make_broker(f"http://127.0.0.1:{relay.port}")
+        assert broker.warm_up(1) == 1
+        assert isinstance(broker.submit(BTC, BUY), Accepted)
+        relay.forget()
+        monkeypatch.setattr(transport, "IDLE_SECONDS", -1.0)  # as if it had idled
+        assert isinstance(broker.submit(BTC, BUY), Accepted)
+    assert len(server.requests) == 2
+
+
+def test_a_connection_is_renewed_before_it_is_too_old(
+    make_broker: Callable[..., Broker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Scripted(OK) as server:
+        broker = make_broker(server.url)
+        assert broker.warm_up(1) == broker.warm_up(1) == 1
+        until(lambda: server.connections == 1)
+        monkeypatch.setattr(transport, "RENEWED_SECONDS", -1.0)
+        assert broker.warm_up(1) == 1
+        until(lambda: server.connections == 2)
+        assert isinstance(broker.submit(BTC, BUY), Accepted)
+        assert server.connections == 2, "the order went out on the renewed one"
+    assert paces.PULSE_SECONDS + transport.RENEWED_SECONDS < transport.IDLE_SECONDS
 
 
 def test_warm_connections_cost_no_request_and_are_the_ones_that_orders_use(make_broker: Callable[..., Broker]) -> None:

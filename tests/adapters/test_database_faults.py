@@ -23,6 +23,7 @@ from dcabot.adapters.dburl import DatabaseSettings
 from dcabot.adapters.migrations import migrate
 from dcabot.adapters.schema import Asset, current
 from tests.programs import PATIENCE, quickest, until
+from tests.relay import Relay
 from tests.servers import PASSWORD, MariaDB
 
 LIMITS = Limits(connect=1, read=1, write=1)
@@ -273,3 +274,22 @@ def test_a_user_who_may_not_create_tables_is_told(server: MariaDB) -> None:
     )
     with pytest.raises(DatabaseMisconfigured, match="denied"):
         migrate(_settings(server, name, "reader"))
+
+
+@pytest.mark.parametrize("resets", [False, True])
+def test_a_session_that_a_nat_forgot_costs_a_moment(
+    server: MariaDB, door: Database, monkeypatch: pytest.MonkeyPatch, resets: bool
+) -> None:
+    """Nobody answers on it, and nobody says so."""
+    with Relay(("127.0.0.1", door.settings.port), resets) as relay:
+        patient = connect(replace(door.settings, port=relay.port), Limits(read=3600))
+        try:
+            assert count_assets(patient) == 0
+            relay.forget()
+            idle(monkeypatch)
+            begun = time.monotonic()
+            assert count_assets(patient) == 0
+            assert time.monotonic() - begun < Limits().read, "it waited for an answer"
+        finally:
+            patient.close_all()
+    assert relay.connections == 2

@@ -127,7 +127,7 @@ def test_a_database_that_goes_and_comes_back_stops_orders_and_nothing_else(
         daemon.until_said("INFO over: ")
         name = f"dcabot:{books.settings.name}"
         daemon.until(lambda: books.execute("SELECT IS_USED_LOCK(?)", name) != [(None,)], "the lock to be taken again")
-        with start(books) as second:
+        with start(books, hurry={"paces.START_PATIENCE_SECONDS": 1}) as second:
             assert second.ended() == 75
         assert daemon.process.poll() is None
 

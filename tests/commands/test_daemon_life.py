@@ -278,7 +278,7 @@ def test_a_sigterm_in_the_middle_of_many_orders_loses_none(books: Books, alpaca:
 def test_a_second_daemon_says_so_and_exits_75(both_books: Books, alpaca: Simulator, start: Start) -> None:
     with start(both_books) as first:
         first.until_ready()
-        with start(both_books) as second:
+        with start(both_books, hurry={"paces.START_PATIENCE_SECONDS": 1}) as second:
             assert second.ended() == 75
             assert second.said("another dcabot daemon works on this database")
             assert second.notify.count("READY=1") == 0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dcabot.commands.paces import START_PATIENCE_SECONDS
 from tests.needs import needed
 
 FOLDER = Path(__file__).parents[2] / "systemd"
@@ -71,6 +72,14 @@ def test_no_secret_enters_the_environment() -> None:
 def test_the_daemon_and_every_caretaker_tell_of_their_failure() -> None:
     for name in ("dcabot", *(f"dcabot-{caretaker}" for caretaker in CARETAKERS)):
         assert directives(FOLDER / f"{name}.service")["OnFailure"] == ["dcabot-alert@%n.service"]
+
+
+def test_an_outage_at_the_start_is_never_given_up() -> None:
+    """A start that finds no database, no Alpaca, or another daemon ends with 75, again and again."""
+    unit = directives(FOLDER / "dcabot.service")
+    assert unit["Restart"] == ["on-failure"] and unit["RestartPreventExitStatus"] == ["78"]
+    seconds, starts = float(unit["StartLimitIntervalSec"][0]), int(unit["StartLimitBurst"][0])
+    assert (START_PATIENCE_SECONDS + float(unit["RestartSec"][0])) * starts > 2 * seconds
 
 
 def test_an_alert_that_fails_does_not_cause_an_alert() -> None:
