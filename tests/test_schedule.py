@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from dcabot.commands import paces
@@ -530,30 +530,40 @@ def test_nothing_begins_before_the_start() -> None:
 
 
 WEIGHTS = {"quote": 3, "begin": 1, "act": 1, "fail": 1, "update": 1, "puzzle": 1, "end": 3}
-WEIGHTS |= {"trouble": 1, "streams": 1, "reload": 1}
+WEIGHTS |= {"trouble": 1, "connect": 1, "lose": 1, "reload": 1}
 EVENTS = [event for event, weight in WEIGHTS.items() for _ in range(weight)]
-DELAYS = st.floats(0.0, 40.0) | st.sampled_from((0.0, 0.0, 0.0001, 1.0, 5.0))
+DELAYS = st.floats(0.0, 70.0) | st.sampled_from((0.0, 0.0, 0.0001, 1.0, 5.0))
 STANDINGS = st.sampled_from((QUIET, BUYING, UNSETTLED))
 STEP = st.tuples(st.sampled_from(EVENTS), st.sampled_from((BTC, ETH)), STANDINGS, DELAYS)
+STEPS = st.lists(STEP, max_size=60)
 
 
 class AnyPlay(Play):
-    """Any events in any order. It checks itself at each look."""
+    """Any events in any order. It checks itself at each look, by rules that it says once more."""
 
     def __init__(self) -> None:
         self.at_work: list[Action] = []
         self.busy: set[str] = set()
         self.unseen: set[str] = set()
-        self.wanted = False
+        self.wanted = True  # the streams have just connected
         self.ask_at: list[float] = []
         self.rested_at = 0.0
-        self.round_ended_at = -paces.SWEEP_SPACING_SECONDS
+        self.rest_may_be_asked_at = 0.0
+        self.orders_since: float | None = 0.0
         super().__init__(slow=(Reconcile, AskQuotes, LearnInstruments, Refresh, Beat))
 
     @property
     def in_round(self) -> bool:
         steps = (Reconcile, AskQuotes, LearnInstruments)
         return any(isinstance(one, steps) for one in self.at_work)
+
+    @property
+    def pause_ends(self) -> float:
+        """When REST is asked although nothing happened."""
+        if self.orders_since is None:
+            return self.rest_may_be_asked_at + 3.0
+        pauses = {QUIET: 60.0, BUYING: 30.0, UNSETTLED: 5.0}
+        return self.rest_may_be_asked_at + pauses[self.standing]
 
     def look(self) -> None:
         if any(at <= self.now for at in self.ask_at):
@@ -564,13 +574,11 @@ class AnyPlay(Play):
         assert self.schedule.wakes_at() > self.now, "it says everything at once"
         turn_at = self.now + paces.TURN_SECONDS
         assert self.schedule.wakes_at() <= turn_at, "the consumer shows that it lives"
-        spaced = self.now >= self.round_ended_at + paces.SWEEP_SPACING_SECONDS
-        assert not (self.wanted and spaced and not self.in_round), "a wish for REST was lost"
         if self.now >= self.rested_at:
             assert self.unseen <= self.busy, "a quote was lost"
-        if not self.in_round:
-            longest = paces.SWEEP_SPACING_SECONDS + paces.SWEEP_IDLE_SECONDS
-            assert self.now < self.round_ended_at + longest, "REST is not asked any more"
+        if not self.in_round and self.now >= self.rest_may_be_asked_at:
+            assert not self.wanted, "a wish to ask REST was lost"
+            assert self.now < self.pause_ends, "a pause is too long"
 
     def begin(self, action: Action) -> None:
         self.begun.append((self.now, action))
@@ -580,15 +588,20 @@ class AnyPlay(Play):
                 self.unseen -= action.quotes.keys()
                 self.schedule.decided(len(action.quotes), self.now)
                 self.rested_at = self.now + paces.REST_SECONDS * len(action.quotes)
-            case Reconcile() | AskQuotes() | LearnInstruments():
+            case Reconcile():
+                assert not self.in_round, "two rounds at once"
+                assert self.now >= self.rest_may_be_asked_at, "too soon after the last round"
+                assert self.wanted or self.now >= self.pause_ends, "REST is asked for nothing"
+                self.at_work.append(action)
+                self.wanted = False
+            case AskQuotes() | LearnInstruments():
                 assert not self.in_round, "two steps of a round at once"
                 self.at_work.append(action)
-                self.wanted = self.wanted and not isinstance(action, Reconcile)
             case Refresh() | Beat():
                 assert not any(type(one) is type(action) for one in self.at_work), "twice at once"
                 self.at_work.append(action)
             case EndRound():
-                self.round_ended_at = self.now
+                self.rest_may_be_asked_at = self.now + paces.SWEEP_SPACING_SECONDS
 
     def play(self, what: str, symbol: str, standing: Standing) -> None:
         schedule = self.schedule
@@ -609,13 +622,17 @@ class AnyPlay(Play):
                 self.tell(schedule.request_failed, symbol, self.now)
                 self.until(self.now + paces.RETRY_SECONDS - 0.001)
                 self.busy.discard(symbol)
+                self.until(self.now + 0.002)
             case "update" | "puzzle":
                 self.changed(standing)
                 self.wanted = self.wanted or what == "puzzle"
                 self.tell(schedule.update_booked, what == "update", standing)
-            case "streams":
-                self.wanted = True
-                self.tell(schedule.streams_are, self.now, self.now + 0.5)
+            case "connect" | "lose":
+                before, self.orders_since = self.orders_since, None
+                if what == "connect":
+                    self.orders_since = self.now
+                self.wanted = self.wanted or self.orders_since != before
+                self.tell(schedule.streams_are, 0.0, self.orders_since)
             case "reload":
                 self.tell(schedule.reload)
             case "end" | "trouble" if self.at_work:
@@ -626,21 +643,26 @@ class AnyPlay(Play):
         self.wanted = self.wanted or standing.is_unsettled
 
     def finish(self, action: Action, standing: Standing, is_trouble: bool) -> None:
-        self.standing = standing
-        if isinstance(action, Refresh):
-            if is_trouble:
+        match action:
+            case Refresh() if is_trouble:
                 self.tell(self.schedule.refresh_failed, self.now)
-                return
-            self.changed(standing)
-        elif is_trouble and not isinstance(action, Beat):
-            self.tell(self.schedule.reconciliation_failed, self.now)
-            return
-        self.end(action)
-        self.look()
+            case Refresh():
+                self.changed(standing)
+                self.tell(self.schedule.refreshed, standing, self.now)
+            case Beat():
+                self.tell(self.schedule.beat_ended, self.now)
+            case _ if is_trouble:
+                self.tell(self.schedule.reconciliation_failed, self.now)
+            case Reconcile() | LearnInstruments():
+                self.standing = standing
+                self.end(action)
+                self.look()
+            case AskQuotes():
+                self.end(action)
+                self.look()
 
 
-@given(st.lists(STEP, max_size=60))
-def test_any_events_leave_the_rules_true(steps: list[tuple[str, str, Standing, float]]) -> None:
+def play_any(steps: list[tuple[str, str, Standing, float]]) -> None:
     play = AnyPlay()
     for what, symbol, standing, delay in steps:
         play.play(what, symbol, standing)
@@ -651,3 +673,66 @@ def test_any_events_leave_the_rules_true(steps: list[tuple[str, str, Standing, f
     play.schedule.update_booked(False, UNSETTLED)
     assert play.schedule.due(play.now + 1000.0) == []
     assert play.schedule.wakes_at() == float("inf")
+
+
+@given(STEPS)
+def test_any_events_leave_the_rules_true(steps: list[tuple[str, str, Standing, float]]) -> None:
+    play_any(steps)
+
+
+# Planted bugs: the same plays must see each of them.
+
+
+def no_question_after_a_request(self: Any, symbol: str, standing: Standing, now: float) -> None:
+    del self._busy_until[symbol]
+    self._cycles_changed(standing)
+
+
+def no_question_after_a_puzzle(self: Any, is_understood: bool, standing: Standing) -> None:
+    self._cycles_changed(standing)
+
+
+def no_free_asset_after_trouble(self: Any, symbol: str, now: float) -> None:
+    self._reconcile_wanted = True
+
+
+def no_end_of_a_round_with_trouble(self: Any, now: float) -> None:
+    pass
+
+
+def no_spacing(self: Any, went_well: bool, now: float) -> None:
+    self._reconciling, self._round_ended_at = False, now - paces.SWEEP_SPACING_SECONDS
+    self._next.append(EndRound(went_well))
+
+
+def swapped_pauses(self: Any) -> float:
+    if self._orders_since is None:
+        return paces.SWEEP_STREAM_DOWN_SECONDS
+    if self._standing.is_unsettled:
+        return paces.SWEEP_UNSETTLED_SECONDS
+    is_idle = not self._standing.has_open_orders
+    return paces.SWEEP_ORDER_OPEN_SECONDS if is_idle else paces.SWEEP_IDLE_SECONDS
+
+
+def busy_for_nobody(self: Any, symbol: str) -> None:
+    self._busy_until[symbol] = self._rested_at
+
+
+@pytest.mark.parametrize(
+    ("event", "bug"),
+    [
+        ("request_ended", no_question_after_a_request),
+        ("update_booked", no_question_after_a_puzzle),
+        ("request_failed", no_free_asset_after_trouble),
+        ("reconciliation_failed", no_end_of_a_round_with_trouble),
+        ("_end_round", no_spacing),
+        ("_reconcile_pause", swapped_pauses),
+        ("request_began", busy_for_nobody),
+    ],
+)
+def test_planted_bug_is_caught(event: str, bug: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Schedule, event, bug)
+    generate = {"max_examples": 1000, "phases": [Phase.generate], "database": None}
+    search = settings(**generate, report_multiple_bugs=False)
+    with pytest.raises(AssertionError):
+        search(given(STEPS)(play_any))()

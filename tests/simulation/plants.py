@@ -13,6 +13,7 @@ from typing import Any
 from dcabot import executor
 from dcabot.adapters.database import DatabaseError
 from dcabot.adapters.store import Store
+from dcabot.commands.schedule import Schedule
 from dcabot.core import ledger, lifecycle, model, reconcile, strategy
 from dcabot.core.model import Cycle, Decision, Order, OrderReport, OrderStatus, Purpose
 from dcabot.core.money import ZERO
@@ -185,6 +186,20 @@ def an_id_reused_after_a_cancel(run: Run) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def trouble_that_ends_the_rounds(run: Run) -> Iterator[None]:
+    """A reconciliation that met trouble never ends, and REST is not asked any more."""
+    with instead(Schedule, "reconciliation_failed", lambda self, now: None):
+        yield
+
+
+@contextmanager
+def trouble_that_leaves_an_asset_busy(run: Run) -> Iterator[None]:
+    """A request that met trouble is in flight for ever: its asset is not decided on again."""
+    with instead(Schedule, "request_failed", lambda self, symbol, now: None):
+        yield
+
+
 PLANTS = (
     request_before_row,
     no_reconciliation,
@@ -195,4 +210,6 @@ PLANTS = (
     three_commits_for_a_filled_sell,
     selling_without_waiting_for_the_cancel,
     an_id_reused_after_a_cancel,
+    trouble_that_ends_the_rounds,
+    trouble_that_leaves_an_asset_busy,
 )
