@@ -13,7 +13,8 @@ it paid ten percent more places its safety order at today's price, one that beli
 
 What a scenario can do and look at (`w`) is in tests/integration_world.py.
 
-Exit codes: 0 all passed, 1 some failed, 2 wrong usage, 75 not reached, 78 wrong configuration, 130 Ctrl-C.
+Exit codes: 0 all passed, 1 some failed, 2 wrong usage, 75 not reached, 78 wrong configuration, 130 Ctrl-C,
+141 whoever read the output has gone.
 """
 
 import argparse
@@ -39,7 +40,7 @@ try:
     from dcabot.adapters.dburl import DatabaseSettings
     from dcabot.adapters.migrations import migrate, pending, schema_version
     from dcabot.adapters.store import Store
-    from dcabot.commands import Parser, counted
+    from dcabot.commands import Parser, counted, guard
     from dcabot.core.model import ID_PREFIX, CycleStatus, OrderStatus, Side
     from dcabot.core.money import step_down, step_up, text
     from dcabot.core.snapshot import ExchangeDenied, ExchangeError
@@ -372,7 +373,7 @@ def run(args: argparse.Namespace, chosen: list[Scenario]) -> int:
         return code
 
 
-def main() -> int:
+def main(argv: list[str]) -> int:
     options = Parser(description="End-to-end scenarios against a paper account or the simulator.")
     options.add_argument("names", nargs="*", metavar="NAME", help="only these scenarios")
     options.add_argument("--list", action="store_true", help="say which scenarios there are")
@@ -380,13 +381,13 @@ def main() -> int:
     options.add_argument("--yes", action="store_true", help="clear what the paper account or the database holds")
     options.add_argument("--record", metavar="FOLDER", help="record the exchange's answers and frames, secrets removed")
     options.add_argument("--env-file", metavar="FILE", help="read settings from FILE")
-    args = options.parse_args()
+    args = options.parse_args(argv)
     known = {one.name: one for one in SCENARIOS}
     if unknown := [name for name in args.names if name not in known]:
         options.error(f"no scenario {', '.join(unknown)}; --list shows them")
     if args.list:
         for one in SCENARIOS:
-            say(f"{one.name:<22} {one.what}{f' (not on paper: {one.cannot})' if one.cannot else ''}")
+            print(f"{one.name:<22} {one.what}{f' (not on paper: {one.cannot})' if one.cannot else ''}")
         return 0
     when_told_to_end(signal.default_int_handler)
     try:
@@ -411,4 +412,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guard(main, sys.argv[1:]))

@@ -26,21 +26,24 @@ COMMANDS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; its exit code."""
-    words = sys.argv[1:] if argv is None else argv
+    try:
+        return guard(_run, sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:  # an import takes long enough for a Ctrl-C
+        return INTERRUPTED
+
+
+def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
-        return guard(_list_commands, words)
+        return _list_commands(words)
     if words[0] in ("-V", "--version"):
         print(f"dcabot {__version__}")
-        return 0
+        return DONE
     if words[0] not in COMMANDS:
         print(f"dcabot: unknown command {words[0]!r}; `dcabot --help` lists them", file=sys.stderr)
         return USAGE
-    try:
-        # Imported only when asked for: the simulator's web server has no business in the daemon's memory.
-        module = import_module(f"dcabot.commands.{COMMANDS[words[0]][0]}")
-        return guard(module.main, words[1:])
-    except KeyboardInterrupt:  # an import takes long enough for a Ctrl-C
-        return INTERRUPTED
+    # Imported only when asked for: the simulator's web server has no business in the daemon's memory.
+    module = import_module(f"dcabot.commands.{COMMANDS[words[0]][0]}")
+    return int(module.main(words[1:]))
 
 
 def _list_commands(words: list[str]) -> int:

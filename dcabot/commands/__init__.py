@@ -1,18 +1,22 @@
 """The preamble that every program shares: logging, the way to the database and the exchange, and exit codes.
 
 Exit codes: 0 done; 1 it failed; 2 wrong usage; 75 the exchange or the database could not be reached; 78 the
-configuration is wrong. This file has the only `except Exception` of the package.
+configuration is wrong; 130 Ctrl-C; 141 whoever read the output has gone. This file has the only `except Exception`
+of the package.
 """
 
 import argparse
 import logging
 import os
+import select
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timezone
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 DONE, FAILED, USAGE, UNREACHABLE, MISCONFIGURED, INTERRUPTED = 0, 1, 2, 75, 78, 130
+UNREAD = 141  # as a shell reports a program that a closed pipe ended
 NEEDS_PERSON = "needs a person"  # how a line of the consistency checker's log begins that the alert is about
 STARTING = "starting"  # how the sentence of a daemon begins that waits for the exchange before it trades
 
@@ -21,34 +25,49 @@ log = logging.getLogger("dcabot")
 
 def guard(command: Callable[[list[str]], int], argv: list[str]) -> int:
     """Run a command: expected trouble becomes one line on stderr and its exit code."""
+    try:
+        code = _outcome(command, argv)
+        sys.stdout.flush()  # a reader who has gone is noticed here, not when Python exits
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError as error:
+        unread = [_is_unread(stream) for stream in (sys.stdout, sys.stderr)]
+        code = UNREAD if any(unread) else _by_name(error)
+    try:
+        sys.stderr.flush()
+    except BrokenPipeError:
+        _is_unread(sys.stderr)  # the exit code stays: systemd acts on it
+    return code
+
+
+def _outcome(command: Callable[[list[str]], int], argv: list[str]) -> int:
     from dcabot.adapters.config import ConfigError
     from dcabot.adapters.database import DatabaseBusy, DatabaseMisconfigured, DatabaseUnreachable
 
     try:
-        code = _run(command, argv)
-        sys.stdout.flush()  # a reader who has gone is noticed here, not when Python exits
-        return code
+        return command(argv)
+    except SystemExit as stop:  # argparse's way to end, after --help too
+        return stop.code if isinstance(stop.code, int) else USAGE
     except ConfigError as error:
         return _say(error, MISCONFIGURED)
     except DatabaseMisconfigured as error:
         return _say(error, MISCONFIGURED)
     except (DatabaseUnreachable, DatabaseBusy) as error:
         return _say(error, UNREACHABLE)
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read us has gone: nothing to say, and nobody to say it to when Python flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        raise
     except Exception as error:  # noqa: BLE001 - the one place; whatever comes here ends the program
         return _by_name(error)
 
 
-def _run(command: Callable[[list[str]], int], argv: list[str]) -> int:
-    try:
-        return command(argv)
-    except SystemExit as stop:  # argparse's way to end, after --help too
-        return stop.code if isinstance(stop.code, int) else USAGE
+def _is_unread(stream: TextIO) -> bool:
+    """Whether nobody is left at the other end. If so, what Python writes there at exit goes nowhere, without a word."""
+    ends = select.poll()
+    ends.register(stream.fileno(), 0)
+    is_gone = bool(ends.poll(0))
+    if is_gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return is_gone
 
 
 def _by_name(error: Exception) -> int:
@@ -66,8 +85,9 @@ def _by_name(error: Exception) -> int:
 
 
 def _say(error: Exception | str, code: int) -> int:
-    for line in str(error).splitlines():
-        print(f"dcabot: {line}", file=sys.stderr)
+    with suppress(BrokenPipeError):
+        for line in str(error).splitlines():
+            print(f"dcabot: {line}", file=sys.stderr)
     return code
 
 

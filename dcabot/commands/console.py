@@ -17,10 +17,18 @@ CENT = Decimal("0.01")
 WIDTH_PIPED = 200  # no terminal to fit into: let nothing be folded
 
 
+class Output(Console):
+    """rich's console, whose own way with a closed pipe is to end the program as a failure."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Standard output as it is now; tests replace it."""
     width = None if sys.stdout.isatty() else WIDTH_PIPED
-    return Console(file=sys.stdout, width=width, highlight=False, soft_wrap=not sys.stdout.isatty())
+    return Output(file=sys.stdout, width=width, highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> Table:

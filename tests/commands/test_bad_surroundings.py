@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dcabot.commands import UNREAD
 from tests import servers
 from tests.commands.seat import Seat
 from tests.privilege import OBEYING
@@ -258,7 +259,7 @@ def test_a_reader_who_has_gone_is_no_traceback(holding: Seat, tmp_path: Path, wo
         assert process.stderr is not None
         process.stdout.close()
         told = process.stderr.read()
-    assert (process.returncode, told) == (1, "")
+    assert (process.returncode, told) == (UNREAD, "")
 
 
 @pytest.mark.parametrize("words", [ADD, WRITE[1], LEDGER, ("check",), ("status",)], ids=name)

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from dcabot.commands import UNREAD
+
 ROOT = Path(__file__).parents[2]
 DEMO = [sys.executable, "-m", "dcabot", "demo"]
 CHAPTERS = [
@@ -200,7 +202,7 @@ def test_reader_that_goes_away_leaves_nothing(tmp_path: Path) -> None:
     with started(tmp_path, "--speed", "4") as run:
         run.wait_until(has_bought)
         run.go_away()
-        assert run.wait() == 1
+        assert run.wait() == UNREAD
     assert run.daemons and not run.leftovers
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from dcabot.commands import UNREAD
 from dcabot.commands import report as report_command
 from dcabot.core.money import ZERO
 from tests.commands.seat import Seat
@@ -300,5 +301,5 @@ def test_a_reader_who_has_gone_is_no_traceback(traded: Seat, tmp_path: Path, wor
     process.stdout.close()
     told = process.stderr.read()
     process.stderr.close()
-    assert process.wait(60) == 1
+    assert process.wait(60) == UNREAD
     assert told == ""

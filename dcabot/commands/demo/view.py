@@ -6,6 +6,7 @@ from typing import Protocol, TextIO
 from rich.console import Console
 from rich.live import Live
 
+from dcabot.commands.console import Output
 from dcabot.commands.demo.screen import HEIGHT_MIN, SUBTITLE, TITLE, WIDTH_MIN, Picture, screen
 
 PIPE_WIDTH = 100
@@ -23,7 +24,7 @@ class View(Protocol):
 
 def console_for(file: TextIO) -> Console:
     """Where everything is printed. A pipe or file gets lines as wide as the tables need."""
-    return Console(file=file, highlight=False, width=None if file.isatty() else PIPE_WIDTH)
+    return Output(file=file, highlight=False, width=None if file.isatty() else PIPE_WIDTH)
 
 
 def view_for(console: Console, plain: bool) -> View:
