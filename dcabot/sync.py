@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from dcabot.adapters.rows import Book, RowFault
 from dcabot.adapters.store import Store
-from dcabot.core import reconcile
-from dcabot.core.model import ID_PREFIX, CycleStatus, Decision, OrderReport
+from dcabot.core import absence, reconcile
+from dcabot.core.absence import Departure
+from dcabot.core.model import ID_PREFIX, Cycle, CycleStatus, Decision, OrderReport
+from dcabot.core.money import step_down
 from dcabot.core.reconcile import LAWS, Discrepancy, Entry, Limits, Snapshot
-from dcabot.core.snapshot import ExchangeMisunderstood
+from dcabot.core.snapshot import ExchangeError, ExchangeMisunderstood, Listing
 from dcabot.executor import Executor
 
 if TYPE_CHECKING:  # as in the executor: the cooldown manager never speaks to the exchange
@@ -24,9 +26,13 @@ if TYPE_CHECKING:  # as in the executor: the cooldown manager never speaks to th
 
 log = logging.getLogger(__name__)
 
+Row = TypeVar("Row")
+
 SECOND_LOOK_AFTER = timedelta(seconds=5)
 SECOND_LOOK_WITHIN = timedelta(seconds=45)  # with nothing seen in between, a later one is another first look
 LATE_NEWS_AFTER = timedelta(seconds=4)  # the daemon asks five seconds after each order: that must be late enough
+CAUSE_ASKED_EVERY = timedelta(seconds=30)  # of coins that are missing
+QUANTITY_STEP = Decimal("0.000000000000001")  # DECIMAL(30,15); Alpaca may know finer ones
 ROUNDS_MAX = 20  # each round mends the first broken law of every cycle; two or three are usual
 
 
@@ -45,6 +51,11 @@ class Suspicions:
         return [one for one in found if not (one.needs_second_look and one.key in young)]
 
 
+def _countable(quantity: Decimal) -> Decimal:
+    """A position as the database can keep it: what is cut off cannot be sold either."""
+    return step_down(quantity, QUANTITY_STEP)
+
+
 def _unless_faulty(work: Callable[..., Decision | None], *arguments: object) -> Decision | None:
     """A row edited into nonsense since the book was read stops its own asset, not the others."""
     try:
@@ -58,7 +69,8 @@ def _unless_faulty(work: Callable[..., Decision | None], *arguments: object) -> 
 class Swept:
     """What a sweep saw and did. `mended` are sentences, `unowned` coins by symbol that no cycle owns.
 
-    `late_news` is what the trade-update stream should have told long before, if it was up then.
+    `late_news` is what the trade-update stream should have told long before, if it was up then. `doubted` are symbols
+    with something that must be seen twice; `noted` counts what was written and is not worth a word.
     """
 
     book: Book
@@ -67,6 +79,8 @@ class Swept:
     mended: list[str]
     doubtful: int
     late_news: list[OrderReport]
+    doubted: frozenset[str] = frozenset()
+    noted: int = 0
 
 
 @dataclass(slots=True)
@@ -80,6 +94,7 @@ class Sync:
     limits: Limits = field(default_factory=Limits)
     laws: tuple[str, ...] = tuple(LAWS)
     suspicions: Suspicions = field(default_factory=Suspicions)
+    asked: dict[int, datetime] = field(default_factory=dict)  # of each cycle, when its absence was asked about
 
     def sweep(self) -> Swept:
         """Look once and mend what can be mended now.
@@ -92,9 +107,17 @@ class Sync:
         mended = [decision.reason for _, decision in booked]
         found = reconcile.discrepancies(entries, snapshot, self.limits, self.laws)
         due = self.suspicions.confirmed(found, snapshot.at)
-        mended += [sentence for one in due if (sentence := self._mend(one))]
+        noted = 0
+        for one in due:
+            sentence = self._mend(one)
+            if sentence and one.law == "covered":
+                noted += 1
+            elif sentence:
+                mended.append(sentence)
+        doubted = frozenset(one.entry.cycle.symbol for one in found if one not in due)
         late = [report for report, _ in booked if snapshot.at - report.at > LATE_NEWS_AFTER]
-        return Swept(book, snapshot, reconcile.unowned(entries, snapshot), mended, len(found) - len(due), late)
+        unowned = reconcile.unowned(entries, snapshot)
+        return Swept(book, snapshot, unowned, mended, len(found) - len(due), late, doubted, noted)
 
     def look(self) -> tuple[Book, Snapshot, list[Entry], list[OrderReport]]:
         """The book, the exchange's view of it, the entries as they will stand, and the news that makes them so."""
@@ -132,13 +155,44 @@ class Sync:
         # Positions spell it BTCUSD. A pair that Alpaca's list lacks, for a moment or for ever, is still the book's.
         spelt = {symbol: symbol.replace("/", "") for symbol in symbols}
         ours = {joined: symbol for symbol, joined in spelt.items()}
-        positions = {ours.get(one.symbol, one.symbol): one.quantity for one in listing.rows}
+        positions = {ours.get(one.symbol, one.symbol): _countable(one.quantity) for one in listing.rows}
         missing = symbols - positions.keys()
         unread = {one for one in missing if listing.may_hide(one) or listing.may_hide(spelt[one])}
         unread |= {entry.cycle.symbol for entry in book.entries if any(map(entry.cycle.order, obscure))}
         for row in open_orders.unreadable + listing.unreadable:
             log.warning("Alpaca sent a row that cannot be read: %s", row.why)
-        return Snapshot(self.clock(), open_orders.rows, answers, positions, frozenset(unread))
+        seen = Snapshot(self.clock(), open_orders.rows, answers, positions, frozenset(unread))
+        return replace(seen, departures=self._departures(book, seen))
+
+    def _departures(self, book: Book, seen: Snapshot) -> dict[str, Departure]:
+        """What left the account of coins that are missing. A question that failed, or one too soon, has no answer."""
+        due = [entry.cycle for entry in book.entries if self._is_lost(entry.cycle, seen)]
+        if not due:
+            return {}
+        self.asked.update({cycle.id: seen.at for cycle in due})
+        fills = self._answered(lambda: self.broker.fills(min(absence.asked_since(cycle) for cycle in due)))
+        transfers = self._answered(self.broker.transfers)
+        if fills is None and transfers is None:
+            return {}
+        ours = self.store.known_order_ids({fill.order_id for fill in fills or ()})
+        return {cycle.symbol: absence.departure(cycle, fills or (), transfers or (), ours) for cycle in due}
+
+    def _is_lost(self, cycle: Cycle, seen: Snapshot) -> bool:
+        """True when coins of a cycle are missing and nobody asked for the cause just now."""
+        held = seen.position(cycle.symbol)
+        if cycle.missing_since is None or held is None or not absence.is_missing(cycle, held):
+            self.asked.pop(cycle.id, None)
+            return False
+        asked_at = self.asked.get(cycle.id)
+        return asked_at is None or abs(seen.at - asked_at) >= CAUSE_ASKED_EVERY
+
+    def _answered(self, question: Callable[[], Listing[Row]]) -> Listing[Row] | None:
+        """The answer; None when there is none. Not every account may ask for its transfers."""
+        try:
+            return question()
+        except ExchangeError as error:
+            log.warning("asked what left the account: %s", error)
+            return None
 
     def _ask(self, names: Iterable[str]) -> tuple[dict[str, OrderReport | None], list[str]]:
         """What the exchange says of each order, and those of which it says what nobody understands.

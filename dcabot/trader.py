@@ -16,15 +16,17 @@ from threading import Lock
 from dcabot.adapters.broker import Broker
 from dcabot.adapters.rows import Book, RowFault
 from dcabot.adapters.store import Store
-from dcabot.core.ledger import fold
-from dcabot.core.model import Asset, Cycle, Decision, Instrument, OrderReport, Quote
+from dcabot.core.absence import suspension
+from dcabot.core.ledger import DUST_NOTIONAL, fold
+from dcabot.core.model import Asset, Cycle, Decision, Instrument, OrderReport, Quote, Side
+from dcabot.core.money import ZERO, text
 from dcabot.core.quotes import Screen, remembered, screen, stale
 from dcabot.core.reconcile import Entry
 from dcabot.core.rules import faults, may_sell
 from dcabot.core.states import OVER, is_open
 from dcabot.core.strategy import Market, on_quote
 from dcabot.executor import Executor
-from dcabot.sync import Swept, Sync
+from dcabot.sync import SECOND_LOOK_AFTER, Swept, Sync
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,9 @@ class Trader:
     seen_at: dict[str, datetime] = field(default_factory=dict)  # of each symbol, the last quote that came in time
     said: dict[tuple[str, str], datetime] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
+    compared: set[str] = field(default_factory=set)  # whose position was compared since the start, without a doubt
+    foreign: dict[str, tuple[Decimal, datetime]] = field(default_factory=dict)  # coins, and when they were seen first
+    named: dict[str, Decimal] = field(default_factory=dict)  # foreign coins that the log has told of
     buying_power: Decimal | None = None
     stream_up: bool = False
     swept_at: datetime | None = None
@@ -123,6 +128,9 @@ class Trader:
         if not decision.submit and not decision.cancel:
             self.say(symbol, decision.reason)
             return None
+        if symbol not in self.compared and any(order.side is Side.SELL for order in decision.submit):
+            self.say(symbol, "no sale before its position was compared with Alpaca's after the start")
+            return None
         return Occasion(entry, market, decision) if self._in_contact(now) else None
 
     def act(self, symbol: str, occasion: Occasion) -> Decision | None:
@@ -170,7 +178,7 @@ class Trader:
         swept = self.sync.sweep()
         self._learn(swept)
         self.buying_power = self.broker.account().buying_power
-        if swept.mended:
+        if swept.mended or swept.noted:
             self.refresh()
         return swept
 
@@ -212,6 +220,33 @@ class Trader:
                 self.unowned.pop(symbol, None)
                 if symbol in swept.unowned:
                     self.unowned[symbol] = swept.unowned[symbol]
+                    self._name_foreign(entry, swept)
+                if symbol in swept.unowned and symbol not in swept.doubted:
+                    self.compared.add(symbol)
+
+    def _name_foreign(self, entry: Entry, swept: Swept) -> None:
+        """Tell once of coins that no cycle bought, when they were seen twice: a position lags behind a sale."""
+        symbol, coins, at = entry.cycle.symbol, swept.unowned[entry.cycle.symbol], swept.snapshot.at
+        quantity, since = self.foreign.get(symbol, (ZERO, at))
+        if quantity != coins:
+            self.foreign[symbol] = (coins, at)
+            return
+        if self.named.get(symbol, ZERO) == coins or at - since < SECOND_LOOK_AFTER or self._is_dust(symbol, coins):
+            return
+        self.named[symbol] = coins
+        log.warning(
+            "%s: foreign coins: Alpaca shows %s that no cycle bought; they are never sold. `dcabot cycle adopt %s` "
+            "takes them into a cycle",
+            symbol,
+            text(coins),
+            symbol,
+        )
+
+    def _is_dust(self, symbol: str, coins: Decimal) -> bool:
+        """True when coins are worth less than a dollar, or when nothing says what they are worth."""
+        before = self.screens.get(symbol)
+        quote = before.believed if before else None
+        return quote is None or coins * quote.bid < DUST_NOTIONAL
 
     def _take(self, book: Book) -> None:
         current = [entry for entry in book.entries if entry.cycle.status not in OVER]
@@ -224,8 +259,8 @@ class Trader:
         for entry in current:
             asset = self._judged(entry.asset)
             entries[asset.symbol] = replace(entry, asset=asset)
-            if asset.held_back:
-                held[asset.symbol] = asset.held_back
+            if why := asset.held_back or suspension(entry.cycle):
+                held[asset.symbol] = why
         before, self.entries, self.held = self.held, entries, held  # first, so that what is said is true
         for symbol, sentence in held.items():
             if before.get(symbol) != sentence:

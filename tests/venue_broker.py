@@ -22,7 +22,7 @@ from dcabot.adapters import schema
 from dcabot.adapters.database import Database
 from dcabot.adapters.store import Store
 from dcabot.core.matching import Venue
-from dcabot.core.model import Instrument, Order, OrderReport, OrderStatus, Quote
+from dcabot.core.model import Instrument, Order, OrderReport, OrderStatus, Quote, Side
 from dcabot.core.snapshot import (
     Accepted,
     Account,
@@ -30,11 +30,13 @@ from dcabot.core.snapshot import (
     CancelOutcome,
     CancelRequested,
     ExchangeUnreachable,
+    Fill,
     Listing,
     NotFound,
     Position,
     Refused,
     SubmitOutcome,
+    Transfer,
     Unknown,
 )
 from dcabot.core.venue import (
@@ -128,6 +130,8 @@ class VenueBroker:
         numbers = count(1)
         self.venue = Venue(self.listed, self.cash, lambda: f"venue-{next(numbers)}", self.policy, self.slicer)
         self._late: list[OrderRequest] = []
+        self.executed: list[Fill] = []
+        self.transferred: list[Transfer] = []
 
     # What the program calls.
 
@@ -173,6 +177,14 @@ class VenueBroker:
         shown = positions_of(self.venue, self.hidden_positions, self.shown_positions)
         return Listing(tuple(shown))
 
+    def fills(self, after: datetime) -> Listing[Fill]:
+        self._ask("fills")
+        return Listing(tuple(fill for fill in self.executed if fill.at > after))
+
+    def transfers(self) -> Listing[Transfer]:
+        self._ask("transfers")
+        return Listing(tuple(self.transferred))
+
     def instruments(self) -> Listing[Instrument]:
         self._ask("instruments")
         return Listing(tuple(self.venue.instruments.values()))
@@ -212,6 +224,16 @@ class VenueBroker:
         """Coins come or go, and nothing that the exchange lists says why."""
         self.venue.account.move(coin, quantity, Decimal(1))
 
+    def withdraw(self, coin: str, quantity: Decimal) -> None:
+        """Coins are sent to another wallet."""
+        self.move(coin, -quantity)
+        self.transferred.append(Transfer(coin, quantity, True, True, self.clock()))
+
+    def sell_by_hand(self, symbol: str, quantity: Decimal) -> None:
+        """The owner sells at the market, with an order of his own."""
+        name = f"by-hand-{len(self.venue.orders)}"
+        self.foreign_order(OrderRequest(symbol, Side.SELL, "market", "gtc", quantity, client_order_id=name))
+
     def position(self, coin: str) -> Decimal:
         return self.venue.account.balance(coin)
 
@@ -246,6 +268,9 @@ class VenueBroker:
             raise Killed
 
     def _tell(self, events: list[Event]) -> None:
+        for event in events:
+            if (one := event.execution) is not None:
+                self.executed.append(Fill(one.order_id, one.quantity, one.price, one.at, one.symbol, one.side))
         self.updates.extend(report_of(event.order) for event in events)
 
 

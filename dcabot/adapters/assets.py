@@ -70,7 +70,10 @@ def change(database: Database, symbol: str, columns: Mapping[str, Value], now: d
     with database.transaction():
         if "is_enabled" in columns:
             notes.erase(_pause(symbol))  # that was the last word
-        query = schema.Asset.update(**columns, updated_at=now).where(schema.Asset.asset_symbol == symbol)
+        news: dict[str, Value | None] = {**columns}
+        if "is_enabled" in columns:
+            news["disabled_because"] = None
+        query = schema.Asset.update(**news, updated_at=now).where(schema.Asset.asset_symbol == symbol)
         if not query.execute():
             raise AssetError(f"there is no asset {symbol}; `dcabot asset list` shows what there is")
 

@@ -34,6 +34,7 @@ from dcabot.core.snapshot import (
     Position,
     Refused,
     SubmitOutcome,
+    Transfer,
     Unknown,
     Unreadable,
 )
@@ -219,8 +220,12 @@ class Broker:
             page = _rows(self._query("/account/activities/FILL", {**parameters, **token}))
             rows += page
             if len(page) < FILLS_PAGE:
-                return _listing(wire.fill, rows, "order_id")
+                return _listing(lambda row: wire.fill(row, self._symbols), rows, "order_id")
         raise ExchangeUnreachable(f"the list of fills does not end after {len(rows)} rows")
+
+    def transfers(self) -> Listing[Transfer]:
+        """Coins sent to the account and away from it. Not every account may ask: then it raises as any question."""
+        return _listing(wire.transfer, _rows(self._query("/wallets/transfers")), "id")
 
     def clock_skew(self) -> timedelta:
         """How far the exchange's clock is ahead of ours, give or take half of the time the question took."""

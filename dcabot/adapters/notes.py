@@ -3,12 +3,16 @@
 What takes a `Database` has a transaction of its own; the rest is part of the caller's.
 """
 
+import secrets
 from datetime import datetime
 
 from dcabot.adapters import schema
 from dcabot.adapters.database import Database
 
 ACCOUNT = "account"
+TAG = "tag"  # of this database, in the ids of its orders
+TAG_LETTERS = "abcdefghijkmnpqrstuvwxyz"  # an id's other parts are numbers: the tag begins with none
+TAG_LENGTH = 6
 
 
 def account_number(database: Database) -> str:
@@ -28,6 +32,16 @@ def forget_account(database: Database) -> None:
     """The next start of the daemon says whose the books are."""
     with database.transaction():
         erase(ACCOUNT)
+
+
+def make_tag(database: Database, now: datetime) -> str:
+    """The tag that tells this database's orders from those of another; made once."""
+    with database.transaction():
+        tag = read(TAG)
+        if not tag:
+            tag = "".join(secrets.choice(TAG_LETTERS) for _ in range(TAG_LENGTH))
+            write(TAG, tag, now)
+        return tag
 
 
 def read(name: str) -> str:

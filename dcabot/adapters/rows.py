@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from dcabot.adapters import schema
-from dcabot.core.ledger import DUST_NOTIONAL, Holding, fold
+from dcabot.core.ledger import DUST_NOTIONAL, Holding, fold, sellable
 from dcabot.core.model import (
     Asset,
     Cycle,
@@ -47,7 +47,9 @@ class Book:
     faults: dict[str, str] = field(default_factory=dict)
 
 
-def book_of(assets: list[Row], cycles: list[Row], orders: dict[int, list[Row]], since: dict[int, datetime]) -> Book:
+def book_of(
+    assets: list[Row], cycles: list[Row], orders: dict[int, list[Row]], since: dict[int, datetime], tag: str
+) -> Book:
     """Rows to a book: what cannot be read is named by symbol and holds that asset only."""
     entries: list[Entry] = []
     idle: list[Asset] = []
@@ -60,7 +62,7 @@ def book_of(assets: list[Row], cycles: list[Row], orders: dict[int, list[Row]], 
             asset = asset_of(row)
             mine = [
                 proved(
-                    entry_of(asset, cycle, orders[cycle.id], since.get(row.id)),
+                    entry_of(asset, cycle, orders[cycle.id], since.get(row.id), tag),
                     _seen(cycle, row, orders[cycle.id]),
                 )
                 for cycle in cycles_of[row.id]
@@ -110,6 +112,7 @@ def asset_of(row: Row) -> Asset:
         row.last_sell_price,
         take_profit_order=take_profit_order,
         trades_beside_foreign_coins=bool(row.trade_beside_foreign_coins),
+        disabled_because=row.disabled_because or "",
     )
 
 
@@ -140,10 +143,11 @@ def order_of(row: Row) -> Order:
         time_in_force=time_in_force,
         refusal=refusal,
         quote_at=row.quote_at,
+        foreign_quantity=row.foreign_quantity,
     )
 
 
-def entry_of(asset: Asset, row: Row, orders: Sequence[Row], since: datetime | None) -> Entry:
+def entry_of(asset: Asset, row: Row, orders: Sequence[Row], since: datetime | None, tag: str) -> Entry:
     """A cycle with its orders, oldest first. `since`: when the asset's last cycle was completed. Raises RowFault."""
     try:
         status = CycleStatus(row.status)
@@ -167,6 +171,9 @@ def entry_of(asset: Asset, row: Row, orders: Sequence[Row], since: datetime | No
         ended_by=ended_by,
         covered_at=row.covered_at,
         missing_since=row.missing_since,
+        shown=row.quantity if row.missing_since is not None else None,
+        inherited=row.inherited_quantity,
+        tag=tag,
     )
     if fault := renamed(cycle, row.symbol):
         raise RowFault(fault)
@@ -228,6 +235,7 @@ def order_columns(order: Order) -> dict[str, object]:
         "time_in_force": order.time_in_force.value,
         "refusal": None if order.refusal is None else order.refusal.value,
         "quote_at": order.quote_at,
+        "foreign_quantity": order.foreign_quantity,
     }
 
 
@@ -237,7 +245,7 @@ def cycle_columns(cycle: Cycle) -> dict[str, object]:
     return {
         **(result_columns(cycle) if cycle.status in OVER else {}),
         "status": cycle.status.value,
-        "quantity": holding.held,
+        "quantity": sellable(cycle),
         "average_purchase_price": holding.average_price,
         "safety_orders": holding.safety_count,
         "last_order_fill_price": holding.last_buy_price,
@@ -247,6 +255,7 @@ def cycle_columns(cycle: Cycle) -> dict[str, object]:
         "ended_by": None if cycle.ended_by is None else cycle.ended_by.value,
         "covered_at": cycle.covered_at,
         "missing_since": cycle.missing_since,
+        "inherited_quantity": cycle.inherited,
     }
 
 

@@ -190,6 +190,7 @@ class Cycle(Table):
     sale_fees = DecimalColumn(30, 15, null=True)
     filled_orders = IntegerField(null=True)
     first_order_at = InstantColumn(micro=True, null=True)
+    inherited_quantity = DecimalColumn(30, 15, **default("0"))
 
     class Meta:
         table_name = "dca_cycles"
@@ -265,6 +266,7 @@ class Order(Table):
     time_in_force = CharField(max_length=3, **default("'gtc'"))
     refusal = CharField(max_length=20, null=True)
     quote_at = InstantColumn(micro=True, null=True)
+    foreign_quantity = DecimalColumn(30, 15, null=True)
 
     class Meta:
         table_name = "dca_orders"

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
-from dcabot.adapters import schema, troubles
+from dcabot.adapters import notes, schema, troubles
 from dcabot.adapters.database import Database, DatabaseBusy, IntegrityError
 from dcabot.adapters.rows import (
     Book,
@@ -27,6 +28,7 @@ from dcabot.adapters.rows import (
     proved,
 )
 from dcabot.core.model import Cycle, CycleStatus, Decision, OrderStatus
+from dcabot.core.money import ZERO
 from dcabot.core.reconcile import SURFACES_WITHIN, Entry, Repair
 from dcabot.core.states import OPEN, OVER
 from dcabot.core.telling import Told
@@ -57,6 +59,7 @@ class Store:
     def __init__(self, database: Database, clock: Callable[[], datetime]):
         self.database = database
         self.clock = clock
+        self._known_tag: str | None = None
 
     def read_book(self) -> Book:
         """Everything the bot works on, in one consistent read."""
@@ -65,7 +68,7 @@ class Store:
             cycles = _working_cycles(self.clock())
             orders = orders_of([cycle.id for cycle in cycles])
             since = self._cooldown_starts([c.asset_id for c in cycles if cools(c.status, orders[c.id])])
-            return book_of(assets, cycles, orders, since)
+            return book_of(assets, cycles, orders, since, self._tag())
 
     def read_entry(self, cycle_id: int) -> Entry | None:
         """One cycle as it stands, without a lock; None when it is gone."""
@@ -79,7 +82,8 @@ class Store:
             query = schema.Cycle.select(schema.Cycle, schema.Asset).join(schema.Asset).where(over)
             cycles = list(query.order_by(schema.Cycle.id))
             orders = orders_of([cycle.id for cycle in cycles])
-        return [entry_of(asset_of(row.asset), row, orders[row.id], None) for row in cycles]
+            tag = self._tag()
+        return [entry_of(asset_of(row.asset), row, orders[row.id], None, tag) for row in cycles]
 
     @contextmanager
     def locked(self, cycle_id: int) -> Iterator[Entry | None]:
@@ -133,8 +137,13 @@ class Store:
         if decision.last_sell_price is not None:
             asset = schema.Asset.update(last_sell_price=decision.last_sell_price, updated_at=now)
             asset.where(schema.Asset.id == entry.asset.id).execute()
+        if decision.disables:
+            # Without the price of the last sale there is no early restart.
+            off = {"is_enabled": False, "disabled_because": decision.disables, "last_sell_price": None}
+            asset = schema.Asset.update(**off, updated_at=now)
+            asset.where(schema.Asset.id == entry.asset.id).execute()
         if decision.successor is not None:
-            self._insert_cycle(entry.asset.id, decision.successor, now)
+            self._insert_cycle(entry.asset.id, decision.successor, now, decision.inherited)
 
     def open_cycle(self, asset_id: int, status: CycleStatus) -> bool:
         """Give an enabled asset its current cycle. False when it has one already, or is gone or disabled."""
@@ -196,6 +205,13 @@ class Store:
         with self.database.transaction():
             return {row.client_order_id for row in query} if wanted else set()
 
+    def known_order_ids(self, order_ids: Iterable[str]) -> set[str]:
+        """Which of Alpaca's ids belong to an order that has a row."""
+        wanted = list(order_ids)
+        query = schema.Order.select(schema.Order.order_id).where(schema.Order.order_id.in_(wanted))
+        with self.database.transaction():
+            return {row.order_id for row in query} if wanted else set()
+
     def move_to_current(
         self, entry: Entry, client_order_id: str, takes: Callable[[Cycle], bool] = lambda _: True
     ) -> Entry | None:
@@ -220,7 +236,8 @@ class Store:
         cycle, asset = schema.Cycle.read_seen(seen)
         orders = schema.Order.read("cycle_id", cycle_id)
         cooling = [asset.id] if cools(cycle.status, orders) else []
-        entry = entry_of(asset_of(asset), cycle, orders, self._cooldown_starts(cooling).get(asset.id))
+        since = self._cooldown_starts(cooling).get(asset.id)
+        entry = entry_of(asset_of(asset), cycle, orders, since, self._tag())
         return proved(entry, seen)
 
     def _cooldown_starts(self, asset_ids: list[int]) -> dict[int, datetime]:
@@ -238,8 +255,20 @@ class Store:
                 found[asset_id] = since
         return found
 
-    def _insert_cycle(self, asset_id: int, status: CycleStatus, now: datetime) -> None:
-        schema.Cycle.insert(asset=asset_id, status=status.value, created_at=now, updated_at=now).execute()
+    def _insert_cycle(self, asset_id: int, status: CycleStatus, now: datetime, inherited: Decimal = ZERO) -> None:
+        schema.Cycle.insert(
+            asset=asset_id,
+            status=status.value,
+            inherited_quantity=inherited,
+            created_at=now,
+            updated_at=now,
+        ).execute()
+
+    def _tag(self) -> str:
+        """Inside a transaction: the tag of this database; empty where `db init` has made none yet."""
+        if self._known_tag is None:
+            self._known_tag = notes.read(notes.TAG)
+        return self._known_tag
 
 
 def orders_of(cycle_ids: Sequence[int]) -> dict[int, list[Row]]:

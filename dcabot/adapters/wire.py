@@ -16,7 +16,7 @@ import msgpack  # type: ignore[import-untyped]
 
 from dcabot.core.model import EPOCH, Instrument, Order, OrderReport, OrderStatus, Quote, Side
 from dcabot.core.money import ZERO, text
-from dcabot.core.snapshot import Account, Fill, Position
+from dcabot.core.snapshot import Account, Fill, Position, Transfer
 
 # Decimals of a sane size: beyond it a price like 1e999999 would be harmless here and a flood of zeros when printed.
 EXPONENT_MAX = 30
@@ -41,6 +41,8 @@ EVENTS = frozenset({
     "pending_new", "new", "accepted", "partial_fill", "fill", "pending_cancel", "canceled", "expired", "rejected",
     "replaced", "pending_replace", "order_cancel_rejected", "order_replace_rejected",
 })  # fmt: skip
+
+SIDES: Mapping[str, Side] = {"buy": Side.BUY, "sell": Side.SELL}
 
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,12}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
@@ -153,14 +155,36 @@ def account(raw: object) -> Account:
     )
 
 
-def fill(raw: object) -> Fill:
-    """One FILL row of the account's activities."""
+def fill(raw: object, symbols: Mapping[str, str] | None = None) -> Fill:
+    """One FILL row of the account's activities; `symbols` as for a position."""
     row = _dict(raw, "activity")
+    symbol = row.get("symbol")
+    named = symbol if isinstance(symbol, str) else ""
     return Fill(
         _text(row, "order_id"),
         _number(row, "qty"),
         _number(row, "price"),
         _instant(row.get("transaction_time"), "transaction_time"),
+        (symbols or {}).get(joined(named), named),
+        SIDES.get(str(row.get("side"))),
+    )
+
+
+def transfer(raw: object) -> Transfer:
+    """One row of /v2/wallets/transfers. A chain's own coin is NATIVE: then the chain says which coin it is."""
+    row = _dict(raw, "transfer")
+    asset = _text(row, "asset")
+    coin = _text(row, "chain") if asset == "NATIVE" else asset
+    direction = _text(row, "direction")
+    if direction not in ("INCOMING", "OUTGOING"):
+        raise WireError(f"direction is neither INCOMING nor OUTGOING: {_shown(direction)}")
+    return Transfer(
+        coin.partition("/")[0],
+        _number(row, "amount"),
+        direction == "OUTGOING",
+        _text(row, "status") == "COMPLETE",
+        _instant(row.get("created_at"), "created_at"),
+        _optional_number(row, "network_fee") or ZERO,
     )
 
 

@@ -279,7 +279,13 @@ class Bot:
             since = over.completed_at if decision.successor is CycleStatus.COOLDOWN else None
             opened_at = over.completed_at or over.opened_at
             self.cycle = Cycle(
-                over.id + 1, over.asset_id, over.symbol, decision.successor, opened_at, cooldown_since=since
+                over.id + 1,
+                over.asset_id,
+                over.symbol,
+                decision.successor,
+                opened_at,
+                cooldown_since=since,
+                inherited=decision.inherited,
             )
 
     # --- money ---

@@ -12,14 +12,14 @@ from dcabot.adapters.store import STOPPED, Store
 from dcabot.commands import DONE, FAILED, NEEDS_PERSON, counted, parser, start_logging, utc_now
 from dcabot.commands.troubles import in_rows, together, told
 from dcabot.commands.wiring import Parts, build, check_books_account, check_schema
-from dcabot.core.reconcile import discrepancies
+from dcabot.core.reconcile import POSITIONS, discrepancies
 from dcabot.core.snapshot import ExchangeError
 from dcabot.core.troubles import Trouble, lasting, of_answers, of_clock, remembered
 from dcabot.sync import SECOND_LOOK_AFTER, Swept, Sync
 
 log = logging.getLogger(__name__)
 
-LAWS = ("absent", "fees", "position", "columns")
+LAWS = ("absent", *POSITIONS)
 RECOMPUTING_SECONDS = 100.0  # of a pass; what is left then is the next pass's
 
 

@@ -29,7 +29,7 @@ from dcabot.core.ledger import fold
 from dcabot.core.model import Asset, Cycle, Decision, Instrument, Purpose
 from dcabot.core.money import text
 from dcabot.core.profit import in_words, profit
-from dcabot.core.reconcile import Entry, Repair
+from dcabot.core.reconcile import POSITIONS, Entry, Repair
 from dcabot.core.report import report
 from dcabot.core.snapshot import ExchangeError, ExchangeUnreachable, Fill
 from dcabot.core.states import OVER, is_open
@@ -38,7 +38,7 @@ from dcabot.sync import Sync
 
 log = logging.getLogger(__name__)
 
-LAWS = ("absent", "fees", "position", "columns")
+LAWS = ("absent", *POSITIONS)
 WAIT_SECONDS = 180  # longer than an order whose answer was lost takes to be given up
 POLL_SECONDS = 1.5
 SAY_AGAIN_SECONDS = 15.0

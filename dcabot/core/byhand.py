@@ -9,9 +9,10 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
+from dcabot.core.absence import suspension
 from dcabot.core.ledger import DUST_NOTIONAL, fold
 from dcabot.core.lifecycle import settle_status
-from dcabot.core.model import Cycle, CycleStatus, Decision, Instrument, Side
+from dcabot.core.model import Cycle, CycleStatus, Decision, EndedBy, Instrument, Side
 from dcabot.core.money import step_down, text
 from dcabot.core.states import OVER, is_open
 from dcabot.core.strategy import backoff_until, cancel_is_due, free_resting_sell, request_cancel, sell_all
@@ -19,7 +20,7 @@ from dcabot.core.strategy import backoff_until, cancel_is_due, free_resting_sell
 
 def on_close(cycle: Cycle, instrument: Instrument, now: datetime) -> Decision | None:
     """The next step of a sale by hand: open buys go first, then all is sold. None while it waits, and at its end."""
-    if cycle.status in OVER:
+    if cycle.status in OVER or cycle.missing_since is not None:
         return None
     return free_resting_sell(cycle, now) or sell_all(cycle, instrument, now, "closed by hand")
 
@@ -36,7 +37,14 @@ def on_release(cycle: Cycle, now: datetime) -> Decision | None:
     if not held:
         return None
     return Decision(
-        replace(cycle, status=CycleStatus.COMPLETE, completed_at=now),
+        replace(
+            cycle,
+            status=CycleStatus.COMPLETE,
+            completed_at=now,
+            ended_by=EndedBy.RELEASED,
+            missing_since=None,
+            shown=None,
+        ),
         f"released by hand: {text(held)} {cycle.symbol} unsold, cycle complete",
         successor=CycleStatus.WATCHING,
     )
@@ -71,6 +79,8 @@ def awaited(cycle: Cycle, instrument: Instrument, now: datetime) -> str:
     """What a sale or handover waits for, as a sentence; empty when there is nothing left to do."""
     if cycle.status in OVER:
         return ""
+    if missing := suspension(cycle):
+        return missing
     for order in cycle.orders:
         if is_open(order):
             doing = "to be cancelled" if order.cancel_requested_at else "to end"

@@ -56,7 +56,8 @@ def fold(orders: Iterable[Order]) -> Holding:
             continue
         if order.side is Side.SELL:
             sold += order.filled_quantity
-            last_sell_price = order.filled_price.quantize(PRICE_STEP)
+            if order.is_request:
+                last_sell_price = order.filled_price.quantize(PRICE_STEP)
             continue
         bought += order.filled_quantity
         cost = EXACT.add(cost, EXACT.multiply(order.filled_quantity, order.filled_price))
@@ -69,6 +70,12 @@ def fold(orders: Iterable[Order]) -> Holding:
     # Up: a take profit computed from it is never below the true average.
     average = EXACT.divide(cost, bought).quantize(PRICE_STEP, rounding=ROUND_UP)
     return Holding(max(bought - fees - sold, ZERO), average, safety_count, last_buy_price, last_sell_price, settled)
+
+
+def sellable(cycle: Cycle) -> Decimal:
+    """Coins that the cycle can sell: its own, or as many as the exchange shows, whichever is smaller."""
+    held = fold(cycle.orders).held
+    return held if cycle.shown is None else min(held, cycle.shown)
 
 
 def sold_out(cycle: Cycle, holding: Holding) -> bool:

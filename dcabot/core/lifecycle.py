@@ -9,7 +9,19 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from dcabot.core.ledger import COIN_STEP, DUST_NOTIONAL, current_status, fee_of, fold
-from dcabot.core.model import Asset, Cycle, CycleStatus, Decision, Order, OrderReport, OrderStatus, Side, whole_seconds
+from dcabot.core.model import (
+    Asset,
+    Cycle,
+    CycleStatus,
+    Decision,
+    EndedBy,
+    Order,
+    OrderReport,
+    OrderStatus,
+    Purpose,
+    Side,
+    whole_seconds,
+)
 from dcabot.core.money import ZERO, text
 from dcabot.core.profit import outcome
 from dcabot.core.snapshot import Refused
@@ -86,12 +98,20 @@ def settle_status(cycle: Cycle, reason: str, now: datetime) -> Decision:
     status = current_status(cycle)
     if status is not CycleStatus.COMPLETE or cycle.status is CycleStatus.COMPLETE:
         return Decision(replace(cycle, status=status), reason)
+    holding = fold(cycle.orders)
     return Decision(
-        replace(cycle, status=status, completed_at=now),
+        replace(cycle, status=status, completed_at=now, ended_by=_ended_by(cycle), shown=None, missing_since=None),
         f"{reason}; cycle complete: {outcome(cycle.orders)}",
         successor=CycleStatus.COOLDOWN,
-        last_sell_price=fold(cycle.orders).last_sell_price,
+        last_sell_price=holding.last_sell_price,
+        inherited=holding.held,
     )
+
+
+def _ended_by(cycle: Cycle) -> EndedBy:
+    """The purpose of a cycle's last sale."""
+    sales = [order.purpose for order in cycle.orders if order.side is Side.SELL and order.filled_quantity]
+    return EndedBy.BY_HAND if sales[-1] is Purpose.BY_HAND else EndedBy.TAKE_PROFIT
 
 
 def on_cooldown_over(asset: Asset, cycle: Cycle, now: datetime) -> Decision | None:
@@ -126,60 +146,89 @@ def on_position(cycle: Cycle, position: Decimal, now: datetime) -> Decision | No
 
     The caller has seen to it that no order was open between the reading of the position and now.
     """
-    if cycle.status in OVER or any(is_open(order) for order in cycle.orders):
+    if not may_compare(cycle):
         return None
-    missing = _plausible_fee(cycle, position)
-    if missing is None:
+    missing = _learnt_fee(cycle, position)
+    if missing is None or missing > _highest_fee(cycle) or missing < -unclaimed_rest(cycle):
         return None
-    sentence = f"{text(position)} held after a fee of {text(missing)}"
-    return settle_status(_with_fees(cycle, missing), sentence, now)
+    return _with_fees(cycle, missing, now)
 
 
-def _plausible_fee(cycle: Cycle, position: Decimal) -> Decimal | None:
-    """What of the unsettled buys did not arrive; below zero when dust lay there before. None when it is no fee."""
-    holding = fold(cycle.orders)
-    if holding.settled:
+def on_short_position(cycle: Cycle, position: Decimal, now: datetime) -> Decision | None:
+    """Coins worth less than a dollar are not there: roundings of Alpaca's. The last buy's fee was that much higher."""
+    if not may_compare(cycle) or not is_short(cycle, position):
         return None
-    missing = _gross(cycle) - _known_fees(cycle) - position
-    bought = sum((order.filled_quantity for order in cycle.orders if is_unsettled(order)), ZERO)
-    dust = DUST_NOTIONAL / holding.average_price
-    return missing if -dust < missing <= max(bought * FEE_RATIO_PLAUSIBLE, COIN_STEP) else None
-
-
-def position_differs(cycle: Cycle, position: Decimal) -> bool:
-    """True when the exchange holds something else than the cycle's orders say, fees aside."""
-    if cycle.status in OVER or any(is_open(order) for order in cycle.orders):
-        return False
-    holding = fold(cycle.orders)
-    if not holding.settled:
-        return _plausible_fee(cycle, position) is None
-    return bool(holding.average_price) and holding.held != position
-
-
-def on_position_differs(cycle: Cycle, position: Decimal, now: datetime) -> Decision | None:
-    """Take the exchange's figure: an absent position ends the cycle in error, another one is booked on the last buy."""
-    if not position_differs(cycle, position):
-        return None
-    holding = fold(cycle.orders)
-    # Dust that turns out to be other dust was not sold: several tiny fills round their fees up beyond any ratio.
-    if position * holding.average_price < DUST_NOTIONAL <= holding.notional:
-        return Decision(
-            replace(cycle, status=CycleStatus.ERROR, completed_at=now),
-            f"{text(holding.held)} {cycle.symbol} should be held and Alpaca holds {text(position)}: "
-            "sold by hand? Cycle ended in error, a new one watches",
-            successor=CycleStatus.WATCHING,
-            odd=True,
-        )
     buys = [order for order in cycle.orders if order.side is Side.BUY and order.filled_quantity]
-    known = sum((fee_of(order) for order in buys[:-1]), ZERO)
-    corrected = [replace(order, fee_quantity=fee_of(order)) for order in buys[:-1]]
-    corrected.append(replace(buys[-1], fee_quantity=_gross(cycle) - known - position))
-    for order in corrected:
-        cycle = cycle.with_order(order)
-    sentence = f"held quantity corrected from {text(holding.held)} to {text(position)}, the exchange's figure"
-    if position > holding.held:
-        sentence += f": {text(position - holding.held)} that this cycle did not buy will be sold with it"
-    return replace(settle_status(cycle, sentence, now), odd=True)
+    lacking = fold(cycle.orders).held - position
+    for order in buys:
+        cycle = cycle.with_order(replace(order, fee_quantity=fee_of(order)))
+    last = replace(buys[-1], fee_quantity=fee_of(buys[-1]) + lacking)
+    sentence = f"{text(lacking)} {cycle.symbol} less than bought is there: booked as a fee"
+    return settle_status(replace(cycle.with_order(last), covered_at=now), sentence, now)
+
+
+def is_short(cycle: Cycle, position: Decimal) -> bool:
+    """True when fewer coins are there than the cycle owns, by less than a dollar's worth."""
+    holding = fold(cycle.orders)
+    lacking = holding.held - position
+    return lacking > 0 and lacking * holding.average_price < DUST_NOTIONAL
+
+
+def on_unknown_fee(cycle: Cycle, position: Decimal, now: datetime) -> Decision | None:
+    """More coins are there than were bought, so the position cannot tell the fee: take the worst."""
+    if not may_compare(cycle) or not hides_fee(cycle, position):
+        return None
+    for order in cycle.orders:
+        if is_unsettled(order):
+            cycle = cycle.with_order(replace(order, fee_quantity=fee_of(order)))
+    held = fold(cycle.orders).held
+    sentence = (
+        f"Alpaca shows {text(position)} {cycle.symbol}, more than was bought: the fee is taken as the "
+        f"highest, {text(held)} of them are the cycle's"
+    )
+    return settle_status(replace(cycle, covered_at=now), sentence, now)
+
+
+def hides_fee(cycle: Cycle, position: Decimal) -> bool:
+    """True when the fee of a buy is not known and foreign coins that came meanwhile hide it."""
+    missing = _learnt_fee(cycle, position)
+    return missing is not None and missing < -unclaimed_rest(cycle)
+
+
+def may_compare(cycle: Cycle) -> bool:
+    """True when a position can speak of the cycle: it is not over, and no order of it can change that position."""
+    return cycle.status not in OVER and not any(is_open(order) for order in cycle.orders)
+
+
+def unclaimed_rest(cycle: Cycle) -> Decimal:
+    """What the asset's earlier cycle left and this one has not taken yet: the first fee that is read takes it."""
+    bought = (o for o in cycle.orders if o.side is Side.BUY and o.filled_quantity)
+    return ZERO if any(order.fee_quantity is not None for order in bought) else cycle.inherited
+
+
+def foreign_coins(cycle: Cycle, position: Decimal) -> Decimal:
+    """Coins at the exchange that no cycle bought. The rest that an earlier cycle left is none of them."""
+    holding = fold(cycle.orders)
+    own = holding.held if holding.settled else _gross(cycle) - _known_fees(cycle)
+    return max(position - own - unclaimed_rest(cycle), ZERO)
+
+
+def _learnt_fee(cycle: Cycle, position: Decimal) -> Decimal | None:
+    """What of the unsettled buys did not arrive, by the change of the position since they were written.
+
+    Below zero when more arrived than was bought. None when every fee is known.
+    """
+    unsettled = [order for order in cycle.orders if is_unsettled(order)]
+    if not unsettled:
+        return None
+    foreign = unsettled[0].foreign_quantity or ZERO
+    return _gross(cycle) - _known_fees(cycle) - (position - foreign)
+
+
+def _highest_fee(cycle: Cycle) -> Decimal:
+    """Coins that the unsettled buys may have lost to fees and their roundings."""
+    bought = sum((order.filled_quantity for order in cycle.orders if is_unsettled(order)), ZERO)
+    return max(bought * FEE_RATIO_PLAUSIBLE, COIN_STEP)
 
 
 def _is_told(cycle: Cycle, order: Order) -> bool:
@@ -216,7 +265,7 @@ def _known_fees(cycle: Cycle) -> Decimal:
     return sum((o.fee_quantity for o in cycle.orders if o.fee_quantity is not None), ZERO)
 
 
-def _with_fees(cycle: Cycle, missing: Decimal) -> Cycle:
+def _with_fees(cycle: Cycle, missing: Decimal, now: datetime) -> Decision:
     """Book `missing` coins on the unsettled buys: the estimate on each, the rest on the last."""
     unsettled = [order for order in cycle.orders if is_unsettled(order)]
     rest = missing
@@ -224,4 +273,7 @@ def _with_fees(cycle: Cycle, missing: Decimal) -> Cycle:
         fee = min(fee_of(order), max(rest, ZERO))
         cycle = cycle.with_order(replace(order, fee_quantity=fee))
         rest -= fee
-    return cycle.with_order(replace(unsettled[-1], fee_quantity=rest))
+    cycle = cycle.with_order(replace(unsettled[-1], fee_quantity=rest))
+    held = fold(cycle.orders).held
+    sentence = f"{text(held)} held after a fee of {text(missing)}"
+    return settle_status(replace(cycle, covered_at=now), sentence, now)

@@ -28,6 +28,7 @@ class Purpose(Enum):
     TAKE_PROFIT = "take_profit"
     BY_HAND = "by_hand"  # a sale that an operator asked for
     ADOPTED = "adopted"  # coins that an operator took in: a filled buy that was never a request
+    OUTSIDE = "outside"  # coins that left without an order of ours: a filled sale, likewise
 
 
 class TakeProfitOrder(Enum):
@@ -133,6 +134,7 @@ class Asset:
     sells_on: bool = False
     take_profit_order: TakeProfitOrder = TakeProfitOrder.MARKET
     trades_beside_foreign_coins: bool = False
+    disabled_because: str = ""  # set when dcabot itself switched the asset off
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,7 @@ class Order:
     `filled_quantity` and `filled_price` are cumulative, gross and as the exchange reports them.
     `fee_quantity` is what of a buy did not arrive in the position; None until the position was read.
     `refusal` is why the exchange did not take it; `quote_at` the time of the quote it was decided on.
+    `foreign_quantity`: coins at the exchange that no cycle had bought when it was written; None while unknown.
     """
 
     client_order_id: str
@@ -174,6 +177,12 @@ class Order:
     time_in_force: TimeInForce = TimeInForce.GTC
     refusal: Refusal | None = None
     quote_at: datetime | None = None
+    foreign_quantity: Decimal | None = None
+
+    @property
+    def is_request(self) -> bool:
+        """False for what is only booked: the exchange never had an order of that id."""
+        return self.purpose not in (Purpose.ADOPTED, Purpose.OUTSIDE)
 
     @property
     def notional(self) -> Decimal:
@@ -222,6 +231,9 @@ class Cycle:
     ended_by: EndedBy | None = None
     covered_at: datetime | None = None  # when Alpaca's position last showed all the coins of the cycle
     missing_since: datetime | None = None  # since when it shows fewer, without a break
+    shown: Decimal | None = None  # how many of them it shows meanwhile
+    inherited: Decimal = ZERO  # the rest that the asset's earlier cycle left: taken over at no cost
+    tag: str = ""  # of the database, in the ids of its orders
 
     def with_order(self, order: Order) -> "Cycle":
         """This cycle with `order` in place of its older self, or added."""
@@ -241,7 +253,9 @@ class Cycle:
     def next_id(self, purpose: Purpose) -> str:
         """The id of this purpose's next order: a function of the row, so two writers collide."""
         attempt = 1 + sum(1 for o in self.orders if o.purpose is purpose)
-        stem = f"{ID_PREFIX}{self.id}-{whole_seconds(self.opened_at - EPOCH)}-{purpose.value}-"
+        tag = f"{self.tag}-" if self.tag else ""
+        opened = whole_seconds(self.opened_at - EPOCH)
+        stem = f"{ID_PREFIX}{tag}{self.id}-{opened}-{purpose.value}-"
         # A row deleted by hand leaves a gap, and a taken id would overwrite the order that has it.
         while self.order(f"{stem}{attempt}") is not None:
             attempt += 1
@@ -257,7 +271,8 @@ class Decision:
 
     `submit` orders are already part of `cycle`. `successor` opens the asset's next cycle in the same
     transaction, and `last_sell_price` goes to the asset's row in it. A `quiet` one repeats what the log has said,
-    an `odd` one is a warning there.
+    an `odd` one is a warning there. `disables` says why the asset is switched off with it: then the last sale is
+    forgotten too, so that no early restart follows. `inherited` is the rest that goes to the successor.
     """
 
     cycle: Cycle
@@ -268,6 +283,8 @@ class Decision:
     last_sell_price: Decimal | None = None
     quiet: bool = False
     odd: bool = False
+    disables: str = ""
+    inherited: Decimal = ZERO
 
 
 def whole_seconds(duration: timedelta) -> int:

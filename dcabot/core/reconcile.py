@@ -7,17 +7,17 @@ cycle. "Absent" is only what the exchange denied by name; a question that failed
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from dcabot.core import lifecycle
-from dcabot.core.ledger import DUST_NOTIONAL, Holding, current_status, fold
+from dcabot.core import absence, lifecycle
+from dcabot.core.absence import Departure
+from dcabot.core.ledger import Holding, current_status, fold, sellable
 from dcabot.core.model import ID_PREFIX, Asset, Cycle, Decision, Order, OrderReport, OrderStatus
-from dcabot.core.money import ZERO, text
+from dcabot.core.money import ZERO
 from dcabot.core.states import OVER, is_open
 
-POSITION_LAGS = timedelta(seconds=60)  # coins that were just bought may be missing in more than one read
 SURFACES_WITHIN = timedelta(hours=1)  # a void order is asked for this long in case its request arrives after all
 
 Repair = Callable[[Asset, Cycle], Decision | None]
@@ -51,6 +51,7 @@ class Snapshot:
 
     `answers` holds what it said of each id that we asked for by name: a report, or None where it denied the id.
     `positions` are coins by symbol; a symbol that is missing is not held, unless it is in `unread`.
+    `departures` are what left the account of symbols whose coins are missing, where that was asked and answered.
     """
 
     at: datetime
@@ -58,6 +59,7 @@ class Snapshot:
     answers: Mapping[str, OrderReport | None]
     positions: Mapping[str, Decimal]
     unread: frozenset[str] = frozenset()
+    departures: Mapping[str, Departure] = field(default_factory=dict)
 
     def position(self, symbol: str) -> Decimal | None:
         """Coins held of a symbol; None when the exchange's row could not be read."""
@@ -162,33 +164,64 @@ def cooldown(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | 
 
 def fees(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
     """Harm prevented: selling the gross quantity, which Alpaca refuses."""
-    held = snapshot.position(entry.cycle.symbol)
-    if held is None or not lifecycle.on_position(entry.cycle, held, snapshot.at):
+    return _of_position("fees", lifecycle.on_position, entry, snapshot)
+
+
+def departed(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
+    """Harm prevented: a cycle that waits for coins which its owner sold or moved."""
+    left = snapshot.departures.get(entry.cycle.symbol)
+    if left is None:
         return None
-    repair = _if_unchanged(entry, lambda cycle: lifecycle.on_position(cycle, held, snapshot.at))
-    return Discrepancy("fees", entry, repair)
+
+    def decide(cycle: Cycle, held: Decimal, at: datetime) -> Decision | None:
+        return absence.on_departure(cycle, held, left, at)
+
+    return _of_position("departed", decide, entry, snapshot)
 
 
-def position(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
-    """Harm prevented: a book that owns coins which are gone, or sells coins it does not have."""
-    held = snapshot.position(entry.cycle.symbol)
-    if held is None or not lifecycle.position_differs(entry.cycle, held) or _lags(entry.cycle, snapshot.at):
+def missing(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
+    """Harm prevented: coins that are not there, sold and bought again."""
+    if entry.cycle.missing_since is not None:  # it was seen twice; only the figure changes
+        return _of_position("shown", absence.on_missing, entry, snapshot)
+    return _of_position("missing", absence.on_missing, entry, snapshot)
+
+
+def short(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
+    """Harm prevented: a sale that Alpaca refuses for a few coins too many."""
+    if not absence.is_comparable(entry.cycle, snapshot.at):
         return None
-    repair = _if_unchanged(entry, lambda cycle: lifecycle.on_position_differs(cycle, held, snapshot.at))
-    return Discrepancy("position", entry, repair, key=f"{entry.cycle.id} {entry.cycle.orders!r} {text(held)}")
+    return _of_position("short", lifecycle.on_short_position, entry, snapshot)
 
 
-def _lags(cycle: Cycle, at: datetime) -> bool:
-    """True while a position may be older than a buy that has just filled and that no position showed yet."""
-    closed = [order.closed_at for order in cycle.orders if lifecycle.is_unsettled(order) and order.closed_at]
-    return any(abs(at - instant) < POSITION_LAGS for instant in closed)
+def unknown_fee(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
+    """Harm prevented: a cycle that never sells because foreign coins hide the fee of its buy."""
+    if not absence.is_comparable(entry.cycle, snapshot.at):
+        return None
+    return _of_position("unknown_fee", lifecycle.on_unknown_fee, entry, snapshot)
+
+
+def covered(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
+    """Harm prevented: an absence that never ends; and one of which nobody knows since when to ask."""
+    return _of_position("covered", absence.on_covered, entry, snapshot)
+
+
+def _of_position(
+    law: str, decide: Callable[[Cycle, Decimal, datetime], Decision | None], entry: Entry, snapshot: Snapshot
+) -> Discrepancy | None:
+    """A law about the position; none where it could not be read."""
+    held = snapshot.position(entry.cycle.symbol)
+    if held is None or not decide(entry.cycle, held, snapshot.at):
+        return None
+    repair = _if_unchanged(entry, lambda cycle: decide(cycle, held, snapshot.at))
+    return Discrepancy(law, entry, repair, key=f"{law} {entry.cycle.id} {entry.cycle.orders!r}")
 
 
 def columns(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
     """Harm prevented: operators who read a status or an average that is not true."""
     cycle = entry.cycle
     status_right = cycle.status in OVER or current_status(cycle) is cycle.status
-    stored_right = entry.stored == fold(cycle.orders) and entry.stored_order_id == cycle.latest_order_id
+    expected = replace(fold(cycle.orders), held=sellable(cycle))
+    stored_right = entry.stored == expected and entry.stored_order_id == cycle.latest_order_id
     if status_right and (entry.stored is None or stored_right):
         return None
     reason = "computed columns differed from the orders: recomputed"
@@ -196,8 +229,11 @@ def columns(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | N
 
 
 Law = Callable[[Entry, Snapshot, Limits], Discrepancy | None]
-LAWS: Mapping[str, Law] = {law.__name__: law for law in (absent, stale, cooldown, fees, position, columns)}
-SECOND_LOOK = frozenset({"position", "vanished"})  # `absent` says "vanished" of an order that was accepted once
+POSITION_LAWS = (fees, departed, missing, short, unknown_fee, columns, covered)
+LAWS: Mapping[str, Law] = {law.__name__: law for law in (absent, stale, cooldown, *POSITION_LAWS)}
+POSITIONS = tuple(law.__name__ for law in POSITION_LAWS)  # and the columns that follow from them
+# `absent` says "vanished" of an order that was accepted once.
+SECOND_LOOK = frozenset({"vanished", "missing", "short", "unknown_fee"})
 
 
 def discrepancies(
@@ -215,19 +251,12 @@ def discrepancies(
 
 
 def unowned(book: Iterable[Entry], snapshot: Snapshot) -> dict[str, Decimal]:
-    """Coins at Alpaca that no cycle owns, for each symbol of the book; absent where the position was not read.
-
-    A cycle that holds more than dust owns the whole position; one that holds dust owns no more than that, for its base
-    order is still to come.
-    """
+    """Coins at Alpaca that no cycle bought, for each symbol of the book; absent where the position was not read."""
     found = {}
     for entry in book:
-        if entry.cycle.status not in OVER:
-            held = snapshot.position(entry.cycle.symbol)
-            if held is not None:
-                holding = fold(entry.cycle.orders)
-                is_dust = holding.notional < DUST_NOTIONAL
-                found[entry.cycle.symbol] = max(held - holding.held, ZERO) if is_dust else ZERO
+        held = snapshot.position(entry.cycle.symbol)
+        if entry.cycle.status not in OVER and held is not None:
+            found[entry.cycle.symbol] = lifecycle.foreign_coins(entry.cycle, held)
     return found
 
 

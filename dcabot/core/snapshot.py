@@ -10,7 +10,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Generic, TypeVar
 
-from dcabot.core.model import OrderReport, Refusal
+from dcabot.core.model import OrderReport, Refusal, Side
+from dcabot.core.money import ZERO
 
 Row = TypeVar("Row")
 
@@ -59,12 +60,26 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution in the exchange's ledger: gross coins at a price."""
+    """One execution in the exchange's ledger: gross coins at a price. `symbol` is empty where it was not told."""
 
     order_id: str
     quantity: Decimal
     price: Decimal
     at: datetime
+    symbol: str = ""
+    side: Side | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Coins that were sent to the account or away from it. `network_fee` went with them."""
+
+    coin: str
+    quantity: Decimal
+    outgoing: bool
+    complete: bool
+    at: datetime
+    network_fee: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ REFUSALS = frozenset({OrderStatus.REJECTED, OrderStatus.CANCELED, OrderStatus.EX
 class Market:
     """What a decision may know of the world.
 
-    `unowned`: coins at Alpaca that no cycle owns; `buying_power`: USD the account can spend. None while unknown.
+    `unowned`: coins at Alpaca that no cycle bought; `buying_power`: USD the account can spend. None while unknown.
     """
 
     instrument: Instrument
@@ -59,6 +59,8 @@ def on_quote(asset: Asset, cycle: Cycle, market: Market) -> Decision | None:
     """
     if cycle.status in OVER or (asset.held_back and not asset.sells_on):
         return None
+    if cycle.missing_since is not None:
+        return None  # coins of it are not shown: until that is explained, any order may be wrong
     freed = free_resting_sell(cycle, market.now)
     if freed is not None:
         return freed
@@ -101,10 +103,11 @@ def _base_order(asset: Asset, cycle: Cycle, market: Market) -> Decision | None:
         why = f"early restart, ask {text(ask)} at or below {text(threshold)}: base order"
     if market.unowned is None:
         return None
-    if not is_dust(market.unowned, market):
+    if not is_dust(market.unowned, market) and not asset.trades_beside_foreign_coins:
         return Decision(
             cycle,
-            f"Alpaca shows {text(market.unowned)} {asset.symbol} that no cycle owns; no base order until it is gone",
+            f"foreign coins: Alpaca shows {text(market.unowned)} {asset.symbol} that no cycle bought; "
+            "no base order beside them",
         )
     return _buy(cycle, market, Purpose.BASE, asset.rules.base_notional, why)
 
@@ -144,7 +147,15 @@ def _buy(cycle: Cycle, market: Market, purpose: Purpose, notional: Decimal, why:
         # Alpaca would refuse it; every refusal would leave a row.
         have = text(market.buying_power)
         return Decision(cycle, f"{purpose.value} order of {text(notional)} USD waits for money: the account has {have}")
-    order = Order(cycle.next_id(purpose), purpose, Side.BUY, quantity, price, market.now)
+    order = Order(
+        cycle.next_id(purpose),
+        purpose,
+        Side.BUY,
+        quantity,
+        price,
+        market.now,
+        foreign_quantity=market.unowned,
+    )
     bought = replace(cycle.with_order(order), status=CycleStatus.BUYING)
     sentence = f"{why}: buy {text(quantity)} at {text(price)}"
     return Decision(bought, sentence, submit=(order,), quiet=refused_before(bought, order) is not None)

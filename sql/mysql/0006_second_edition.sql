@@ -10,14 +10,17 @@ ALTER TABLE dca_assets
 ALTER TABLE dca_cycles
     ADD COLUMN ended_by VARCHAR(20) NULL, -- 'take_profit', 'by_hand', 'released', 'sold_outside', 'withdrawn', 'error'
     ADD COLUMN covered_at DATETIME(6) NULL, -- when Alpaca's position last showed all the coins of the cycle
-    ADD COLUMN missing_since DATETIME(6) NULL; -- since when it shows fewer, without a break; NULL when it does not
+    ADD COLUMN missing_since DATETIME(6) NULL, -- since when it shows fewer, without a break; NULL when it does not
+    ADD COLUMN inherited_quantity DECIMAL(30, 15) NOT NULL DEFAULT 0; -- what the earlier cycle could not sell
 
 -- refusal: why Alpaca did not take the order, as a word; the note beside it is Alpaca's own sentence.
 -- quote_at: the time of the quote that the order was decided on.
+-- foreign_quantity: coins that no cycle had bought, on the account when the order was written.
 ALTER TABLE dca_orders
     ADD COLUMN time_in_force VARCHAR(3) NOT NULL DEFAULT 'gtc', -- 'gtc', 'ioc'
     ADD COLUMN refusal VARCHAR(20) NULL,
-    ADD COLUMN quote_at DATETIME(6) NULL;
+    ADD COLUMN quote_at DATETIME(6) NULL,
+    ADD COLUMN foreign_quantity DECIMAL(30, 15) NULL;
 
 -- What keeps the bot from trading, and notes on why it waits: written by the daemon with its beat.
 -- since: since when it has been so; told_at, told: when a person was told last, and how many times.
@@ -55,3 +58,7 @@ CREATE INDEX dca_cycles_status ON dca_cycles (status);
 CREATE INDEX dca_cycles_completed ON dca_cycles (asset_id, status, completed_at);
 
 DROP INDEX dca_cycles_current ON dca_cycles;
+-- Coins that no cycle bought were booked as a negative fee. They are foreign coins from now on; without a figure the
+-- worst fee counts. A rest of an earlier cycle, under a dollar, stays.
+UPDATE dca_orders SET fee_quantity = NULL, updated_at = updated_at
+WHERE fee_quantity < 0 AND -fee_quantity * filled_price >= 1;

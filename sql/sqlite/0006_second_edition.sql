@@ -6,10 +6,14 @@ ALTER TABLE dca_assets ADD COLUMN disabled_because TEXT NULL;
 ALTER TABLE dca_cycles ADD COLUMN ended_by TEXT NULL;
 ALTER TABLE dca_cycles ADD COLUMN covered_at TEXT NULL;
 ALTER TABLE dca_cycles ADD COLUMN missing_since TEXT NULL;
+ALTER TABLE dca_cycles ADD COLUMN inherited_quantity TEXT NOT NULL DEFAULT '0'
+    CHECK (CAST(inherited_quantity AS NUMERIC) = inherited_quantity);
 
 ALTER TABLE dca_orders ADD COLUMN time_in_force TEXT NOT NULL DEFAULT 'gtc';
 ALTER TABLE dca_orders ADD COLUMN refusal TEXT NULL;
 ALTER TABLE dca_orders ADD COLUMN quote_at TEXT NULL;
+ALTER TABLE dca_orders ADD COLUMN foreign_quantity TEXT NULL
+    CHECK (CAST(foreign_quantity AS NUMERIC) = foreign_quantity);
 
 CREATE TABLE dca_troubles (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -40,3 +44,5 @@ CREATE INDEX dca_cycles_status ON dca_cycles (status);
 CREATE INDEX dca_cycles_completed ON dca_cycles (asset_id, status, completed_at);
 
 DROP INDEX dca_cycles_current;
+UPDATE dca_orders SET fee_quantity = NULL
+WHERE CAST(fee_quantity AS REAL) < 0 AND -CAST(fee_quantity AS REAL) * CAST(filled_price AS REAL) >= 1;

@@ -13,8 +13,9 @@ from typing import Any
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from dcabot.core.absence import Departure, on_covered, on_departure, on_missing
 from dcabot.core.ledger import FEE_RATIO_MAX, fold
-from dcabot.core.lifecycle import merge, on_position, on_position_differs, on_report, position_differs
+from dcabot.core.lifecycle import merge, on_position, on_report, on_short_position, on_unknown_fee
 from dcabot.core.model import Cycle, CycleStatus, Order, OrderReport, OrderStatus, Purpose, Rules, Side
 from dcabot.core.money import EXACT, step_down, step_up
 from dcabot.core.profit import profit
@@ -220,12 +221,35 @@ def test_settled_fees_sum_to_the_position(quantities: list[Decimal], part: Decim
         assert (holding.held, holding.settled) == (position, True)
 
 
+@given(cycle=traded_cycles(), position=QUANTITIES, inherited=st.sampled_from([D(0), D("0.001")]))
+def test_no_position_gives_a_cycle_coins_it_did_not_buy(cycle: Cycle, position: Decimal, inherited: Decimal) -> None:
+    """Whatever the exchange shows: bought less sold, and the rest of an earlier cycle, is the most a cycle has."""
+    cycle = replace(cycle, inherited=inherited)
+    fees = [order.fee_quantity for order in cycle.orders if order.side is Side.BUY]
+    for learn in (on_position, on_unknown_fee, on_short_position):
+        decision = learn(cycle, position, NOW)
+        if decision is None:
+            continue
+        after = fold(decision.cycle.orders)
+        bought = sum((o.filled_quantity for o in cycle.orders if o.side is Side.BUY), D(0))
+        sold = sum((o.filled_quantity for o in cycle.orders if o.side is Side.SELL), D(0))
+        taken = inherited if set(fees) == {None} else D(0)
+        assert after.held <= max(bought - sold, D(0)) + taken
+        assert after.settled
+
+
 @given(cycle=traded_cycles(), position=QUANTITIES)
-def test_after_a_correction_the_book_agrees_with_the_position(cycle: Cycle, position: Decimal) -> None:
-    decision = on_position_differs(cycle, position, NOW)
-    if decision and decision.successor is None:
-        assert fold(decision.cycle.orders).held == position
-    assert decision is None or not position_differs(decision.cycle, position)
+def test_a_position_never_changes_average_or_rungs(cycle: Cycle, position: Decimal) -> None:
+    before = fold(cycle.orders)
+    left = Departure(position, D(0))
+    for decide in (on_missing, on_covered, on_position, on_unknown_fee, on_short_position):
+        decision = decide(cycle, position, NOW)
+        for one in (decision, decision and on_departure(decision.cycle, D(0), left, NOW)):
+            if one is None:
+                continue
+            after = fold(one.cycle.orders)
+            assert (after.average_price, after.safety_count) == (before.average_price, before.safety_count)
+            assert after.last_buy_price == before.last_buy_price
 
 
 # Backoff

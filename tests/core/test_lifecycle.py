@@ -8,18 +8,19 @@ import pytest
 
 from dcabot.core.ledger import fold
 from dcabot.core.lifecycle import (
+    foreign_coins,
     merge,
     on_absent,
     on_cooldown_over,
     on_position,
-    on_position_differs,
     on_refused,
     on_report,
+    on_short_position,
     on_stale,
-    position_differs,
+    on_unknown_fee,
     settle_status,
 )
-from dcabot.core.model import Cycle, CycleStatus, Decision, Order, OrderStatus, Purpose, Side
+from dcabot.core.model import Cycle, CycleStatus, Decision, EndedBy, Order, OrderStatus, Purpose, Side
 from dcabot.core.snapshot import Refused
 from dcabot.core.states import OPEN
 from dcabot.core.strategy import backoff_until
@@ -115,6 +116,7 @@ def test_rule_4_the_fill_of_the_sell_completes_the_cycle_and_opens_a_cooldown() 
     decision = on_report(held_cycle(sell, status=C.SELLING), report, NOW)
     assert decision is not None
     assert (decision.cycle.status, decision.cycle.completed_at) == (C.COMPLETE, NOW)
+    assert decision.cycle.ended_by is EndedBy.TAKE_PROFIT
     assert (decision.successor, decision.last_sell_price) == (C.COOLDOWN, D("101.5"))
     told = "; cycle complete: +0.24 USD (+1.20 %) after fees of 0.06 USD"
     assert decision.reason.endswith(told)
@@ -292,9 +294,41 @@ def test_a_position_without_a_fee_is_learnt_too() -> None:
     assert only_order(on_position(make_cycle(make_order(filled="0.2")), D("0.2"), NOW)).fee_quantity == 0
 
 
-def test_dust_from_the_cycle_before_goes_to_this_one() -> None:
-    decision = on_position(make_cycle(make_order(filled="0.2", price="100")), D("0.2094"), NOW)
+def test_rest_of_the_earlier_cycle_is_taken() -> None:
+    cycle = make_cycle(make_order(filled="0.2", price="100"), inherited=D("0.0094"))
+    assert foreign_coins(make_cycle(inherited=D("0.0094")), D("0.0094")) == 0
+    decision = on_position(cycle, D("0.2094"), NOW)
     assert only_order(decision).fee_quantity == D("-0.0094")  # 94 cents
+    assert decision is not None
+    later = decision.cycle.with_order(make_order(Purpose.SAFETY, filled="0.1", price="100"))
+    assert on_position(later, D("0.3188"), NOW) is None  # it is taken once
+
+
+def test_dust_that_no_cycle_left_is_foreign() -> None:
+    cycle = make_cycle(make_order(filled="0.2", price="100"))
+    assert on_position(cycle, D("0.2094"), NOW) is None
+    assert foreign_coins(cycle, D("0.2094")) == D("0.0094")
+
+
+def test_fee_beside_foreign_coins_is_learnt_from_the_change() -> None:
+    cycle = make_cycle(make_order(filled="0.2", price="100", foreign_quantity=D(5)))
+    assert only_order(on_position(cycle, D("5.1995"), NOW)).fee_quantity == D("0.0005")
+
+
+@pytest.mark.parametrize("position", ["0.2001", "1", "60"])
+def test_fee_hidden_by_foreign_coins_is_the_worst(position: str) -> None:
+    cycle = make_cycle(make_order(filled="0.2", price="100"))
+    assert on_position(cycle, D(position), NOW) is None
+    decision = on_unknown_fee(cycle, D(position), NOW)
+    assert only_order(decision).fee_quantity == D("0.0005")
+    assert decision is not None and fold(decision.cycle.orders).held == D("0.1995")
+    assert on_unknown_fee(decision.cycle, D(position), NOW) is None
+
+
+def test_a_position_that_is_no_larger_hides_no_fee() -> None:
+    for position in ("0.2", "0.1995", "0.1", "0"):
+        assert on_unknown_fee(make_cycle(make_order(filled="0.2", price="100")), D(position), NOW) is None
+    assert on_unknown_fee(held_cycle(), D(5), NOW) is None
 
 
 def test_fees_of_several_buys_sum_to_what_is_missing() -> None:
@@ -328,10 +362,8 @@ def test_the_fee_of_the_smallest_fill_may_be_all_of_it() -> None:
 
 
 @pytest.mark.parametrize("position", ["0", "0.197999999", "0.21", "1"])
-def test_a_difference_that_is_no_fee_teaches_nothing_but_differs(position: str) -> None:
-    cycle = make_cycle(make_order(filled="0.2", price="100"))
-    assert on_position(cycle, D(position), NOW) is None
-    assert position_differs(cycle, D(position))
+def test_a_difference_that_is_no_fee_teaches_nothing(position: str) -> None:
+    assert on_position(make_cycle(make_order(filled="0.2", price="100")), D(position), NOW) is None
 
 
 def test_a_position_teaches_nothing_while_an_order_is_open_or_when_the_cycle_is_over_or_all_is_known() -> None:
@@ -350,54 +382,38 @@ def test_learning_the_fee_of_a_late_buy_can_complete_the_cycle() -> None:
     assert (decision.cycle.status, decision.successor) == (C.COMPLETE, C.COOLDOWN)
 
 
-def test_a_position_equal_to_the_book_or_of_a_cycle_that_never_traded_does_not_differ() -> None:
-    assert not position_differs(held_cycle(), D("0.2"))
-    assert not position_differs(make_cycle(), D(5))
-    assert not position_differs(make_cycle(make_order(filled="0.2")), D("0.1995"))
+def test_a_larger_position_is_never_the_cycles() -> None:
+    for position in ("0.3", "60"):
+        for learn in (on_position, on_short_position, on_unknown_fee):
+            assert learn(held_cycle(), D(position), NOW) is None
+        assert foreign_coins(held_cycle(), D(position)) == D(position) - D("0.2")
 
 
-def test_a_position_is_not_compared_while_an_order_is_open_or_after_the_end() -> None:
-    assert not position_differs(held_cycle(make_order(Purpose.SAFETY)), D(0))
-    assert not position_differs(held_cycle(status=C.COMPLETE), D(0))
-    assert on_position_differs(held_cycle(make_order(Purpose.SAFETY)), D(0), NOW) is None
-
-
-@pytest.mark.parametrize("dust", ["0", "0.009999999"])
-def test_a_position_that_is_gone_ends_the_cycle_in_error_and_a_new_one_watches(dust: str) -> None:
-    decision = on_position_differs(held_cycle(), D(dust), NOW)
-    assert decision is not None
-    assert (decision.cycle.status, decision.cycle.completed_at) == (C.ERROR, NOW)
-    assert decision.successor is C.WATCHING
-    assert decision.last_sell_price is None
-    assert decision.reason.startswith(f"0.2 BTC/USD should be held and Alpaca holds {dust}: ")
-
-
-@pytest.mark.parametrize("position", ["0.01", "0.1", "0.199999999", "0.3"])
-def test_another_position_is_taken_over_as_it_is(position: str) -> None:
-    decision = on_position_differs(held_cycle(), D(position), NOW)
+@pytest.mark.parametrize("position", ["0.190000001", "0.199999999"])
+def test_less_than_a_dollar_that_is_lacking_is_a_fee(position: str) -> None:
+    unfilled = make_order(Purpose.SAFETY, status=O.CANCELED)
+    decision = on_short_position(held_cycle(unfilled), D(position), NOW)
     assert decision is not None
     assert fold(decision.cycle.orders).held == D(position)
-    assert decision.cycle.status is C.WATCHING
-    assert decision.reason.startswith(f"held quantity corrected from 0.2 to {position}, the exchange's figure")
-    assert decision.odd
-    assert not position_differs(decision.cycle, D(position))
+    assert [order.fee_quantity for order in decision.cycle.orders] == [D("0.2") - D(position), None]
+    assert on_short_position(decision.cycle, D(position), NOW) is None
 
 
-def test_a_correction_is_booked_on_a_buy_that_filled() -> None:
-    unfilled = make_order(Purpose.SAFETY, status=O.CANCELED)
-    sold = make_order(Purpose.TAKE_PROFIT, status=O.CANCELED, filled_quantity="0.1", filled_price="101")
-    decision = on_position_differs(held_cycle(unfilled, sold), D("0.05"), NOW)
-    assert decision is not None
-    assert [order.fee_quantity for order in decision.cycle.orders] == [D("0.05"), None, None]
-    assert fold(decision.cycle.orders).held == D("0.05")
+@pytest.mark.parametrize("position", ["0", "0.1", "0.19", "0.2", "0.3"])
+def test_a_dollar_or_more_that_is_lacking_is_no_fee(position: str) -> None:
+    assert on_short_position(held_cycle(), D(position), NOW) is None
 
 
-def test_a_position_that_differs_settles_buys_whose_fee_was_unknown() -> None:
-    cycle = make_cycle(make_order(filled="0.2"), make_order(Purpose.SAFETY, filled="0.4"))
-    decision = on_position_differs(cycle, D("0.3"), NOW)
-    assert decision is not None
-    holding = fold(decision.cycle.orders)
-    assert (holding.held, holding.settled) == (D("0.3"), True)
+def test_no_position_speaks_while_an_order_is_open() -> None:
+    for cycle in (held_cycle(make_order(Purpose.SAFETY)), held_cycle(status=C.COMPLETE)):
+        assert on_short_position(cycle, D("0.1999"), NOW) is None
+
+
+def test_the_rest_of_a_sale_goes_to_the_successor() -> None:
+    sell = make_order(Purpose.TAKE_PROFIT)
+    decision = on_report(held_cycle(sell, status=C.SELLING), make_report(sell, filled="0.199", price="100"), NOW)
+    assert decision is not None and decision.successor is C.COOLDOWN
+    assert decision.inherited == D("0.001")
 
 
 def test_no_open_status_is_left_out_of_the_tests_here() -> None:

@@ -1,12 +1,14 @@
 """The laws: our book beside the exchange's snapshot. Each is broken here once and mended by its own repair."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from dcabot.core.absence import Departure
 from dcabot.core.ledger import fold
 from dcabot.core.model import Cycle, CycleStatus, Decision, Order, OrderReport, OrderStatus, Purpose
 from dcabot.core.reconcile import (
@@ -164,32 +166,43 @@ def test_law_fees_the_position_tells_what_can_be_sold() -> None:
     assert (holding.held, holding.settled) == (D("0.1995"), True)
 
 
-def test_law_position_coins_that_are_gone_need_a_second_look_and_then_end_the_cycle() -> None:
+def test_law_missing_needs_a_second_look_and_suspends() -> None:
     one = broken(make_cycle(BOUGHT), snapshot())
     assert one is not None
     assert one.needs_second_look
-    assert mended(one, "position").cycle.status is C.ERROR
+    cycle = mended(one, "missing").cycle
+    assert (cycle.status, cycle.missing_since, cycle.shown) == (C.WATCHING, make_time(1000), 0)
+    assert fold(cycle.orders) == fold([BOUGHT])
 
 
-def test_law_position_another_quantity_is_the_exchanges() -> None:
-    decision = mended(broken(make_cycle(BOUGHT), snapshot(position="0.15")), "position")
-    assert fold(decision.cycle.orders).held == D("0.15")
+def test_law_missing_another_figure_is_the_same_trouble() -> None:
+    keys = {broken(make_cycle(BOUGHT), snapshot(position=held)).key for held in ("0.1", "0.05")}  # type: ignore[union-attr]
+    assert len(keys) == 1
 
 
-def test_law_position_another_sight_of_it_is_another_trouble() -> None:
-    keys = {broken(make_cycle(BOUGHT), snapshot(position=held)).key for held in ("0.1", "0.3")}  # type: ignore[union-attr]
-    assert len(keys) == 2
+def test_law_missing_ends_when_the_coins_are_back() -> None:
+    lost = mended(broken(make_cycle(BOUGHT), snapshot()), "missing").cycle
+    back = mended(broken(lost, snapshot(position="0.2")), "covered").cycle
+    assert (back.missing_since, back.shown, back.covered_at) == (None, None, make_time(1000))
+    assert broken(back, snapshot(position="0.2")) is None
+
+
+def test_law_departed_asks_for_an_answer() -> None:
+    lost = mended(broken(make_cycle(BOUGHT), snapshot()), "missing").cycle
+    assert broken(lost, snapshot()) is None
+    explained = replace(snapshot(), departures={SYMBOL: Departure(D("0.2"))})
+    assert mended(broken(lost, explained), "departed").cycle.status is C.COMPLETE
 
 
 @pytest.mark.parametrize("cycle", [make_cycle(BOUGHT), make_cycle(make_order(filled="0.2"))])
-def test_laws_fees_and_position_a_row_that_could_not_be_read_is_not_an_empty_position(cycle: Cycle) -> None:
+def test_laws_fees_and_missing_a_row_that_could_not_be_read_is_not_an_empty_position(cycle: Cycle) -> None:
     assert broken(cycle, snapshot(unread=True)) is None
     assert snapshot(unread=True).position(SYMBOL) is None
     assert snapshot().position(SYMBOL) == 0
 
 
 @pytest.mark.parametrize("held", ["0.1995", "0.1"])
-def test_laws_fees_and_position_a_cycle_that_moved_since_the_snapshot_is_left_for_the_next(held: str) -> None:
+def test_laws_fees_and_missing_a_cycle_that_moved_since_the_snapshot_is_left_for_the_next(held: str) -> None:
     one = broken(make_cycle(make_order(filled="0.2")), snapshot(position=held))
     assert one is not None
     assert one.repair(make_asset(), one.entry.cycle.with_order(make_order(Purpose.SAFETY))) is None
@@ -206,7 +219,7 @@ def test_law_columns_stored_figures_that_differ_are_recomputed() -> None:
         entry = Entry(make_asset(), make_cycle(BOUGHT), stored, order_id)
         (one,) = discrepancies([entry], snapshot(position="0.2"), Limits())
         assert mended(one, "columns").cycle == entry.cycle
-    true = Entry(make_asset(), make_cycle(BOUGHT), fold([BOUGHT]), BOUGHT.order_id)
+    true = Entry(make_asset(), make_cycle(BOUGHT, covered_at=make_time(1000)), fold([BOUGHT]), BOUGHT.order_id)
     assert discrepancies([true], snapshot(position="0.2"), Limits()) == []
 
 
@@ -256,8 +269,8 @@ def test_coins_that_no_cycle_owns_are_told_by_symbol() -> None:
     assert unowned(owners(make_cycle()), snapshot()) == {SYMBOL: D(0)}
 
 
-def test_a_cycle_that_holds_something_owns_the_whole_position() -> None:
-    assert unowned(owners(make_cycle(BOUGHT)), snapshot(position="0.5")) == {SYMBOL: D(0)}
+def test_a_cycle_owns_what_it_bought_and_no_more() -> None:
+    assert unowned(owners(make_cycle(BOUGHT)), snapshot(position="0.5")) == {SYMBOL: D("0.3")}
 
 
 def test_what_a_cycle_that_is_over_left_behind_is_nobodys() -> None:

@@ -100,7 +100,7 @@ def test_rule_1_a_position_that_no_cycle_owns_is_said_and_waited_for() -> None:
     decision = decide(make_cycle(), "100", "100.10", unowned="0.5")
     assert decision is not None
     assert not decision.submit
-    assert decision.reason == "Alpaca shows 0.5 BTC/USD that no cycle owns; no base order until it is gone"
+    assert decision.reason == "foreign coins: Alpaca shows 0.5 BTC/USD that no cycle bought; no base order beside them"
 
 
 def test_rule_1_dust_that_no_cycle_owns_does_not_keep_the_base_order_away() -> None:

@@ -13,7 +13,7 @@
     surface base                                     a lost request arrives after all
     deny base                                        the exchange does not know the order any more
     position 0.5                                     somebody traded by hand
-    wait 300 · sweep · restart · enable · disable
+    left 0.2 · wait 300 · sweep · restart · enable · disable
 
 A request that nothing else is said of is accepted. `->` may be left out: then nothing may come of it. An expectation
 that ends in `...` needs to match only so far.
@@ -27,7 +27,8 @@ from typing import Any
 
 import pytest
 
-from dcabot.core.model import Cycle, CycleStatus, Decision, Order, OrderStatus, Purpose, Side
+from dcabot.core.absence import Departure
+from dcabot.core.model import Cycle, Decision, EndedBy, Order, OrderStatus, Purpose, Side
 from dcabot.core.money import HUNDRED, text
 from tests.scenarios.world import World, holding_of
 
@@ -165,6 +166,12 @@ def _position(world: World, words: list[str]) -> list[Decision]:
     return []
 
 
+def _left(world: World, words: list[str]) -> list[Decision]:
+    """What Alpaca answers when it is asked what left the account."""
+    world.left = Departure(sold=Decimal(words[0]))
+    return []
+
+
 def _wait(world: World, words: list[str]) -> list[Decision]:
     world.now += timedelta(seconds=int(words[0]))
     return []
@@ -199,6 +206,7 @@ COMMANDS: dict[str, Callable[[World, list[str]], list[Decision]]] = {
     "surface": _surface,
     "deny": _deny,
     "position": _position,
+    "left": _left,
     "wait": _wait,
     "sweep": _sweep,
     "restart": _restart,
@@ -216,6 +224,8 @@ def _told(world: World, before: Cycle, decisions: list[Decision]) -> str:
         told.append(world.cycle.status.value)
         return ", ".join(told)
     told += _holding(before, world.cycle)
+    if (before.missing_since is None) != (world.cycle.missing_since is None):
+        told.append("suspended" if world.cycle.missing_since else "trades on")
     if not told and world.cycle.status is not before.status:
         told.append(world.cycle.status.value)
     if not told and decisions and world.cycle == before:
@@ -230,8 +240,8 @@ def _request(order: Order) -> str:
 
 
 def _ended(cycle: Cycle) -> str:
-    if cycle.status is CycleStatus.ERROR:
-        return "error"
+    if cycle.ended_by is EndedBy.SOLD_OUTSIDE:
+        return "sold outside"
     return f"{cycle.status.value} at {text(holding_of(cycle).last_sell_price or Decimal(0))}"
 
 

@@ -263,9 +263,9 @@ def test_a_void_order_that_was_filled_after_all_is_found_and_sold() -> None:
 
 
 @scenario
-def test_coins_that_are_gone_end_the_cycle_in_error_and_a_new_one_watches() -> None:
+def test_coins_that_are_gone_without_a_cause_suspend_until_they_are_back() -> None:
     """
-    rules base=20 take_profit=1% quantity_step=0.0001
+    rules base=20 safety=20 step=2% take_profit=1% quantity_step=0.0001
     quote  99.90/100.00    -> buy base 0.2 @ 100
     fill  base             -> held 0.1995 average 100
     sweep                  -> held 0.2 average 100
@@ -275,8 +275,50 @@ def test_coins_that_are_gone_end_the_cycle_in_error_and_a_new_one_watches() -> N
     wait  4
     sweep                  -> nothing
     wait  1
-    sweep                  -> error, watching
+    sweep                  -> suspended
+    quote  102.00/102.10   -> nothing
+    quote  97.00/97.10     -> nothing
+    wait  100000
+    sweep                  -> nothing
+    quote  97.00/97.10     -> nothing
+    position 0.2
+    sweep                  -> trades on
+    quote  102.00/102.10   -> sell 0.2
+    """
+
+
+@scenario
+def test_coins_sold_outside_end_the_cycle_and_disable() -> None:
+    """
+    rules base=20 take_profit=1% cooldown=300 quantity_step=0.0001
     quote  99.90/100.00    -> buy base 0.2 @ 100
+    fill  base             -> held 0.1995 average 100
+    sweep                  -> held 0.2 average 100
+    position 0
+    sweep                  -> nothing
+    wait  5
+    left  0.2
+    sweep                  -> sold outside, cooldown
+    quote  50.00/50.10     -> nothing
+    wait  1000
+    sweep                  -> watching
+    quote  50.00/50.10     -> nothing
+    """
+
+
+@scenario
+def test_a_part_sold_outside_leaves_average_and_rungs() -> None:
+    """
+    rules base=20 safety=20 step=2% take_profit=1% quantity_step=0.0001
+    quote  99.90/100.00    -> buy base 0.2 @ 100
+    fill  base             -> held 0.1995 average 100
+    sweep                  -> held 0.2 average 100
+    position 0.05
+    sweep                  -> nothing
+    wait  5
+    left  0.15
+    sweep                  -> held 0.05 average 100
+    quote  101.00/101.10   -> sell 0.05
     """
 
 
@@ -296,9 +338,7 @@ def test_a_position_that_vanishes_for_one_look_changes_nothing() -> None:
     sweep                  -> nothing
     wait  5
     position 0.1
-    sweep                  -> nothing
-    wait  5
-    sweep                  -> held 0.1 average 100
+    sweep                  -> suspended
     """
 
 
@@ -323,7 +363,7 @@ def test_coins_that_no_cycle_owns_hold_the_base_order_until_they_are_gone() -> N
     """
     rules base=20 take_profit=1% quantity_step=0.0001
     position 0.5
-    quote  99.90/100.00    -> says Alpaca shows 0.5 BTC/USD that no cycle owns; no base order until it is gone
+    quote 99.90/100.00 -> says foreign coins: Alpaca shows 0.5 BTC/USD that no cycle bought; no base order beside them
     position 0.01
     quote  99.90/100.00    -> buy base 0.2 @ 100
     """

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from dcabot.core import lifecycle, reconcile
+from dcabot.core.absence import Departure
 from dcabot.core.ledger import COIN_STEP, Holding, fold
 from dcabot.core.model import (
     Asset,
@@ -47,6 +48,7 @@ class World:
     exchange: dict[str, OrderReport] = field(default_factory=dict)
     unanswered: dict[str, Order] = field(default_factory=dict)  # sent in this step; the answer comes with the next
     position: Decimal = ZERO
+    left: Departure | None = None  # what Alpaca says of coins that are missing; None when it is not answered
     quote: Quote | None = None
     suspicions: dict[str, datetime] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)  # every id ever used
@@ -55,7 +57,7 @@ class World:
 
     def see_quote(self, bid: Decimal, ask: Decimal) -> Decision | None:
         self.quote = Quote(SYMBOL, bid, ask, self.now)
-        unowned = ZERO if fold(self.cycle.orders).held else self.position
+        unowned = lifecycle.foreign_coins(self.cycle, self.position)
         market = Market(self.instrument, self.quote, unowned, self.now)
         return self._take(on_quote(self.asset, self.cycle, market))
 
@@ -139,10 +141,20 @@ class World:
         assert fold(self.cycle.orders).held >= 0
         if decision.last_sell_price is not None:
             self.asset = replace(self.asset, last_sell_price=decision.last_sell_price)
+        if decision.disables:
+            self.asset = replace(self.asset, enabled=False, last_sell_price=None)
         if decision.successor is not None:
             self.past.append(self.cycle)
             since = self.now if decision.successor is CycleStatus.COOLDOWN else None
-            self.cycle = Cycle(self.cycle.id + 1, 1, SYMBOL, decision.successor, self.now, cooldown_since=since)
+            self.cycle = Cycle(
+                self.cycle.id + 1,
+                1,
+                SYMBOL,
+                decision.successor,
+                self.now,
+                cooldown_since=since,
+                inherited=decision.inherited,
+            )
         return decision
 
     def _inherit(self, report: OrderReport) -> None:
@@ -157,7 +169,9 @@ class World:
         reports = self.exchange.values()
         opens = tuple(one for one in reports if one.status in (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED))
         answers = {name: self.exchange.get(name) for name in reconcile.to_ask(book, opens, self.now)}
-        return Snapshot(self.now, opens, answers, {SYMBOL: self.position} if self.position else {})
+        positions = {SYMBOL: self.position} if self.position else {}
+        departures = {SYMBOL: self.left} if self.left and self.cycle.missing_since else {}
+        return Snapshot(self.now, opens, answers, positions, departures=departures)
 
     def _confirmed(self, found: list[Discrepancy]) -> list[Discrepancy]:
         doubtful = [one for one in found if one.needs_second_look]

@@ -1,0 +1,188 @@
+"""An absence: the exchange shows fewer coins than a cycle owns. Nothing is concluded from it without a cause.
+
+Orders, average and rungs stay as they are. From the second look on the pair places no order, and the exchange is asked
+what left the account since the position last covered the cycle. What is explained is booked; what is not waits until
+the coins are there again, or a person releases the cycle.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from dcabot.core.ledger import DUST_NOTIONAL, fold, sellable
+from dcabot.core.lifecycle import is_unsettled, settle_status
+from dcabot.core.model import Cycle, CycleStatus, Decision, EndedBy, Order, OrderStatus, Purpose, Side
+from dcabot.core.money import ZERO, text
+from dcabot.core.snapshot import Fill, Transfer
+from dcabot.core.states import OVER, is_open
+from dcabot.core.strategy import cancel_is_due, request_cancel
+
+POSITION_LAGS = timedelta(seconds=60)  # coins that were just bought may be missing in more than one read
+COVERED_EVERY = timedelta(minutes=10)  # a position that covers the cycle is worth a write that often
+ASKED_BEFORE = timedelta(seconds=60)  # what left just before a position covered the cycle may not have shown yet
+UNEXPLAINED_AFTER = timedelta(minutes=5)  # a person is told of an absence that has lasted this long
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """Coins that left the account without an order of the cycle, less those that came the same way."""
+
+    sold: Decimal = ZERO
+    withdrawn: Decimal = ZERO
+
+    @property
+    def total(self) -> Decimal:
+        return self.sold + self.withdrawn
+
+    @property
+    def ended_by(self) -> EndedBy:
+        """The larger part gives the name."""
+        return EndedBy.WITHDRAWN if self.withdrawn > self.sold else EndedBy.SOLD_OUTSIDE
+
+
+def asked_since(cycle: Cycle) -> datetime:
+    """From when on the exchange is asked what left the account."""
+    return (cycle.covered_at or cycle.opened_at) - ASKED_BEFORE
+
+
+def departure(cycle: Cycle, fills: Iterable[Fill], transfers: Iterable[Transfer], ours: Collection[str]) -> Departure:
+    """What left the account of a cycle's coins, by the exchange's own ledger.
+
+    `ours` are Alpaca's ids of the orders that have a row. A sale of our own that another cycle had sent counts where it
+    came after all, when this cycle was open already.
+    """
+    since = asked_since(cycle)
+    mine = {order.order_id for order in cycle.orders}
+    sold = withdrawn = ZERO
+    for fill in fills:
+        if fill.symbol != cycle.symbol or fill.side is None or fill.order_id in mine or fill.at < since:
+            continue
+        if fill.order_id not in ours or (fill.side is Side.SELL and fill.at >= cycle.opened_at):
+            sold += fill.quantity if fill.side is Side.SELL else -fill.quantity
+    coin = cycle.symbol.partition("/")[0]
+    for one in transfers:
+        if one.coin != coin or not one.complete or one.at < since:
+            continue
+        fee = one.network_fee if one.network_fee * 10 <= one.quantity else ZERO  # else it is not told in coins
+        withdrawn += one.quantity + fee if one.outgoing else -one.quantity
+    return Departure(sold, withdrawn)
+
+
+def is_comparable(cycle: Cycle, at: datetime) -> bool:
+    """True when the position should show all coins of the cycle by now: nothing of it was bought or sold just now."""
+    if cycle.status in OVER or not fold(cycle.orders).held:
+        return False
+    for order in cycle.orders:
+        if is_open(order) and (order.side is Side.SELL or order.filled_quantity):
+            return False
+        if is_unsettled(order) and order.closed_at and abs(at - order.closed_at) < POSITION_LAGS:
+            return False
+    return True
+
+
+def is_missing(cycle: Cycle, position: Decimal) -> bool:
+    """True when the position is smaller than the cycle's own coins by more than dust."""
+    holding = fold(cycle.orders)
+    return (holding.held - position) * holding.average_price >= DUST_NOTIONAL
+
+
+def on_missing(cycle: Cycle, position: Decimal, now: datetime) -> Decision | None:
+    """Coins are not shown: from now on no order, and none that is open may buy any more."""
+    if not is_comparable(cycle, now) or not is_missing(cycle, position):
+        return None
+    shown = max(position, ZERO)
+    due = tuple(order for order in cycle.orders if is_open(order) and cancel_is_due(order, now))
+    if cycle.missing_since is not None and cycle.shown == shown and not due:
+        return None
+    sentence = _sentence(cycle, shown)
+    if cycle.missing_since is None:
+        sentence += ": suspended until that is explained"
+        cycle = replace(cycle, missing_since=now)
+    return replace(request_cancel(replace(cycle, shown=shown), due, now, sentence), odd=True)
+
+
+def on_covered(cycle: Cycle, position: Decimal, now: datetime) -> Decision | None:
+    """The position shows all coins of the cycle: an absence is over; else that it was so is written now and then."""
+    if not is_comparable(cycle, now) or is_missing(cycle, position):
+        return None
+    covered = replace(cycle, covered_at=now, missing_since=None, shown=None)
+    if cycle.missing_since is not None:
+        return Decision(covered, f"Alpaca shows its {cycle.symbol} again: it trades on", odd=True)
+    if cycle.covered_at is not None and now - cycle.covered_at < COVERED_EVERY:
+        return None
+    return Decision(covered, "the position covers the cycle", quiet=True)
+
+
+def on_departure(cycle: Cycle, position: Decimal, left: Departure, now: datetime) -> Decision | None:
+    """Book what left the account, where that explains an absence to within dust; None where it does not."""
+    if cycle.missing_since is None or not is_comparable(cycle, now) or not is_missing(cycle, position):
+        return None
+    holding = fold(cycle.orders)
+    shown = max(position, ZERO)
+    gone = holding.held - shown
+    if (gone - left.total) * holding.average_price >= DUST_NOTIONAL:
+        return None
+    how = "withdrawn" if left.ended_by is EndedBy.WITHDRAWN else "sold outside dcabot"
+    if shown * holding.average_price < DUST_NOTIONAL:
+        return _all_gone(cycle, left.ended_by, how, now)
+    out = _booked_out(cycle, gone, holding.average_price, how, now)
+    # What was booked just now must not explain the next absence too.
+    out = replace(out, missing_since=None, shown=None, covered_at=now + ASKED_BEFORE)
+    sentence = f"{text(gone)} {cycle.symbol} were {how}: {text(shown)} are left, and the cycle goes on with them"
+    return replace(settle_status(out, sentence, now), odd=True)
+
+
+def _all_gone(cycle: Cycle, ended_by: EndedBy, how: str, now: datetime) -> Decision:
+    held = text(fold(cycle.orders).held)
+    over = replace(
+        cycle, status=CycleStatus.COMPLETE, completed_at=now, ended_by=ended_by, missing_since=None, shown=None
+    )
+    return Decision(
+        over,
+        f"{held} {cycle.symbol} were {how}: cycle complete, and the asset is disabled; "
+        f"`dcabot asset enable {cycle.symbol}` lets it trade again",
+        successor=CycleStatus.COOLDOWN,
+        odd=True,
+        disables=ended_by.value,
+    )
+
+
+def _booked_out(cycle: Cycle, gone: Decimal, price: Decimal, how: str, now: datetime) -> Cycle:
+    """The cycle with a sale at cost for coins that are gone: neither profit nor loss, and the average stays."""
+    order = Order(
+        client_order_id=cycle.next_id(Purpose.OUTSIDE),
+        purpose=Purpose.OUTSIDE,
+        side=Side.SELL,
+        quantity=gone,
+        limit_price=None,
+        created_at=now,
+        status=OrderStatus.FILLED,
+        filled_quantity=gone,
+        filled_price=price,
+        closed_at=now,
+        note=how,
+    )
+    return cycle.with_order(order)
+
+
+def suspension(cycle: Cycle) -> str:
+    """Why a cycle places no order while its coins are not shown, as a sentence; empty when it may."""
+    if cycle.missing_since is None:
+        return ""
+    return (
+        f"{_sentence(cycle, sellable(cycle))} since {cycle.missing_since:%Y-%m-%d %H:%M} UTC, and nothing explains it; "
+        f"it goes on by itself when they are back, and `dcabot cycle release {cycle.symbol}` ends it"
+    )
+
+
+def unexplained(cycle: Cycle, now: datetime) -> str:
+    """The suspension once it has lasted so long that a person must be told; else empty."""
+    if cycle.missing_since is None or now - cycle.missing_since < UNEXPLAINED_AFTER:
+        return ""
+    return suspension(cycle)
+
+
+def _sentence(cycle: Cycle, shown: Decimal) -> str:
+    held = text(fold(cycle.orders).held)
+    return f"cycle {cycle.id} owns {held} {cycle.symbol} and Alpaca shows {text(shown)}"
