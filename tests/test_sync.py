@@ -227,7 +227,7 @@ def test_coins_sold_by_hand_end_the_cycle_and_disable(holding: Desk, caplog: pyt
 
 
 def test_coins_withdrawn_end_the_cycle_and_disable(holding: Desk) -> None:
-    holding.broker.withdraw("BTC", Decimal("0.000332443"))
+    holding.broker.transfer("BTC", Decimal("-0.000332443"))
     look_twice(holding)
     assert holding.rows("SELECT disabled_because FROM dca_assets") == [("withdrawn",)]
 
@@ -260,7 +260,7 @@ def test_an_unanswered_question_explains_nothing(holding: Desk, question: str) -
     if question == "fills":
         holding.broker.sell_by_hand("BTC/USD", Decimal("0.000332443"))
     else:
-        holding.broker.withdraw("BTC", Decimal("0.000332443"))
+        holding.broker.transfer("BTC", Decimal("-0.000332443"))
     holding.broker.fates[question] = [Fate.LOST_REQUEST] * 3
     look_twice(holding)
     assert missing(holding) == [True]

@@ -36,9 +36,9 @@ from dcabot.core.snapshot import (
     Position,
     Refused,
     SubmitOutcome,
-    Transfer,
     Unknown,
 )
+from dcabot.core.snapshot import Transfer as Moved
 from dcabot.core.venue import (
     Event,
     OrderRequest,
@@ -46,6 +46,7 @@ from dcabot.core.venue import (
     Refusal,
     Slicer,
     Transfer,
+    TransferStatus,
     VenueOrder,
     VenueStatus,
     whole,
@@ -131,7 +132,6 @@ class VenueBroker:
         self.venue = Venue(self.listed, self.cash, lambda: f"venue-{next(numbers)}", self.policy, self.slicer)
         self._late: list[OrderRequest] = []
         self.executed: list[Fill] = []
-        self.transferred: list[Transfer] = []
 
     # What the program calls.
 
@@ -181,9 +181,9 @@ class VenueBroker:
         self._ask("fills")
         return Listing(tuple(fill for fill in self.executed if fill.at > after))
 
-    def transfers(self) -> Listing[Transfer]:
+    def transfers(self) -> Listing[Moved]:
         self._ask("transfers")
-        return Listing(tuple(self.transferred))
+        return Listing(tuple(moved_of(one) for one in self.venue.account.transfers.values()))
 
     def instruments(self) -> Listing[Instrument]:
         self._ask("instruments")
@@ -223,11 +223,6 @@ class VenueBroker:
     def move(self, coin: str, quantity: Decimal) -> None:
         """Coins come or go, and nothing that the exchange lists says why."""
         self.venue.account.move(coin, quantity, Decimal(1))
-
-    def withdraw(self, coin: str, quantity: Decimal) -> None:
-        """Coins are sent to another wallet."""
-        self.move(coin, -quantity)
-        self.transferred.append(Transfer(coin, quantity, True, True, self.clock()))
 
     def sell_by_hand(self, symbol: str, quantity: Decimal) -> None:
         """The owner sells at the market, with an order of his own."""
@@ -400,6 +395,12 @@ def account_of(venue: Venue) -> Account:
         standing.trade_suspended_by_user,
         venue.account.available("USD"),
     )
+
+
+def moved_of(one: Transfer) -> Moved:
+    """The transfer as REST tells it."""
+    is_complete = one.status is TransferStatus.COMPLETE
+    return Moved(one.coin, one.amount, not one.is_incoming, is_complete, one.at)
 
 
 def quotes_of(venue: Venue, symbols: Iterable[str]) -> Listing[Quote]:

@@ -30,6 +30,7 @@ class Departure:
 
     sold: Decimal = ZERO
     withdrawn: Decimal = ZERO
+    last_at: datetime | None = None  # by the exchange's clock
 
     @property
     def total(self) -> Decimal:
@@ -55,18 +56,21 @@ def departure(cycle: Cycle, fills: Iterable[Fill], transfers: Iterable[Transfer]
     since = asked_since(cycle)
     mine = {order.order_id for order in cycle.orders}
     sold = withdrawn = ZERO
+    times = []
     for fill in fills:
         if fill.symbol != cycle.symbol or fill.side is None or fill.order_id in mine or fill.at < since:
             continue
         if fill.order_id not in ours or (fill.side is Side.SELL and fill.at >= cycle.opened_at):
             sold += fill.quantity if fill.side is Side.SELL else -fill.quantity
+            times.append(fill.at)
     coin = cycle.symbol.partition("/")[0]
     for one in transfers:
         if one.coin != coin or not one.complete or one.at < since:
             continue
         fee = one.network_fee if one.network_fee * 10 <= one.quantity else ZERO  # else it is not told in coins
         withdrawn += one.quantity + fee if one.outgoing else -one.quantity
-    return Departure(sold, withdrawn)
+        times.append(one.at)
+    return Departure(sold, withdrawn, max(times, default=None))
 
 
 def is_comparable(cycle: Cycle, at: datetime) -> bool:
@@ -118,6 +122,8 @@ def on_departure(cycle: Cycle, position: Decimal, left: Departure, now: datetime
     """Book what left the account, where that explains an absence to within dust; None where it does not."""
     if cycle.missing_since is None or not is_comparable(cycle, now) or not is_missing(cycle, position):
         return None
+    if any(is_open(order) for order in cycle.orders):
+        return None  # it may still buy, and then the cycle is not over
     holding = fold(cycle.orders)
     shown = max(position, ZERO)
     gone = holding.held - shown
@@ -127,8 +133,9 @@ def on_departure(cycle: Cycle, position: Decimal, left: Departure, now: datetime
     if shown * holding.average_price < DUST_NOTIONAL:
         return _all_gone(cycle, left.ended_by, how, now)
     out = _booked_out(cycle, gone, holding.average_price, how, now)
-    # What was booked just now must not explain the next absence too.
-    out = replace(out, missing_since=None, shown=None, covered_at=now + ASKED_BEFORE)
+    # What was booked now must not explain the next absence too: from here on only what comes after it is asked for.
+    counted = (left.last_at or now) + timedelta(microseconds=1)
+    out = replace(out, missing_since=None, shown=None, covered_at=counted + ASKED_BEFORE)
     sentence = f"{text(gone)} {cycle.symbol} were {how}: {text(shown)} are left, and the cycle goes on with them"
     return replace(settle_status(out, sentence, now), odd=True)
 

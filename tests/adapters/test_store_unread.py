@@ -41,6 +41,7 @@ EDITS = {
         "ended_by": "'error'",
         "covered_at": "'2026-01-01 00:00:00'",
         "missing_since": "'2026-01-01 00:00:00'",
+        "inherited_quantity": "'1'",
     },
     "dca_assets": {
         "asset_symbol": "'SOL/USD'",
@@ -79,6 +80,7 @@ EDITS = {
         "time_in_force": "'ioc'",
         "refusal": "'other'",
         "quote_at": "'2026-01-01 00:00:00'",
+        "foreign_quantity": "'1'",
     },
 }
 

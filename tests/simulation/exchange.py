@@ -5,7 +5,7 @@ way, arrives, and is answered, and at each of these moments others run and progr
 """
 
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import TypeVar
@@ -21,6 +21,7 @@ from dcabot.core.snapshot import (
     CancelRequested,
     ExchangeDenied,
     ExchangeUnreachable,
+    Fill,
     Listing,
     Position,
     Refused,
@@ -28,11 +29,21 @@ from dcabot.core.snapshot import (
     Unknown,
     Unreadable,
 )
+from dcabot.core.snapshot import Transfer as Moved
 from dcabot.core.venue import Event, Execution, OrderRequest, Transfer, VenueOrder, coins_of
 from dcabot.core.venue import Refusal as VenueRefusal
 from tests.simulation.books import may_crash
 from tests.simulation.clockwork import Program, World
-from tests.venue_broker import account_of, not_cancelled, not_taken, positions_of, quotes_of, report_of, request_of
+from tests.venue_broker import (
+    account_of,
+    moved_of,
+    not_cancelled,
+    not_taken,
+    positions_of,
+    quotes_of,
+    report_of,
+    request_of,
+)
 
 TIMEOUT_SECONDS = 15.0
 YOUNG = timedelta(seconds=3)  # so long a query may still miss an order that was just placed
@@ -320,6 +331,21 @@ class SimBroker:
             return Listing(tuple(rows), unreadable)
 
         return self._ask("positions", answer, Listing(()))
+
+    def fills(self, after: datetime) -> Listing[Fill]:
+        def answer() -> Listing[Fill]:
+            ledger = self.exchange.venue.account.activities
+            done = [one for one in ledger if isinstance(one, Execution) and one.at > after]
+            rows = [Fill(one.order_id, one.quantity, one.price, one.at, one.symbol, one.side) for one in done]
+            return Listing(tuple(rows))
+
+        return self._ask("fills", answer, Listing(()))
+
+    def transfers(self) -> Listing[Moved]:
+        def answer() -> Listing[Moved]:
+            return Listing(tuple(moved_of(one) for one in self.exchange.venue.account.transfers.values()))
+
+        return self._ask("transfers", answer, Listing(()))
 
     def instruments(self) -> Listing[Instrument]:
         return self._ask("instruments", lambda: Listing(tuple(self.exchange.venue.instruments.values())), Listing(()))

@@ -46,6 +46,8 @@ def one_order_at_a_time(scene: Scene, before: OrderRow | None, after: OrderRow) 
 
 def books_never_tell_more_than_happened(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:
     """I2. Harm: a fill booked twice; the bot then sells coins that it does not have."""
+    if not after.is_request:
+        return
     order = scene.exchange.venue.order_of(after.name)
     truth = order.filled_quantity if order else Decimal(0)
     if after.filled > truth:
@@ -99,6 +101,8 @@ def decided_on_a_price_of_now(scene: Scene, before: OrderRow | None, after: Orde
     With nothing to compare it with, the first quote of all is believed; its limit then buys at the market's price.
     Who closes a cycle by hand sells at any price.
     """
+    if not after.is_request:
+        return
     if before is not None or (after.side == "sell" and scene.is_by("cycle-close")):
         return
     symbol = scene.symbol(after.cycle_id)
@@ -123,6 +127,8 @@ def asset_never_traded(scene: Scene, row: OrderRow) -> bool:
 
 def sells_only_over_the_floor(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:
     """I7. Harm: sold below cost."""
+    if not after.is_request:
+        return
     daemon = scene.decided_by(scene.symbol(after.cycle_id))
     if before is not None or after.side != "sell" or daemon is None:
         return
@@ -210,8 +216,9 @@ def columns_are_a_replay_of_the_fills(scene: Scene, cycle: CycleRow, before: Cyc
         return
     orders = scene.rows.orders_of(cycle.id)
     held, average, safeties, last_buy = replay(orders)
+    quantity = min(cycle.quantity, held) if cycle.is_missing else held
     stored = (cycle.quantity, cycle.average, cycle.safety_count, cycle.last_buy_price)
-    if stored != (held, average, safeties, last_buy):
+    if stored != (quantity, average, safeties, last_buy):
         scene.fail("I4 columns", f"cycle {cycle.id} has {stored}, its orders say {(held, average, safeties, last_buy)}")
     wanted = "buying" if any(o.is_open and o.side == "buy" for o in orders) else None
     wanted = wanted or ("selling" if any(o.is_open for o in orders) else None)
@@ -234,25 +241,23 @@ def a_sale_is_one_commit(scene: Scene, cycle: CycleRow, before: CycleRow | None)
     later = [c for c in scene.rows.cycles.values() if c.asset_id == cycle.asset_id and c.id > cycle.id]
     if not later or cycle.completed_at is None:
         scene.fail("a sale is one commit", f"cycle {cycle.id} is {cycle.status} without successor or time")
-    sells = [one for one in scene.rows.orders_of(cycle.id) if one.side == "sell" and one.filled]
+    sells = [one for one in scene.rows.orders_of(cycle.id) if one.side == "sell" and one.filled and one.is_request]
     is_sold = bool(sells) and asset.last_sell_price == (sells[-1].price or Decimal(0)).quantize(PRICE)
     if cycle.status == "complete" and cycle.quantity and not is_sold and scene.is_by("cycle-release"):
         # The coins are the operator's now. Had a sale that was under way come first, only its dust would be.
         scene.world.saw("cycle released")
         scene.released.add(cycle.id)
         scene.exchange.hand_moved[asset.symbol] = scene.world.now
+    elif cycle.ended_by in ("sold_outside", "withdrawn"):
+        scene.world.saw("cycle ended outside")
+        if asset.is_enabled or asset.symbol not in scene.exchange.hand_moved:
+            scene.fail("an absence needs a cause", f"cycle {cycle.id} ended by {cycle.ended_by}: {asset}")
     elif cycle.status == "complete":
         scene.world.saw("cycle complete")
         if not is_sold:
             scene.fail("a sale is one commit", f"cycle {cycle.id} sold, last_sell_price is {asset.last_sell_price}")
     else:
-        scene.world.saw("cycle ended in error")
-        # A sale given up long ago that arrived after all, before the buy whose coins it took was booked (seed 16572).
-        cycles = [other.id for other in scene.rows.cycles.values() if other.asset_id == asset.id]
-        mine = [order for number in cycles for order in scene.rows.orders_of(number)]
-        late_sale = any(order.side == "sell" and order.filled and order.name in scene.ever_void for order in mine)
-        if asset.symbol not in scene.exchange.hand_moved and not late_sale:
-            scene.fail("no cycle is given up", f"cycle {cycle.id} ended in error and nobody sold by hand")
+        scene.fail("no cycle is given up", f"cycle {cycle.id} ended in error")
 
 
 CYCLE_LAWS = (columns_are_a_replay_of_the_fills, one_current_cycle, a_sale_is_one_commit)

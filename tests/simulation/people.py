@@ -241,7 +241,21 @@ class People:
             quantity = -step_down(free * share, Decimal("0.000000001"))
         if quantity:
             self.world.tell("owner", "%s: %s %s by hand", fate, quantity, coin)
+        if quantity > 0:
             self.exchange.move(symbol, quantity)
+        elif quantity:
+            self._sell(symbol, step_down(-quantity, self.exchange.venue.instruments[symbol].quantity_step))
+
+    def _sell(self, symbol: str, quantity: Decimal) -> None:
+        """At the market, with an order of the owner's own."""
+        if not quantity:
+            return
+        self.exchange.hand_moved[symbol] = self.world.now
+        name = f"web-{len(self.exchange.venue.orders)}"
+        request = OrderRequest(symbol, Side.SELL, "market", "gtc", quantity, client_order_id=name)
+        outcome = self.exchange.admit(request, "owner")
+        if isinstance(outcome, VenueOrder):
+            self.foreign.append(outcome.id)
 
     def _order(self, fate: str, symbol: str) -> None:
         venue = self.exchange.venue

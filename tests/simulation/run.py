@@ -124,7 +124,8 @@ class Run:
         if self.chance.roll("ends disabled") < 0.5:
             self.books.by_hand("UPDATE dca_assets SET is_enabled = 0")
             self._settings()
-        held = [cycle.id for cycle in self.scene.rows.cycles.values() if cycle.quantity and cycle.status == "watching"]
+        cycles = [cycle for cycle in self.scene.rows.cycles.values() if not cycle.is_missing]
+        held = [cycle.id for cycle in cycles if cycle.quantity and cycle.status == "watching"]
         left = held
         for _ in range(ROUNDS):
             self._rise_over(left)  # once more, for a request that was on its way may have bought at the higher price

@@ -23,7 +23,7 @@ STEPS = {one.symbol: one.quantity_step for one in LISTED}
 ORDER_COLUMNS = "id, client_order_id, cycle_id, purpose, side, quantity, limit_price, status, order_id, "
 ORDER_COLUMNS += "filled_quantity, filled_price, fee_quantity, created_at, closed_at"
 CYCLE_COLUMNS = "id, asset_id, status, quantity, average_purchase_price, safety_orders, last_order_fill_price, "
-CYCLE_COLUMNS += "latest_order_id, completed_at"
+CYCLE_COLUMNS += "latest_order_id, completed_at, ended_by, missing_since"
 ASSET_COLUMNS = "id, asset_symbol, is_enabled, base_order_amount, safety_order_amount, max_safety_orders, "
 ASSET_COLUMNS += "take_profit_percent, cooldown_period, buy_order_price_deviation_percent, last_sell_price"
 ORDERS = f"SELECT {ORDER_COLUMNS} FROM dca_orders"
@@ -52,6 +52,11 @@ class OrderRow:
     def is_open(self) -> bool:
         return self.status in OPEN
 
+    @property
+    def is_request(self) -> bool:
+        """False for what is only booked: the exchange never had it."""
+        return self.purpose not in ("adopted", "outside")
+
 
 @dataclass(frozen=True, slots=True)
 class CycleRow:
@@ -64,6 +69,8 @@ class CycleRow:
     last_buy_price: Decimal | None
     latest_order_id: str | None
     completed_at: datetime | None
+    ended_by: str | None = None
+    is_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,7 @@ class Rows:
             touched.add(raw[0])
             self.cycles[raw[0]] = CycleRow(
                 raw[0], raw[1], raw[2], Decimal(raw[3]), Decimal(raw[4]), raw[5], _decimal(raw[6]), raw[7],
-                _instant(raw[8]),
+                _instant(raw[8]), raw[9], raw[10] is not None,
             )  # fmt: skip
         changed: list[tuple[OrderRow | None, OrderRow]] = []
         for raw in self._news("dca_orders", session.execute(ORDERS)):
