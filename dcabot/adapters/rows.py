@@ -147,7 +147,7 @@ def order_of(row: Row) -> Order:
     )
 
 
-def entry_of(asset: Asset, row: Row, orders: Sequence[Row], since: datetime | None, tag: str) -> Entry:
+def entry_of(asset: Asset, row: Row, orders: Sequence[Row], since: datetime | None, tag: str = "") -> Entry:
     """A cycle with its orders, oldest first. `since`: when the asset's last cycle was completed. Raises RowFault."""
     try:
         status = CycleStatus(row.status)

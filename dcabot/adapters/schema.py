@@ -184,13 +184,13 @@ class Cycle(Table):
     ended_by = CharField(max_length=20, null=True)
     covered_at = InstantColumn(micro=True, null=True)
     missing_since = InstantColumn(micro=True, null=True)
+    inherited_quantity = DecimalColumn(30, 15, **default("0"))
     spent = DecimalColumn(30, 15, null=True)
     received = DecimalColumn(30, 15, null=True)
     buy_fees = DecimalColumn(30, 15, null=True)
     sale_fees = DecimalColumn(30, 15, null=True)
     filled_orders = IntegerField(null=True)
     first_order_at = InstantColumn(micro=True, null=True)
-    inherited_quantity = DecimalColumn(30, 15, **default("0"))
 
     class Meta:
         table_name = "dca_cycles"

@@ -30,7 +30,9 @@ class Fees:
     rates: Mapping[date, Decimal] | None = None
 
     def of_sale(self, order: Order) -> Decimal:
-        """USD charged for a sell order."""
+        """USD charged for a sell order; nothing for coins that left otherwise, booked at their cost."""
+        if not order.is_request:
+            return ZERO
         fills = self._known(order)
         if not fills:
             return cash_fee(notional(order), self._rate_at(order.closed_at or order.created_at))

@@ -58,6 +58,7 @@ CREATE INDEX dca_cycles_status ON dca_cycles (status);
 CREATE INDEX dca_cycles_completed ON dca_cycles (asset_id, status, completed_at);
 
 DROP INDEX dca_cycles_current ON dca_cycles;
+
 -- Coins that no cycle bought were booked as a negative fee. They are foreign coins from now on; without a figure the
 -- worst fee counts. A rest of an earlier cycle, under a dollar, stays.
 UPDATE dca_orders SET fee_quantity = NULL, updated_at = updated_at

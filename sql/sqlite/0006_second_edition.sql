@@ -44,5 +44,6 @@ CREATE INDEX dca_cycles_status ON dca_cycles (status);
 CREATE INDEX dca_cycles_completed ON dca_cycles (asset_id, status, completed_at);
 
 DROP INDEX dca_cycles_current;
+
 UPDATE dca_orders SET fee_quantity = NULL
 WHERE CAST(fee_quantity AS REAL) < 0 AND -CAST(fee_quantity AS REAL) * CAST(filled_price AS REAL) >= 1;

@@ -42,6 +42,12 @@ EDITS = {
         "covered_at": "'2026-01-01 00:00:00'",
         "missing_since": "'2026-01-01 00:00:00'",
         "inherited_quantity": "'1'",
+        "spent": "'1'",
+        "received": "'1'",
+        "buy_fees": "'1'",
+        "sale_fees": "'1'",
+        "filled_orders": "1",
+        "first_order_at": "'2026-01-01 00:00:00'",
     },
     "dca_assets": {
         "asset_symbol": "'SOL/USD'",
