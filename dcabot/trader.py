@@ -6,10 +6,11 @@ The book in memory may be old: unless the row is still the one decided on, the d
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import count
 from threading import Lock
 
@@ -17,14 +18,27 @@ from dcabot.adapters.broker import Broker
 from dcabot.adapters.rows import Book, RowFault
 from dcabot.adapters.store import Store
 from dcabot.core.absence import suspension
+from dcabot.core.funds import Funds
 from dcabot.core.ledger import DUST_NOTIONAL, fold
-from dcabot.core.model import Asset, Cycle, Decision, Instrument, OrderReport, Quote, Side
+from dcabot.core.model import (
+    Asset,
+    Cycle,
+    Decision,
+    Instrument,
+    Obstacle,
+    Order,
+    OrderReport,
+    OrderStatus,
+    Quote,
+    Side,
+)
 from dcabot.core.money import ZERO, text
-from dcabot.core.quotes import Screen, remembered, screen, stale
+from dcabot.core.quotes import Seen, impossible, remembered
 from dcabot.core.reconcile import Entry
 from dcabot.core.rules import faults, may_sell
+from dcabot.core.second_look import SecondLook
 from dcabot.core.states import OVER, is_open
-from dcabot.core.strategy import Market, on_quote
+from dcabot.core.strategy import Market, on_quote, reaches_sale_price
 from dcabot.executor import Executor
 from dcabot.sync import SECOND_LOOK_AFTER, Swept, Sync
 
@@ -32,6 +46,7 @@ log = logging.getLogger(__name__)
 
 SAID_AGAIN_AFTER = timedelta(minutes=10)
 STANDS = timedelta(seconds=1)  # a decision that waited longer to be carried out is taken anew
+WIDE_TOLD_AFTER = timedelta(hours=1)  # a spread that holds back a base order is told after this long
 CONTACT_MAX_AGE = timedelta(seconds=20)  # without the stream and without REST this long, no new order
 
 
@@ -54,29 +69,35 @@ class Trader:
     sync: Sync
     clock: Callable[[], datetime]
     quote_max_age: timedelta
+    spread_max: Decimal | None = None
     entries: dict[str, Entry] = field(default_factory=dict)
     instruments: dict[str, Instrument] = field(default_factory=dict)
     unowned: dict[str, Decimal] = field(default_factory=dict)
-    screens: dict[str, Screen] = field(default_factory=dict)
+    seen: dict[str, Seen] = field(default_factory=dict)
+    deciding: set[str] = field(default_factory=set)  # ids of buys on their way from a decision to their row
+    looks: dict[str, SecondLook] = field(default_factory=dict)  # of pairs whose sale at the market waits for REST
+    wide_since: dict[str, datetime] = field(default_factory=dict)  # of pairs whose spread holds back a base order
     seen_at: dict[str, datetime] = field(default_factory=dict)  # of each symbol, the last quote that came in time
     said: dict[tuple[str, str], datetime] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
     compared: set[str] = field(default_factory=set)  # whose position was compared since the start, without a doubt
     foreign: dict[str, tuple[Decimal, datetime]] = field(default_factory=dict)  # coins, and when they were seen first
     named: dict[str, Decimal] = field(default_factory=dict)  # foreign coins that the log has told of
-    buying_power: Decimal | None = None
+    funds: Funds = field(default_factory=Funds)
     stream_up: bool = False
+    data_since: float | None = None
     swept_at: datetime | None = None
     turns: Iterator[int] = field(default_factory=lambda: count(1))
     taken: int = 0  # the turn of the book that `entries` and `held` are from
     taking: Lock = field(default_factory=Lock)
+    spending: Lock = field(default_factory=Lock)
 
     def recover(self) -> None:
         """Starting is recovering: agree with the exchange before anything is decided."""
         self.learn_instruments()
         self.refresh()
         self._learn(self.sync.settle())
-        self.buying_power = self.broker.account().buying_power
+        self._read_account()
         self.refresh()
 
     def learn_instruments(self) -> None:
@@ -102,64 +123,173 @@ class Trader:
                     return
 
     def consider(self, quote: Quote) -> Occasion | None:
-        """What is to be acted upon at this quote; None nearly always. No IO."""
-        now = self.clock()
-        symbol = quote.symbol
+        """What is to be acted upon now that the stream brought this quote; None nearly always. No IO."""
+        now, symbol = self.clock(), quote.symbol
         entry = self.entries.get(symbol)
-        instrument = self.instruments.get(symbol)
-        if entry is None or instrument is None:
+        if entry is None or symbol not in self.instruments:
             return None
-        before = self.screens.get(symbol)
-        # A first quote that was believed for want of another is judged by the price we then traded at.
-        after = screen(before if before and before.compared else _first_screen(entry, now, before), quote)
-        self.screens[symbol] = after
-        # An old quote decides nothing; and yet what comes next is compared with it.
-        if stale(quote, now, self.quote_max_age):
-            self._say_if_it_came_so(quote, now)
+        seen = self._seen(entry).streamed(quote, now + self.quote_max_age)
+        self.seen[symbol] = seen
+        if seen.screen.fault:
+            self._say_fault(quote, seen.screen.fault, now)
             return None
-        self.seen_at[symbol] = quote.at
-        if after.fault:
-            self.say(symbol, after.fault)
+        return self._judge(entry, now, quote)
+
+    def reconsider(self, symbol: str) -> Occasion | None:
+        """The same for the newest quote in memory: something else has changed. No IO."""
+        entry = self.entries.get(symbol)
+        if entry is None or symbol not in self.instruments:
             return None
-        market = Market(instrument, quote, self.unowned.get(symbol), now, self.buying_power)
+        return self._judge(entry, self.clock(), None)
+
+    def hear_latest(self, quotes: Iterable[Quote], asked_at: datetime) -> None:
+        """REST's latest quotes: they decide like those of the stream, and bear them out."""
+        latest = self.clock() + self.quote_max_age
+        for quote in quotes:
+            symbol, entry = quote.symbol, self.entries.get(quote.symbol)
+            if entry is None:
+                continue
+            if fault := impossible(quote):
+                self.say(symbol, fault)
+                continue
+            seen = self._seen(entry).answered(quote, asked_at, latest)
+            self.seen[symbol] = seen
+            if seen.screen.fault:
+                self._say_fault(quote, seen.screen.fault, self.clock())
+            if symbol in self.looks:
+                self.looks[symbol] = self.looks[symbol].answered(quote, asked_at)
+
+    def data_comes(self, since: float | None) -> None:
+        """Since when the market-data stream is connected; None while it is not.
+
+        What another connection brought is no price of now.
+        """
+        if since != self.data_since:
+            self.data_since = since
+            self.seen = {symbol: seen.cut_off() for symbol, seen in self.seen.items()}
+
+    def _judge(self, entry: Entry, now: datetime, quote: Quote | None) -> Occasion | None:
+        """Decide on the newest quote in memory. `quote` is the one that has just come, if one has."""
+        symbol = entry.cycle.symbol
+        seen = self._seen(entry)
+        if seen.newest is None or not seen.is_usable(now, self.quote_max_age):
+            if quote is not None:
+                self._say_if_it_came_so(quote, now)
+            return None
+        self.seen_at[symbol] = seen.newest.at
+        market = self._market(symbol, seen.newest, now)
         decision = on_quote(entry.asset, entry.cycle, market)
+        self._keep_look(entry, market, decision)
+        self._notice_obstacle(symbol, decision, now)
         if decision is None:
             return None
-        if not decision.submit and not decision.cancel:
-            self.say(symbol, decision.reason)
+        if not decision.acts:
+            if decision.reason and not decision.waits_for:
+                self.say(symbol, decision.reason)
             return None
         if symbol not in self.compared and any(order.side is Side.SELL for order in decision.submit):
             self.say(symbol, "no sale before its position was compared with Alpaca's after the start")
             return None
-        return Occasion(entry, market, decision) if self._in_contact(now) else None
+        if not self._in_contact(now):
+            return None
+        self.deciding |= {order.client_order_id for order in decision.submit}
+        self._spend(lambda funds: funds.promised(decision.submit))
+        return Occasion(entry, market, decision)
 
     def act(self, symbol: str, occasion: Occasion) -> Decision | None:
         """Take the decision on the row as it stands and carry it out. Blocks for the exchange's answer."""
         entry = self.entries.get(symbol)
-        if entry is None:
-            return None
-        market = occasion.market
-
-        def decide(asset: Asset, cycle: Cycle) -> Decision | None:
-            # The lock may have kept us waiting until the price is no longer one to act on.
-            now = self.clock()
-            if stale(market.quote, now, self.quote_max_age):
-                return None
-            is_same = cycle is occasion.entry.cycle and asset is occasion.entry.asset
-            # An order is as old as its decision: one that waited would be missed, or cancelled, too soon.
-            if is_same and now - market.now < STANDS:
-                return occasion.decision  # the row under its lock is still the one it was taken on
-            return on_quote(self._judged(asset), cycle, replace(market, now=now))
-
+        promised = [order.client_order_id for order in occasion.decision.submit]
+        decision = None
         try:
-            decision = self.executor.carry_out(entry.cycle.id, decide, entry)
+            if entry is None:
+                return None
+            decision = self.executor.carry_out(entry.cycle.id, partial(self._decide, occasion), entry)
             self._reload(symbol, entry.cycle.id)
         except RowFault as fault:
             self._hold(symbol, str(fault))
             return None
+        finally:
+            sent = decision.submit if decision is not None else ()
+            self._spend(lambda funds: funds.withdrawn(promised).promised(sent))
+            self.deciding.difference_update(promised)
+            self._settle_promises()
         if decision is not None:
             self.said = {key: at for key, at in list(self.said.items()) if key[0] != symbol}
         return decision
+
+    def _decide(self, occasion: Occasion, asset: Asset, cycle: Cycle) -> Decision | None:
+        """What is to be done by now: the lock may have kept us waiting until the price is another."""
+        now, symbol = self.clock(), cycle.symbol
+        seen = self.seen.get(symbol)
+        if seen is None or seen.newest is None or not seen.is_usable(now, self.quote_max_age):
+            return None
+        is_same = cycle is occasion.entry.cycle and asset is occasion.entry.asset
+        is_same = is_same and seen.newest is occasion.market.quote
+        # An order is as old as its decision: one that waited would be missed, or cancelled, too soon.
+        if is_same and now - occasion.market.now < STANDS:
+            return occasion.decision  # the row under its lock is still the one it was taken on
+        own = occasion.decision.submit[0].client_order_id if occasion.decision.submit else ""
+        decision = on_quote(self._judged(asset), cycle, self._market(symbol, seen.newest, now, own))
+        return decision if decision is not None and decision.acts else None
+
+    def _market(self, symbol: str, quote: Quote, now: datetime, own_order: str = "") -> Market:
+        return Market(
+            self.instruments[symbol],
+            quote,
+            self.unowned.get(symbol),
+            now,
+            self.funds.spendable(own_order),
+            self.looks.get(symbol),
+            self.spread_max,
+        )
+
+    def _seen(self, entry: Entry) -> Seen:
+        """What was seen of a pair. A first quote that was believed for want of another is judged by our own price."""
+        seen = self.seen.get(entry.cycle.symbol, Seen())
+        if seen.screen.believed is not None and seen.screen.compared:
+            return seen
+        price = fold(entry.cycle.orders).last_buy_price or entry.asset.last_sell_price
+        return seen if price is None else replace(seen, screen=remembered(entry.cycle.symbol, price))
+
+    def _keep_look(self, entry: Entry, market: Market, decision: Decision | None) -> None:
+        """A second look lasts as long as the sale price is reached without a break."""
+        symbol = entry.cycle.symbol
+        if decision is not None and decision.looks:
+            self.looks.setdefault(symbol, SecondLook(market.quote, market.now))
+        elif symbol in self.looks and not reaches_sale_price(entry.asset, entry.cycle, market):
+            del self.looks[symbol]
+
+    def _notice_obstacle(self, symbol: str, decision: Decision | None, now: datetime) -> None:
+        """A wide spread is a matter of minutes, nearly always: what lasts is told once."""
+        if decision is None or decision.waits_for is not Obstacle.SPREAD:
+            self.wide_since.pop(symbol, None)
+        elif now - self.wide_since.setdefault(symbol, now) >= WIDE_TOLD_AFTER:
+            self.say(symbol, f"{decision.reason}, for over an hour")
+
+    def _read_account(self) -> None:
+        asked_at = self.clock()
+        reading = self.broker.account().buying_power
+        self._settle_promises()
+        self._spend(lambda funds: funds.read(reading, asked_at))
+
+    def _settle_promises(self) -> None:
+        """Follow what became of the orders that money was promised to."""
+        now = self.clock()
+        for name in self.funds.promises.keys() - self.deciding:
+            order = self._order(name)
+            if order is None or (not is_open(order) and not order.filled_quantity):
+                self._spend(lambda funds, name=name: funds.withdrawn([name]))  # type: ignore[misc]
+            elif order.status is not OrderStatus.INTENDED:
+                self._spend(lambda funds, name=name: funds.answered(name, now))  # type: ignore[misc]
+
+    def _order(self, client_order_id: str) -> Order | None:
+        found = (entry.cycle.order(client_order_id) for entry in list(self.entries.values()))
+        return next((order for order in found if order is not None), None)
+
+    def _spend(self, change: Callable[[Funds], Funds]) -> None:
+        with self.spending:
+            self.funds = change(self.funds)
 
     def on_report(self, report: OrderReport) -> Decision | None:
         """Book what the stream told of an order."""
@@ -177,7 +307,7 @@ class Trader:
         """Ask REST for the truth and mend what differs."""
         swept = self.sync.sweep()
         self._learn(swept)
-        self.buying_power = self.broker.account().buying_power
+        self._read_account()
         if swept.mended or swept.noted:
             self.refresh()
         return swept
@@ -198,6 +328,12 @@ class Trader:
         entries = list(self.entries.values())
         learning = any(entry.cycle.symbol not in self.unowned for entry in entries)
         return learning or any(not fold(entry.cycle.orders).settled for entry in entries)
+
+    def _say_fault(self, quote: Quote, fault: str, now: datetime) -> None:
+        if quote.at > now + self.quote_max_age:
+            self._say_if_it_came_so(quote, now)
+        else:
+            self.say(quote.symbol, fault)
 
     def _say_if_it_came_so(self, quote: Quote, now: datetime) -> None:
         """A quote that grew old here is a quiet market; one that came old means that nothing is ever traded."""
@@ -244,8 +380,7 @@ class Trader:
 
     def _is_dust(self, symbol: str, coins: Decimal) -> bool:
         """True when coins are worth less than a dollar, or when nothing says what they are worth."""
-        before = self.screens.get(symbol)
-        quote = before.believed if before else None
+        quote = self.seen.get(symbol, Seen()).newest
         return quote is None or coins * quote.bid < DUST_NOTIONAL
 
     def _take(self, book: Book) -> None:
@@ -302,8 +437,3 @@ class Trader:
         self.said[symbol, words] = now
         if last is None or now - last > SAID_AGAIN_AFTER:
             log.warning("%s: %s", symbol, sentence)
-
-
-def _first_screen(entry: Entry, now: datetime, before: Screen | None) -> Screen:
-    price = fold(entry.cycle.orders).last_buy_price or entry.asset.last_sell_price
-    return before or Screen() if price is None else remembered(entry.cycle.symbol, price, now)

@@ -55,10 +55,11 @@ def make_rules(*, safety_count_max: int = 3, cooldown_seconds: int = 300, **amou
 def make_asset(
     symbol: str = SYMBOL, *, id: int = 1, enabled: bool = True, last_sell_price: Amount | None = None, **changes: Any
 ) -> Asset:
-    """An enabled asset. `changes` are fields of Rules, or `rules` and `held_back` themselves."""
-    held_back, sells_on = changes.pop("held_back", ""), changes.pop("sells_on", False)
+    """An enabled asset. `changes` are fields of Rules, or of Asset itself."""
+    names = ("held_back", "sells_on", "take_profit_order", "trades_beside_foreign_coins")
+    own = {name: changes.pop(name) for name in names if name in changes}
     rules = changes.pop("rules", None) or make_rules(**changes)
-    return Asset(id, symbol, enabled, rules, _decimal_or_none(last_sell_price), held_back, sells_on)
+    return Asset(id, symbol, enabled, rules, _decimal_or_none(last_sell_price), **own)
 
 
 def make_quote(
@@ -73,7 +74,7 @@ def make_order(purpose: Purpose = Purpose.BASE, **changes: Any) -> Order:
     `filled` and `price` are short for filled_quantity (with the status FILLED) and for both prices;
     every other keyword is a field of Order. A take profit is a market order: it has no limit.
     """
-    side = Side.SELL if purpose is Purpose.TAKE_PROFIT else Side.BUY
+    side = Side.SELL if purpose in (Purpose.TAKE_PROFIT, Purpose.BY_HAND) else Side.BUY
     price = Decimal(changes.pop("price", "100.10"))
     filled = changes.pop("filled", None)
     number = changes.pop("number", 1)
@@ -93,7 +94,7 @@ def make_order(purpose: Purpose = Purpose.BASE, **changes: Any) -> Order:
     for name in ("quantity", "limit_price", "filled_quantity", "filled_price", "fee_quantity"):
         if name in fields:
             fields[name] = _decimal_or_none(fields[name])
-    for name in ("created_at", "closed_at", "cancel_requested_at"):
+    for name in ("created_at", "closed_at", "cancel_requested_at", "quote_at"):
         if fields.get(name) is not None:
             fields[name] = make_time(fields[name])
     return Order(**fields)

@@ -47,7 +47,7 @@ EXCHANGE = tuple(
 WORK = ("dcabot.adapters.rows", "dcabot.adapters.store", "dcabot.adapters.database", "dcabot.adapters.broker")
 
 # When the daemon does what: values as the core's are, but for times in a clock's seconds.
-SCHEDULE = tuple(f"dcabot.commands.{name}" for name in ("schedule", "heard", "silence", "paces"))
+SCHEDULE = tuple(f"dcabot.commands.{name}" for name in ("schedule", "heard", "latest", "silence", "paces"))
 
 # Which of our own modules each part may import: the longest key that fits the importer is its line. Doors do not know
 # each other, only the settings they are opened with.

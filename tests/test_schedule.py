@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -55,6 +56,7 @@ class Play:
         self.standing = standing
         self.slow = slow
         self.found = NOTHING
+        self.looks: tuple[str, ...] = ()
         self.begun: list[tuple[float, Action]] = []
         self.schedule = Schedule(settings)
         self.schedule.start(standing, self.now)
@@ -78,7 +80,7 @@ class Play:
     def end(self, action: Action) -> None:
         match action:
             case Decide():
-                self.schedule.decided(len(action.quotes), self.now)
+                self.schedule.decided(len(action.quotes), self.now, self.looks)
             case Reconcile():
                 self.schedule.reconciled(self.found, self.standing, self.utc(), self.now)
             case AskQuotes():
@@ -303,22 +305,114 @@ def silent_on_btc() -> Play:
 def test_silent_pair_is_asked_of_rest() -> None:
     play = silent_on_btc()
     assert play.last(AskQuotes) == AskQuotes((BTC,))
-    assert play.times(AskQuotes)[0] > SETTINGS.data_timeout
-    assert len(play.times(AskQuotes)) == 1  # a round that waits for the answer begins nothing new
+    assert paces.SILENT_SECONDS < play.times(AskQuotes)[0] <= paces.SILENT_SECONDS + 2
+    assert len(play.times(AskQuotes)) == 1  # while a question is open no other is asked
 
 
-def test_newer_quote_renews_the_stream() -> None:
+def test_silent_pair_is_asked_about_every_ten_seconds() -> None:
+    play = Play(Standing((BTC,)))
+    play.until(60.0)
+    pauses = [late - early for early, late in pairwise(play.times(AskQuotes))]
+    assert pauses and all(9.9 < pause < 11.1 for pause in pauses)
+
+
+def test_newer_quote_that_stays_away_renews_the_stream() -> None:
     play = silent_on_btc()
-    play.tell(play.schedule.quotes_told, [quote_at(BTC, play.utc())], play.utc(), play.now)
+    newer = quote_at(BTC, play.utc())
+    play.tell(play.schedule.quotes_told, [newer], play.utc(), play.now)
+    assert play.last(RenewQuotes) is None  # the stream may bring it in a moment
+    play.until(play.now + 4.0)
+    assert len(play.times(AskQuotes)) == 2
+    play.tell(play.schedule.quotes_told, [newer], play.utc(), play.now)
     assert BTC in play.last(RenewQuotes).why
-    assert play.last(EndRound) == EndRound(went_well=True)
+
+
+def test_newer_quote_that_comes_is_no_mute_stream() -> None:
+    play = silent_on_btc()
+    newer = quote_at(BTC, play.utc())
+    play.tell(play.schedule.quotes_told, [newer], play.utc(), play.now)
+    play.read(BTC)
+    play.until(play.now + 4.0)
+    play.tell(play.schedule.quotes_told, [newer], play.utc(), play.now)
+    assert play.last(RenewQuotes) is None
 
 
 def test_same_quote_is_a_quiet_market() -> None:
     play = silent_on_btc()
-    play.tell(play.schedule.quotes_told, [quote_at(BTC, START)], play.utc(), play.now)
+    for _ in range(3):
+        play.tell(play.schedule.quotes_told, [quote_at(BTC, START)], play.utc(), play.now)
+        play.until(play.now + 20.0)
     assert play.last(RenewQuotes) is None
-    assert play.last(EndRound) == EndRound(went_well=True)
+
+
+# Second looks, and a stream that is away
+
+
+def test_second_look_is_asked_at_once_and_each_second() -> None:
+    play = Play()
+    play.until(3.2)
+    play.looks = (BTC,)
+    play.schedule.decided(1, play.now, play.looks)
+    play.look()
+    play.until(6.3)
+    assert [round(at, 1) for at in play.times(AskQuotes)] == [3.2, 4.2, 5.2, 6.2]
+    assert play.last(AskQuotes) == AskQuotes((BTC,))
+
+
+def test_pairs_that_wait_for_rest_are_decided_on_each_second() -> None:
+    """REST's silence is an answer too."""
+    play = Play(slow=(AskQuotes,))
+    play.until(3.0)
+    play.looks = (BTC,)
+    play.schedule.decided(1, play.now, [BTC])
+    play.begun.clear()
+    play.until(7.0)
+    turns = [action for _, action in play.begun if isinstance(action, Decide)]
+    assert len([turn for turn in turns if BTC in turn.again]) >= 3
+
+
+def test_lost_stream_is_stood_in_for_every_two_seconds() -> None:
+    play = Play()
+    play.until(10.0)
+    play.begun.clear()
+    play.tell(play.schedule.streams_are, None, 0.0)
+    play.until(17.0)
+    assert play.times(AskQuotes) == [12.0, 14.0, 16.0]
+    assert play.last(AskQuotes) == AskQuotes((BTC, ETH))
+    assert play.schedule.away_seconds(play.now) == 7.0
+    play.tell(play.schedule.streams_are, 17.0, 0.0)
+    assert play.schedule.away_seconds(play.now) == 0.0
+    play.until(21.9)
+    assert play.times(AskQuotes) == [12.0, 14.0, 16.0]
+
+
+def test_short_reconnect_asks_nothing() -> None:
+    play = Play()
+    play.until(1.0)
+    play.tell(play.schedule.streams_are, None, 0.0)
+    play.until(2.0)
+    assert play.schedule.away_seconds(play.now) == 0.0
+    play.tell(play.schedule.streams_are, 2.0, 0.0)
+    play.until(6.0)
+    assert not play.times(AskQuotes)
+
+
+def test_answers_are_decided_on() -> None:
+    play = Play()
+    play.until(10.3)
+    play.begun.clear()
+    play.tell(play.schedule.quotes_told, [quote_at(ETH, START)], play.utc(), play.now)
+    assert play.last(Decide).again == (ETH,)
+
+
+def test_question_that_failed_is_asked_again() -> None:
+    play = Play(slow=(AskQuotes,))
+    play.tell(play.schedule.streams_are, None, 0.0)
+    play.until(9.0)
+    assert len(play.times(AskQuotes)) == 1
+    play.tell(play.schedule.quotes_failed)
+    play.until(9.1)
+    assert len(play.times(AskQuotes)) == 2
 
 
 def test_nothing_is_missed_from_before_connecting() -> None:
@@ -342,8 +436,9 @@ def test_stream_that_was_away_is_not_silent() -> None:
     play = Play()
     play.until(100.0)
     play.tell(play.schedule.streams_are, 100.0, 0.0)
-    play.until(100.0 + SETTINGS.data_timeout)
-    assert not play.times(AskQuotes)
+    asked = len(play.times(AskQuotes))
+    play.until(100.0 + paces.SILENT_SECONDS)
+    assert len(play.times(AskQuotes)) == asked
 
 
 def test_pair_that_comes_back_is_not_silent() -> None:
@@ -352,7 +447,7 @@ def test_pair_that_comes_back_is_not_silent() -> None:
     play.schedule.follow((ETH,))
     play.schedule.follow((BTC, ETH))
     asked = len(play.times(AskQuotes))
-    for second in range(200, 200 + int(SETTINGS.data_timeout)):
+    for second in range(200, 200 + int(paces.SILENT_SECONDS)):
         play.until(float(second))
         play.read(ETH)
     assert len(play.times(AskQuotes)) == asked
@@ -496,7 +591,7 @@ def test_changed_cycles_are_decided_on_again(event: str) -> None:
         "request_ended": (BTC, QUIET, 10.0),
     }
     play.tell(getattr(play.schedule, event), *told[event])
-    assert (10.0, "ETH/USD at 1.5") in play.decided()
+    assert ETH in play.last(Decide).again
 
 
 def test_failed_request_pauses_its_asset() -> None:
@@ -550,11 +645,11 @@ class AnyPlay(Play):
         self.rested_at = 0.0
         self.rest_may_be_asked_at = 0.0
         self.orders_since: float | None = 0.0
-        super().__init__(slow=(Reconcile, AskQuotes, LearnInstruments, Refresh, Beat))
+        super().__init__(slow=(Reconcile, LearnInstruments, Refresh, Beat))
 
     @property
     def in_round(self) -> bool:
-        steps = (Reconcile, AskQuotes, LearnInstruments)
+        steps = (Reconcile, LearnInstruments)
         return any(isinstance(one, steps) for one in self.at_work)
 
     @property
@@ -584,7 +679,8 @@ class AnyPlay(Play):
         self.begun.append((self.now, action))
         match action:
             case Decide():
-                assert not self.busy & action.quotes.keys(), "a busy asset is decided on"
+                looked_at = {*action.quotes, *action.again}
+                assert not self.busy & looked_at, "a busy asset is decided on"
                 self.unseen -= action.quotes.keys()
                 self.schedule.decided(len(action.quotes), self.now)
                 self.rested_at = self.now + paces.REST_SECONDS * len(action.quotes)
@@ -594,9 +690,11 @@ class AnyPlay(Play):
                 assert self.wanted or self.now >= self.pause_ends, "REST is asked for nothing"
                 self.at_work.append(action)
                 self.wanted = False
-            case AskQuotes() | LearnInstruments():
+            case LearnInstruments():
                 assert not self.in_round, "two steps of a round at once"
                 self.at_work.append(action)
+            case AskQuotes():
+                self.end(action)
             case Refresh() | Beat():
                 assert not any(type(one) is type(action) for one in self.at_work), "twice at once"
                 self.at_work.append(action)
@@ -655,9 +753,6 @@ class AnyPlay(Play):
                 self.tell(self.schedule.reconciliation_failed, self.now)
             case Reconcile() | LearnInstruments():
                 self.standing = standing
-                self.end(action)
-                self.look()
-            case AskQuotes():
                 self.end(action)
                 self.look()
 

@@ -320,7 +320,7 @@ def test_an_order_of_a_caretakers_time_is_seen_on_the_row(trading: Desk) -> None
 
 def test_a_quote_that_comes_too_late_is_what_the_next_one_is_compared_with(trading: Desk) -> None:
     """Simulation seed 11094: after an hour of late quotes a false one was judged by the price of the last buy."""
-    trading.trader.screens.clear()
+    trading.trader.seen.clear()
     assert trading.trader.consider(quoted(trading, "30000", "30010", age=300)) is None
     assert trading.trader.consider(quoted(trading, "60000", "60010")) is None
     assert trading.trader.consider(quoted(trading, "30000", "30010")) is not None

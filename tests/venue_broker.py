@@ -53,7 +53,7 @@ from dcabot.core.venue import (
 )
 from dcabot.executor import Executor
 from dcabot.sync import Sync
-from dcabot.trader import Trader
+from dcabot.trader import Occasion, Trader
 from tests.builders import START, make_instrument
 
 STATUSES = {
@@ -311,7 +311,16 @@ class Desk:
         quote = Quote(symbol, Decimal(bid), Decimal(ask), self.clock())
         self.broker.quote(quote)
         occasion = self.trader.consider(quote)
+        if symbol in self.trader.looks:
+            occasion = self.look_again(symbol)
         return None if occasion is None else self.trader.act(symbol, occasion)
+
+    def look_again(self, symbol: str = "BTC/USD") -> Occasion | None:
+        """Two seconds later REST is asked whether the price still stands."""
+        self.clock.advance(2)
+        asked_at = self.clock()
+        self.trader.hear_latest(self.broker.latest_quotes([symbol]), asked_at)
+        return self.trader.reconsider(symbol)
 
     def stream(self) -> None:
         """What the trade-update stream tells arrives, in order."""
@@ -413,7 +422,7 @@ def request_of(symbol: str, order: Order) -> OrderRequest:
         symbol,
         order.side,
         kind,
-        "gtc",
+        order.time_in_force.value,
         quantity=order.quantity,
         limit_price=order.limit_price,
         client_order_id=order.client_order_id,

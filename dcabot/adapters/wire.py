@@ -195,7 +195,7 @@ def order_body(symbol: str, order: Order) -> dict[str, str]:
         "qty": text(order.quantity),
         "side": order.side.value,
         "type": "market" if order.limit_price is None else "limit",
-        "time_in_force": "gtc",
+        "time_in_force": order.time_in_force.value,
         "client_order_id": order.client_order_id,
     }
     if order.limit_price is not None:

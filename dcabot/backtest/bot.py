@@ -25,20 +25,17 @@ from dcabot.core.model import (
     OrderStatus,
     Quote,
     Side,
+    TakeProfitOrder,
 )
 from dcabot.core.money import EXACT, ONE, ZERO, step_down, step_up, text
 from dcabot.core.quotes import Screen, screen
 from dcabot.core.reconcile import Entry, Limits, Snapshot
+from dcabot.core.retry import backoff_until, next_sale_at_limit
+from dcabot.core.sale_price import sale_price
+from dcabot.core.second_look import borne_out
 from dcabot.core.snapshot import Refused
 from dcabot.core.states import is_open
-from dcabot.core.strategy import (
-    Market,
-    backoff_until,
-    on_quote,
-    restart_price,
-    safety_price,
-    take_profit_price,
-)
+from dcabot.core.strategy import Market, on_quote, restart_price, safety_price
 from dcabot.core.venue import (
     Event,
     Execution,
@@ -46,7 +43,6 @@ from dcabot.core.venue import (
     OrderType,
     Policy,
     Refusal,
-    TimeInForce,
     VenueOrder,
     VenueStatus,
     coins_of,
@@ -153,13 +149,15 @@ class Bot:
         self.pass_time(now)
         if events := self.venue.on_quote(self._at_limit(quote), now):
             self._hear(events, now)
-        self.screen = screen(self.screen, quote)
+        self.screen = screen(self.screen, quote, quote.at)
         return not self.screen.fault
 
     def _decision(self, quote: Quote) -> Decision | None:
         """What the strategy wants to be done; None when nothing."""
         decision = on_quote(self.asset, self.cycle, self._market(quote))
-        if decision is None or decision.submit or decision.cancel:
+        if decision is None or self._would_miss(decision, quote):
+            return None
+        if decision.acts:
             return decision
         self.note = decision.reason
         return None
@@ -174,7 +172,9 @@ class Bot:
             return Trigger(always=True)
         holding = fold(cycle.orders)
         sells = bool(step_down(holding.held, self.instrument.quantity_step))
-        bid = take_profit_price(asset, holding) if sells else None
+        if sells and self._sold_just_now():
+            return Trigger(always=True)
+        bid = self._bid_that_sells() if sells else None
         if open_orders:
             limits = [order.limit_price for order in open_orders if order.limit_price is not None]
             return Trigger(ask=max(limits), bid=bid, due=self._stale_at(open_orders))
@@ -198,6 +198,30 @@ class Bot:
             if due <= now and (decision := lifecycle.on_stale(cycle, due, self.terms.stale)):
                 self._carry_out(decision, due, None)
 
+    # --- sales at a limit ---
+
+    def _would_miss(self, decision: Decision, quote: Quote) -> bool:
+        """True for a sale at a limit that would find the price gone when it arrives: the daemon tries it each second,
+        here nothing is left of it."""
+        if self.asset.take_profit_order is not TakeProfitOrder.LIMIT:
+            return False
+        bid = self._slipped(quote).bid
+        sales = [order for order in decision.submit if order.side is Side.SELL]
+        return any(order.limit_price is not None and bid < order.limit_price for order in sales)
+
+    def _bid_that_sells(self) -> Decimal:
+        """The lowest bid that can sell: after slippage it must still reach the limit."""
+        price = sale_price(self.asset, fold(self.cycle.orders), self.instrument)
+        if self.asset.take_profit_order is not TakeProfitOrder.LIMIT:
+            return price
+        reached = EXACT.divide(price, ONE - self.terms.slippage)
+        return step_down(reached, self.instrument.price_step)  # a look too many does nothing
+
+    def _sold_just_now(self) -> bool:
+        """True in the second after a sale at a limit that left something: a trigger knows no pause beside a price."""
+        again, last = next_sale_at_limit(self.cycle), self.screen.believed
+        return again is not None and last is not None and last.at < again
+
     # --- what the daemon's other hands do ---
 
     def _cooldown_end(self) -> datetime:
@@ -218,7 +242,14 @@ class Bot:
         account, symbol = self.venue.account, self.asset.symbol
         snapshot = Snapshot(quote.at, (), {}, {symbol: account.balance(self.coin)})
         unowned = reconcile.unowned((Entry(self.asset, self.cycle),), snapshot)
-        return Market(self.instrument, quote, unowned.get(symbol), quote.at, account.available("USD"))
+        return Market(
+            self.instrument,
+            quote,
+            unowned.get(symbol),
+            quote.at,
+            account.available("USD"),
+            borne_out(quote),
+        )
 
     def _carry_out(self, decision: Decision, now: datetime, quote: Quote | None) -> None:
         self._take(decision)
@@ -316,7 +347,7 @@ def _request(symbol: str, order: Order) -> OrderRequest:
         symbol=symbol,
         side=order.side,
         type=(OrderType.MARKET if order.limit_price is None else OrderType.LIMIT).value,
-        time_in_force=TimeInForce.GTC.value,
+        time_in_force=order.time_in_force.value,
         quantity=order.quantity,
         limit_price=order.limit_price,
         client_order_id=order.client_order_id,

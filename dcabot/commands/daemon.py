@@ -46,10 +46,10 @@ from dcabot.commands.schedule import (
     TellHealth,
 )
 from dcabot.commands.wiring import Parts, build, check_account, check_schema
-from dcabot.core.model import Decision, Quote
-from dcabot.core.snapshot import ExchangeError, ExchangeUnreachable, Listing
+from dcabot.core.model import Decision
+from dcabot.core.snapshot import ExchangeError, ExchangeUnreachable
 from dcabot.sync import Swept
-from dcabot.trader import Trader
+from dcabot.trader import Occasion, Trader
 
 log = logging.getLogger(__name__)
 
@@ -234,12 +234,11 @@ class Daemon:
     def _begin(self, action: Action) -> None:
         match action:
             case Decide():
-                self._decide(action.quotes)
+                self._decide(action.quotes, action.again)
             case Reconcile():
                 self._spawn(self._in_round(self._sweep, self._reconciled))
             case AskQuotes():
-                ask = partial(self.parts.broker.latest_quotes, action.symbols)
-                self._spawn(self._in_round(ask, self._quotes_told))
+                self._spawn(self._ask_quotes(action.symbols))
             case LearnInstruments():
                 self._spawn(self._in_round(self.trader.learn_instruments, self._instruments_learnt))
             case EndRound():
@@ -271,7 +270,7 @@ class Daemon:
 
     # Quotes, orders and trade updates.
 
-    def _decide(self, quotes: dict[str, dict[str, Any]]) -> None:
+    def _decide(self, quotes: dict[str, dict[str, Any]], again: tuple[str, ...]) -> None:
         self._notice_streams()
         now = time.monotonic()
         for symbol, raw in quotes.items():
@@ -281,18 +280,24 @@ class Daemon:
                 self.trader.say(symbol, f"a quote that cannot be read: {error}")
                 continue
             self.schedule.quote_read(quote, now)
-            occasion = self.trader.consider(quote)
-            if occasion is not None:
-                self.schedule.request_began(symbol)
-                done = partial(self._acted, symbol)
-                self.lanes.put(self.lanes.orders, done, self.trader.act, symbol, occasion)
+            self._act(symbol, self.trader.consider(quote))
+        for symbol in again:
+            if symbol not in quotes:
+                self._act(symbol, self.trader.reconsider(symbol))
         self.health.consumer_advanced()
-        self.schedule.decided(len(quotes), time.monotonic())
+        self.schedule.decided(len(quotes), time.monotonic(), self.trader.looks)
+
+    def _act(self, symbol: str, occasion: Occasion | None) -> None:
+        if occasion is not None:
+            self.schedule.request_began(symbol)
+            done = partial(self._acted, symbol)
+            self.lanes.put(self.lanes.orders, done, self.trader.act, symbol, occasion)
 
     def _notice_streams(self) -> None:
         quotes_since = self.health.up_since(Feed.QUOTES)
         orders_since = self.health.up_since(Feed.ORDERS)
         self.trader.stream_up = orders_since is not None
+        self.trader.data_comes(quotes_since)
         self.schedule.streams_are(quotes_since, orders_since)
 
     def _acted(self, symbol: str, decision: Decision | None, error: Exception | None) -> None:
@@ -319,6 +324,19 @@ class Daemon:
     def _booked(self, is_understood: bool | None, error: Exception | None) -> None:
         self._tell(self.schedule.update_booked, bool(is_understood), Standing.of(self.trader))
 
+    async def _ask_quotes(self, symbols: tuple[str, ...]) -> None:
+        """REST's latest quotes, in a lane of their own: a price must not wait for a reconciliation."""
+        asked_at = utc_now()
+        ask = partial(self.parts.broker.latest_quotes, symbols)
+        try:
+            listing = await self.lanes.run(self.lanes.data, ask)
+        except ExchangeError as error:
+            self.trader.say("market data", f"REST's latest quotes: {error}")
+            self._tell(self.schedule.quotes_failed)
+        else:
+            self.trader.hear_latest(listing.rows, asked_at)
+            self._tell(self.schedule.quotes_told, listing.rows, utc_now(), time.monotonic())
+
     # Reconciliation.
 
     async def _in_round(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
@@ -341,9 +359,6 @@ class Daemon:
         found = Found(tuple(swept.late_news), bool(swept.mended or swept.doubtful))
         standing = Standing.of(self.trader)
         self._tell(self.schedule.reconciled, found, standing, utc_now(), time.monotonic())
-
-    def _quotes_told(self, listing: Listing[Quote]) -> None:
-        self._tell(self.schedule.quotes_told, listing.rows, utc_now(), time.monotonic())
 
     def _instruments_learnt(self, _: None) -> None:
         self._tell(self.schedule.instruments_learnt, Standing.of(self.trader), time.monotonic())

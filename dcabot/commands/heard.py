@@ -1,33 +1,40 @@
-"""The newest quote of each symbol that the market-data stream is to bring."""
+"""What of each pair must be looked at: the quote that came last, or the newest in memory once more."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 
 class Heard:
-    """What came last, and what of it was not looked at yet. Of what is not followed nothing is kept: the last quote
-    from before would be an old price when the symbol comes back.
+    """Of what is not followed nothing is kept: the last quote from before would be an old price when the pair comes
+    back.
     """
 
     def __init__(self) -> None:
-        self._newest: dict[str, Any] = {}
         self._unseen: dict[str, Any] = {}
+        self._again: set[str] = set()
         self._followed: frozenset[str] = frozenset()
 
     def follow(self, symbols: Collection[str]) -> None:
         """Keep what comes of these from now on."""
         self._followed = frozenset(symbols)
-        self._newest = {symbol: raw for symbol, raw in self._newest.items() if symbol in self._followed}
-        self._unseen = {symbol: raw for symbol, raw in self._unseen.items() if symbol in self._followed}
+        self._unseen = {one: raw for one, raw in self._unseen.items() if one in self._followed}
+        self._again &= self._followed
 
-    def put(self, symbol: str, raw: dict[str, Any]) -> None:
+    def put(self, symbol: str, raw: Any) -> None:
         if symbol in self._followed:
-            self._unseen[symbol] = self._newest[symbol] = raw
+            self._unseen[symbol] = raw
 
     def take(self, busy: Collection[str]) -> dict[str, Any]:
-        """Those that were not looked at yet, but for the busy."""
-        return {symbol: self._unseen.pop(symbol) for symbol in list(self._unseen) if symbol not in busy}
+        """The quotes that were not looked at yet, but for the busy."""
+        free = [symbol for symbol in self._unseen if symbol not in busy]
+        return {symbol: self._unseen.pop(symbol) for symbol in free}
 
-    def again(self) -> None:
-        """Let the newest of each be looked at once more."""
-        self._unseen = {**self._newest, **self._unseen}
+    def take_again(self, busy: Collection[str]) -> tuple[str, ...]:
+        """The pairs whose newest quote is to be looked at once more, but for the busy."""
+        free = self._again - set(busy)
+        self._again -= free
+        return tuple(sorted(free))
+
+    def again(self, symbols: Iterable[str] | None = None) -> None:
+        """Let the newest quote of these be looked at once more; of all without naming any."""
+        self._again |= self._followed if symbols is None else self._followed & set(symbols)

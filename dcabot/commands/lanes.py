@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 class Lanes:
     """`orders` sends requests, many assets side by side; `books` applies what the streams report, in order; `sweeps`
-    asks REST for the truth; `pulse` asks whether the database is there and waits for nobody.
+    asks REST for the truth; `data` asks it for prices; `pulse` asks whether the database is there and waits for nobody.
 
     Made inside the event loop. `on_trouble` hears of expected trouble in `put`; any other error is set on `failed`.
     """
@@ -28,9 +28,10 @@ class Lanes:
         self.orders = ThreadPoolExecutor(ORDER_THREADS, "orders")
         self.books = ThreadPoolExecutor(1, "books")
         self.sweeps = ThreadPoolExecutor(1, "sweeps")
+        self.data = ThreadPoolExecutor(1, "data")
         self.pulse = ThreadPoolExecutor(1, "pulse")
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._all = (self.orders, self.books, self.sweeps, self.pulse)
+        self._all = (self.orders, self.books, self.sweeps, self.data, self.pulse)
         self._on_trouble = on_trouble
         self._is_closed = False
 

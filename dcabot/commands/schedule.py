@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from dcabot.commands import paces
 from dcabot.commands.heard import Heard
+from dcabot.commands.latest import Latest
 from dcabot.commands.silence import Silence
 from dcabot.core.model import OrderReport, Quote
 
@@ -24,12 +25,14 @@ from dcabot.core.model import OrderReport, Quote
 
 @dataclass(frozen=True, slots=True)
 class Decide:
-    """Decide on these quotes, the newest of each symbol; then tell `decided`.
+    """Decide on these quotes, the newest that came of each symbol; then tell `decided`.
 
     The quotes are as they came. There may be none: the consumer shows that it lives.
+    Of the pairs in `again` the newest quote in memory is decided on once more.
     """
 
     quotes: dict[str, Any]
+    again: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Reconcile:
 
 @dataclass(frozen=True, slots=True)
 class AskQuotes:
-    """Ask REST for the latest quotes; then tell `quotes_told` or `reconciliation_failed`."""
+    """Ask REST for the latest quotes; then tell `quotes_told` or `quotes_failed`."""
 
     symbols: tuple[str, ...]
 
@@ -164,6 +167,7 @@ class Schedule:
         self._rested_at = self._turn_at = 0.0
         # the streams
         self._silence = Silence()
+        self._latest = Latest()
         self._quotes_since: float | None = None
         self._orders_since: float | None = None
         # reconciliation
@@ -203,7 +207,13 @@ class Schedule:
         if now >= self._next_turn_at():
             self._turn_wanted = False
             self._turn_at = now + paces.TURN_SECONDS
-            actions.append(Decide(self._heard.take(self._busy_until)))
+            self._heard.again(self._latest.looks)  # REST's silence is an answer too
+            quotes = self._heard.take(self._busy_until)
+            actions.append(Decide(quotes, self._heard.take_again(self._busy_until)))
+        silent = self._silent_symbols(now) if self._latest.may_ask_of_silence(now) else ()
+        wanted = self._latest.ask(self._standing.symbols, silent, now)
+        if wanted:
+            actions.append(AskQuotes(wanted))
         if now >= self._reconcile_at():
             self._reconciling, self._reconcile_wanted = True, False
             actions.append(Reconcile())
@@ -225,6 +235,7 @@ class Schedule:
         if self._next:
             return 0.0
         times = [self._reconcile_at(), self._refresh_at(), self._tell_at, self._next_turn_at()]
+        times.append(self._latest.asks_at())
         if not self._beating:
             times.append(self._beat_at)
         return min(*times, *self._busy_until.values())
@@ -235,6 +246,7 @@ class Schedule:
         return (*self._busy_until, *(("reconciliation",) if self._reconciling else ()))
 
     def _let_time_pass(self, now: float) -> None:
+        self._latest.stream_is(self._quotes_since is not None, now)
         while self._ask_at and self._ask_at[0] <= now:
             del self._ask_at[0]
             self._reconcile_wanted = True
@@ -262,9 +274,13 @@ class Schedule:
         """A decision is being carried out: of an asset one request is in flight at a time."""
         self._busy_until[symbol] = inf
 
-    def decided(self, count: int, now: float) -> None:
-        """So many quotes were looked at: the sockets have their time before the next turn."""
+    def decided(self, count: int, now: float, looks: Iterable[str] = ()) -> None:
+        """So many quotes were looked at: the sockets have their time before the next turn.
+
+        Sales of the pairs in `looks` wait for REST to bear their price out.
+        """
         self._rested_at = now + paces.REST_SECONDS * count
+        self._latest.looks_are(looks)
 
     def request_ended(self, symbol: str, standing: Standing, now: float) -> None:
         """A decision was carried out. When no event comes of it, REST is asked."""
@@ -275,6 +291,7 @@ class Schedule:
     def request_failed(self, symbol: str, now: float) -> None:
         """Without the database no order goes out: the newest quote after a pause tries again."""
         self._busy_until[symbol] = now + paces.RETRY_SECONDS
+        self._heard.again([symbol])
         self._reconcile_wanted = True
 
     def _next_turn_at(self) -> float:
@@ -314,7 +331,34 @@ class Schedule:
         if not is_understood:
             self._reconcile_wanted = True
 
-    # Reconciliation: a round compares, looks for a mute stream, and now and then reads the pairs.
+    # REST's latest quotes: they stand in for the stream and bear it out.
+
+    def quotes_told(self, quotes: Iterable[Quote], utc: datetime, now: float) -> None:
+        """REST told its latest quotes, and they are in memory."""
+        quotes = list(quotes)
+        if quotes:
+            self._heard.again(quote.symbol for quote in quotes)
+            self._turn_wanted = True
+        if self._quotes_since is None:
+            self._latest.told((), now)
+            return
+        silent = set(self._silent_symbols(now))
+        missed = self._silence.missed(quotes, _earlier(utc, now - self._quotes_since))
+        mute = self._latest.told([symbol for symbol in missed if symbol in silent], now)
+        if mute:
+            why = f"silent on {', '.join(mute)}, and REST has newer quotes"
+            self._next.append(RenewQuotes(why))
+
+    def quotes_failed(self) -> None:
+        """REST did not tell them."""
+        self._latest.failed()
+
+    def away_seconds(self, now: float) -> float:
+        """How long the market-data stream has been away, once REST stands in for it."""
+        seconds = self._latest.away_seconds(now)
+        return seconds if seconds >= paces.AWAY_SECONDS else 0.0
+
+    # Reconciliation: a round compares, and now and then reads the pairs.
 
     def reconciled(self, found: Found, standing: Standing, utc: datetime, now: float) -> None:
         """REST was compared with. Decisions need not wait for the rest of the round."""
@@ -323,19 +367,6 @@ class Schedule:
         if found.is_unfinished:
             self._reconcile_wanted = True
         self._suspect_orders(found.late_news, utc, now)
-        silent = self._silent_symbols(now)
-        if silent:
-            self._next.append(AskQuotes(silent))
-        else:
-            self._go_on_to_instruments(now)
-
-    def quotes_told(self, quotes: Iterable[Quote], utc: datetime, now: float) -> None:
-        """REST told its latest quotes of the silent pairs."""
-        if self._quotes_since is not None:
-            missed = self._silence.missed(quotes, _earlier(utc, now - self._quotes_since))
-            if missed:
-                silent = f"silent on {', '.join(missed)} for over {self.settings.data_timeout} s"
-                self._next.append(RenewQuotes(f"{silent}, and REST has newer quotes"))
         self._go_on_to_instruments(now)
 
     def instruments_learnt(self, standing: Standing, now: float) -> None:
@@ -377,7 +408,7 @@ class Schedule:
 
     def _silent_symbols(self, now: float) -> tuple[str, ...]:
         """Pairs without a quote for too long, although the stream was up all the time."""
-        limit = self.settings.data_timeout
+        limit = min(paces.SILENT_SECONDS, self.settings.data_timeout)
         if self._quotes_since is None or now - self._quotes_since <= limit:
             return ()
         return self._silence.silent(self._standing.symbols, limit, now)

@@ -20,15 +20,17 @@ from dcabot.adapters.rows import Book
 from dcabot.adapters.store import STOPPED, Beat, Store
 from dcabot.commands import DONE, FAILED, STARTING, parser, utc_now
 from dcabot.commands.console import Fitted, ago, coins, console, percent, price, table, usd
-from dcabot.commands.market import Market, Window
+from dcabot.commands.market import Market, Window, usual
 from dcabot.commands.wiring import open_books
 from dcabot.core.ledger import DUST_NOTIONAL, Holding, fold
-from dcabot.core.model import CycleStatus, Order, Side
+from dcabot.core.model import Asset, CycleStatus, Order, Side
 from dcabot.core.money import ONE, ZERO, text
 from dcabot.core.reconcile import Entry
+from dcabot.core.retry import backoff_until
 from dcabot.core.rules import faults, may_sell
+from dcabot.core.sale_price import sale_price
 from dcabot.core.states import OVER, is_open
-from dcabot.core.strategy import backoff_until, restart_price, safety_price, take_profit_price
+from dcabot.core.strategy import restart_price, safety_price
 
 BEAT_MAX_AGE = timedelta(seconds=30)  # the daemon writes every few seconds
 WATCH_SECONDS = 3.0  # a look costs a request of the 200 a minute that trading lives on
@@ -166,7 +168,7 @@ def _line(entry: Entry, market: Market, now: datetime) -> Line:
         average=holding.average_price if holding.held else None,
         bid=quote.bid if quote else None,
         next_safety=safety_price(asset, holding) if holding.held and asset.enabled else None,
-        take_profit=take_profit_price(asset, holding) if holding.held else None,
+        take_profit=_sale_price(asset, holding, market) if holding.held else None,
         order="; ".join(_order(order, now) for order in cycle.orders if is_open(order)),
         profit=market.profit_if_sold(cycle) if holding.held else None,
         trouble=wrong,
@@ -174,6 +176,10 @@ def _line(entry: Entry, market: Market, now: datetime) -> Line:
         cooldown_until=_cooldown_until(entry) if rests else None,
         restart=restart_price(asset) if rests else None,
     )
+
+
+def _sale_price(asset: Asset, holding: Holding, market: Market) -> Decimal:
+    return sale_price(asset, holding, market.instrument(asset.symbol) or usual(asset.symbol))
 
 
 def _without_buys(entry: Entry) -> Entry:
@@ -187,7 +193,7 @@ def _next(entry: Entry, holding: Holding, market: Market) -> str:
     if any(is_open(order) for order in cycle.orders):
         return "waits for its order"
     if holding.held:
-        sale = f"sells all at bid {price(take_profit_price(asset, holding))}"
+        sale = f"sells all at bid {price(_sale_price(asset, holding, market))}"
         buy = safety_price(asset, holding) if asset.enabled else None
         return f"{sale}, buys {usd(asset.rules.safety_notional)} USD at ask {price(buy)}" if buy else sale
     if not asset.enabled:

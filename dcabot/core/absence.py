@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from dcabot.core.exits import cancel_is_due, request_cancel
 from dcabot.core.ledger import DUST_NOTIONAL, fold, sellable
 from dcabot.core.lifecycle import is_unsettled, settle_status
 from dcabot.core.model import Cycle, CycleStatus, Decision, EndedBy, Order, OrderStatus, Purpose, Side
 from dcabot.core.money import ZERO, text
 from dcabot.core.snapshot import Fill, Transfer
 from dcabot.core.states import OVER, is_open
-from dcabot.core.strategy import cancel_is_due, request_cancel
 
 POSITION_LAGS = timedelta(seconds=60)  # coins that were just bought may be missing in more than one read
 COVERED_EVERY = timedelta(minutes=10)  # a position that covers the cycle is worth a write that often

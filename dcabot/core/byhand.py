@@ -10,19 +10,32 @@ from datetime import datetime
 from decimal import Decimal
 
 from dcabot.core.absence import suspension
+from dcabot.core.exits import (
+    cancel_is_due,
+    free_resting_sell,
+    left_over,
+    request_cancel,
+    sell_at_market,
+)
 from dcabot.core.ledger import DUST_NOTIONAL, fold
 from dcabot.core.lifecycle import settle_status
-from dcabot.core.model import Cycle, CycleStatus, Decision, EndedBy, Instrument, Side
+from dcabot.core.model import Cycle, CycleStatus, Decision, EndedBy, Instrument, Purpose, Side
 from dcabot.core.money import step_down, text
+from dcabot.core.retry import backoff_until
 from dcabot.core.states import OVER, is_open
-from dcabot.core.strategy import backoff_until, cancel_is_due, free_resting_sell, request_cancel, sell_all
 
 
 def on_close(cycle: Cycle, instrument: Instrument, now: datetime) -> Decision | None:
     """The next step of a sale by hand: open buys go first, then all is sold. None while it waits, and at its end."""
     if cycle.status in OVER or cycle.missing_since is not None:
         return None
-    return free_resting_sell(cycle, now) or sell_all(cycle, instrument, now, "closed by hand")
+    freed = free_resting_sell(cycle, now)
+    if freed is not None:
+        return freed
+    holding = fold(cycle.orders)
+    if not step_down(holding.held, instrument.quantity_step):
+        return left_over(cycle, holding, now)
+    return sell_at_market(cycle, instrument, now, "closed by hand", Purpose.BY_HAND)
 
 
 def on_release(cycle: Cycle, now: datetime) -> Decision | None:

@@ -11,8 +11,9 @@ from dcabot.core.ledger import fold
 from dcabot.core.model import EPOCH, Asset, Cycle, Instrument, Order, OrderStatus, Purpose, Side
 from dcabot.core.money import ONE, ZERO, step_up
 from dcabot.core.rules import buy_quantity
+from dcabot.core.sale_price import sale_price
 from dcabot.core.states import is_open
-from dcabot.core.strategy import safety_price, take_profit_price
+from dcabot.core.strategy import safety_price
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def ladder(asset: Asset, instrument: Instrument, price: Decimal) -> list[Rung]:
         orders.append(order)
         spent += order.notional
         holding = fold(orders)
-        target = take_profit_price(asset, holding)
+        target = sale_price(asset, holding, instrument)
         rungs.append(
             Rung(
                 purpose,

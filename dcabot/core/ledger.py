@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_UP, Decimal
 
+from dcabot.core.fees import CENT, cash_fee
 from dcabot.core.model import Cycle, CycleStatus, Order, Purpose, Side
 from dcabot.core.money import EXACT, ZERO, step_up
 from dcabot.core.states import is_open, status_of
@@ -21,7 +22,11 @@ DUST_NOTIONAL = Decimal(1)  # USD; less than this is not worth a cycle
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """The fold of a cycle's orders. `held` coins, `average_price` USD, weighted over all buy fills, rounded up."""
+    """The fold of a cycle's orders. `held` coins, `average_price` USD, the average cost, rounded up.
+
+    A buy weighs its fills in, a sale leaves the average as it is. `spent` is USD for all buys, `received`
+    what all sales brought, after the highest fee.
+    """
 
     held: Decimal
     average_price: Decimal
@@ -29,6 +34,8 @@ class Holding:
     last_buy_price: Decimal | None
     last_sell_price: Decimal | None
     settled: bool
+    spent: Decimal = ZERO
+    received: Decimal = ZERO
 
     @property
     def notional(self) -> Decimal:
@@ -48,28 +55,55 @@ def fee_of(order: Order) -> Decimal:
 
 def fold(orders: Iterable[Order]) -> Holding:
     """What these orders, oldest first, amount to."""
-    bought = cost = fees = sold = ZERO
+    bought = fees = sold = spent = received = ZERO
+    weighed = cost = average = ZERO  # coins that the average is of, what they cost, and the quotient
     safety_count, settled = 0, True
     last_buy_price = last_sell_price = None
     for order in orders:
         if not order.filled_quantity or order.filled_price is None:
             continue
+        money = EXACT.multiply(order.filled_quantity, order.filled_price)
         if order.side is Side.SELL:
             sold += order.filled_quantity
+            received += money
             if order.is_request:
+                received -= _highest_fee(money)
                 last_sell_price = order.filled_price.quantize(PRICE_STEP)
+            # From here on the average weighs as much as the coins that are left.
+            average = _average(cost, weighed) or average
+            weighed = max(bought - fees - sold, ZERO)
+            cost = EXACT.multiply(weighed, average)
             continue
         bought += order.filled_quantity
-        cost = EXACT.add(cost, EXACT.multiply(order.filled_quantity, order.filled_price))
         fees += fee_of(order)
+        spent = EXACT.add(spent, money)
+        weighed += order.filled_quantity
+        cost = EXACT.add(cost, money)
         safety_count += order.purpose is Purpose.SAFETY
         settled = settled and order.fee_quantity is not None
         last_buy_price = order.filled_price.quantize(PRICE_STEP)
     if not bought:
         return EMPTY
-    # Up: a take profit computed from it is never below the true average.
-    average = EXACT.divide(cost, bought).quantize(PRICE_STEP, rounding=ROUND_UP)
-    return Holding(max(bought - fees - sold, ZERO), average, safety_count, last_buy_price, last_sell_price, settled)
+    return Holding(
+        max(bought - fees - sold, ZERO),
+        _average(cost, weighed) or average,
+        safety_count,
+        last_buy_price,
+        last_sell_price,
+        settled,
+        spent,
+        received,
+    )
+
+
+def _average(cost: Decimal, coins: Decimal) -> Decimal:
+    """Rounded up: a take profit computed from it is never below the true average. Zero without coins."""
+    return EXACT.divide(cost, coins).quantize(PRICE_STEP, rounding=ROUND_UP) if coins else ZERO
+
+
+def _highest_fee(money: Decimal) -> Decimal:
+    """What a sale of so much USD may have cost: Alpaca's ledger tells later, and is not read."""
+    return cash_fee(money, FEE_RATIO_MAX) + CENT  # a cent for a second execution
 
 
 def sellable(cycle: Cycle) -> Decimal:

@@ -8,25 +8,23 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from dcabot.core.exits import cancel_is_due, completed, request_cancel
 from dcabot.core.ledger import COIN_STEP, DUST_NOTIONAL, current_status, fee_of, fold
 from dcabot.core.model import (
     Asset,
     Cycle,
     CycleStatus,
     Decision,
-    EndedBy,
     Order,
     OrderReport,
     OrderStatus,
-    Purpose,
     Side,
     whole_seconds,
 )
 from dcabot.core.money import ZERO, text
-from dcabot.core.profit import outcome
+from dcabot.core.retry import tried_before
 from dcabot.core.snapshot import Refused
 from dcabot.core.states import OPEN, ORDER_STEPS, OVER, is_open, may_step
-from dcabot.core.strategy import cancel_is_due, refused_before, request_cancel
 
 FEE_RATIO_PLAUSIBLE = Decimal("0.01")  # four times Alpaca's highest fee: what is missing beyond it is no fee
 
@@ -98,20 +96,7 @@ def settle_status(cycle: Cycle, reason: str, now: datetime) -> Decision:
     status = current_status(cycle)
     if status is not CycleStatus.COMPLETE or cycle.status is CycleStatus.COMPLETE:
         return Decision(replace(cycle, status=status), reason)
-    holding = fold(cycle.orders)
-    return Decision(
-        replace(cycle, status=status, completed_at=now, ended_by=_ended_by(cycle), shown=None, missing_since=None),
-        f"{reason}; cycle complete: {outcome(cycle.orders)}",
-        successor=CycleStatus.COOLDOWN,
-        last_sell_price=holding.last_sell_price,
-        inherited=holding.held,
-    )
-
-
-def _ended_by(cycle: Cycle) -> EndedBy:
-    """The purpose of a cycle's last sale."""
-    sales = [order.purpose for order in cycle.orders if order.side is Side.SELL and order.filled_quantity]
-    return EndedBy.BY_HAND if sales[-1] is Purpose.BY_HAND else EndedBy.TAKE_PROFIT
+    return completed(cycle, reason, now)
 
 
 def on_cooldown_over(asset: Asset, cycle: Cycle, now: datetime) -> Decision | None:
@@ -233,7 +218,7 @@ def _highest_fee(cycle: Cycle) -> Decimal:
 
 def _is_told(cycle: Cycle, order: Order) -> bool:
     """True when the try before this order came as far and ended in the same words, whatever their figures."""
-    before = refused_before(cycle, order)
+    before = tried_before(cycle, order)
     if before is None or order.filled_quantity or bool(before.order_id) is not bool(order.order_id):
         return False
     return is_open(order) or (before.status is order.status and _words(before.note) == _words(order.note))

@@ -59,6 +59,12 @@ class Refusal(Enum):
     OTHER = "other"
 
 
+class Obstacle(Enum):
+    """What a buy waits for that may last: a person is told of it in time, not at once."""
+
+    SPREAD = "spread"
+
+
 class OrderStatus(Enum):
     """Where an order stands. The allowed steps are a table in `states.py`."""
 
@@ -273,6 +279,8 @@ class Decision:
     transaction, and `last_sell_price` goes to the asset's row in it. A `quiet` one repeats what the log has said,
     an `odd` one is a warning there. `disables` says why the asset is switched off with it: then the last sale is
     forgotten too, so that no early restart follows. `inherited` is the rest that goes to the successor.
+    One that `looks` would sell at the market once REST bears its price out; one that `waits_for` something
+    does nothing meanwhile.
     """
 
     cycle: Cycle
@@ -285,6 +293,13 @@ class Decision:
     odd: bool = False
     disables: str = ""
     inherited: Decimal = ZERO
+    looks: bool = False
+    waits_for: "Obstacle | None" = None
+
+    @property
+    def acts(self) -> bool:
+        """False for a sentence that is only said."""
+        return bool(self.submit or self.cancel or self.successor)
 
 
 def whole_seconds(duration: timedelta) -> int:

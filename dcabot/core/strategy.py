@@ -7,35 +7,29 @@ so it depends on nothing but its arguments.
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from itertools import takewhile
 
-from dcabot.core.ledger import DUST_NOTIONAL, Holding, fold
+from dcabot.core.exits import free_resting_sell, left_over, sell_at_limit, sell_at_market
+from dcabot.core.ledger import DUST_NOTIONAL, Holding, fee_of, fold
 from dcabot.core.model import (
     Asset,
     Cycle,
     CycleStatus,
     Decision,
     Instrument,
+    Obstacle,
     Order,
-    OrderStatus,
     Purpose,
     Quote,
-    Refusal,
     Side,
+    TakeProfitOrder,
     dropped,
-    raised,
 )
-from dcabot.core.money import step_down, step_up, text
-from dcabot.core.rules import MAXIMUM_NOTIONAL, buy_quantity, too_small
-from dcabot.core.states import OVER, is_open
-
-BACKOFF_SECONDS_MAX = 600  # a refused order is tried again after 1, 2, 4 ... seconds, at most this
-NO_VERDICT_SECONDS = 5  # one that Alpaca never judged: by then there are requests, or a line, again
-NO_VERDICT = frozenset({Refusal.RATE_LIMITED, Refusal.UNREACHABLE})
-CANCEL_AGAIN = timedelta(seconds=30)  # a cancel that brought no report is asked for again
-SELL_RESTS_AFTER = timedelta(seconds=60)  # a market sell fills in milliseconds; one that rests hangs on the collar
-SELL_NOTIONAL_MAX = MAXIMUM_NOTIONAL / 2  # a ladder may hold more than one order may sell, and the price moves
-REFUSALS = frozenset({OrderStatus.REJECTED, OrderStatus.CANCELED, OrderStatus.EXPIRED})
+from dcabot.core.money import EXACT, HUNDRED, ZERO, step_down, step_up, text
+from dcabot.core.retry import tried_before, waits
+from dcabot.core.rules import buy_quantity, too_small
+from dcabot.core.sale_price import sale_price
+from dcabot.core.second_look import SecondLook
+from dcabot.core.states import OVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +37,8 @@ class Market:
     """What a decision may know of the world.
 
     `unowned`: coins at Alpaca that no cycle bought; `buying_power`: USD the account can spend. None while unknown.
+    `look` is what REST says of a bid that would sell at the market, `spread_max` the ratio above which no
+    base order is placed, None for any.
     """
 
     instrument: Instrument
@@ -50,6 +46,8 @@ class Market:
     unowned: Decimal | None
     now: datetime
     buying_power: Decimal | None = None
+    look: SecondLook | None = None
+    spread_max: Decimal | None = None
 
 
 def on_quote(asset: Asset, cycle: Cycle, market: Market) -> Decision | None:
@@ -65,17 +63,46 @@ def on_quote(asset: Asset, cycle: Cycle, market: Market) -> Decision | None:
     if freed is not None:
         return freed
     holding = fold(cycle.orders)
-    sellable = step_down(holding.held, market.instrument.quantity_step)
-    if not sellable:
-        return _base_order(asset, cycle, market)
-    if market.quote.bid >= take_profit_price(asset, holding):
-        return _take_profit(cycle, market, holding)
+    if not step_down(holding.held, market.instrument.quantity_step):
+        return left_over(cycle, holding, market.now) or _base_order(asset, cycle, market)
+    price = sale_price(asset, holding, market.instrument)
+    if market.quote.bid >= price:
+        return _take_profit(asset, cycle, market, holding, price)
     return _safety_order(asset, cycle, market, holding)
 
 
-def take_profit_price(asset: Asset, holding: Holding) -> Decimal:
-    """The bid at which the cycle is sold."""
-    return raised(holding.average_price, asset.rules.take_profit_ratio)
+def _take_profit(asset: Asset, cycle: Cycle, market: Market, holding: Holding, price: Decimal) -> Decision | None:
+    """Rule 3. At the market only what REST bears out: what the stream alone told may be false."""
+    quote, now = market.quote, market.now
+    why = f"take profit, bid {text(quote.bid)} over average {text(holding.average_price)}"
+    if asset.take_profit_order is TakeProfitOrder.LIMIT:
+        return sell_at_limit(cycle, market.instrument, quote, now, price, why)
+    look = market.look
+    if look is not None and look.is_silent(now):
+        why += "; Alpaca's data host does not answer, so at a limit instead of at the market"
+        return sell_at_limit(cycle, market.instrument, quote, now, price, why)
+    if look is None or not look.agrees(price):
+        return Decision(cycle, _doubt(look, quote, price), looks=True)
+    return sell_at_market(cycle, market.instrument, now, why, Purpose.TAKE_PROFIT, quote.bid, quote.at)
+
+
+def reaches_sale_price(asset: Asset, cycle: Cycle, market: Market) -> bool:
+    """True while the bid would sell the position, whatever else the sale waits for."""
+    holding = fold(cycle.orders)
+    if cycle.status in OVER or not step_down(holding.held, market.instrument.quantity_step):
+        return False
+    return market.quote.bid >= sale_price(asset, holding, market.instrument)
+
+
+def _doubt(look: SecondLook | None, quote: Quote, price: Decimal) -> str:
+    """A sentence when REST contradicts the stream, else empty: then it is only a matter of seconds."""
+    latest = look.latest if look else None
+    if latest is None or latest.bid >= price:
+        return ""
+    return (
+        f"the stream's bid of {text(quote.bid)} reaches the sale price {text(price)}, but REST's latest is "
+        f"{text(latest.bid)}: nothing is sold until both agree"
+    )
 
 
 def safety_price(asset: Asset, holding: Holding) -> Decimal | None:
@@ -93,7 +120,7 @@ def restart_price(asset: Asset) -> Decimal | None:
 
 
 def _base_order(asset: Asset, cycle: Cycle, market: Market) -> Decision | None:
-    if not _may_buy(asset) or _waits(cycle, Side.BUY, market.now):
+    if not _may_buy(asset) or waits(cycle, Side.BUY, market.now):
         return None
     ask, why = market.quote.ask, "base order"
     if cycle.status is CycleStatus.COOLDOWN or _still_cools(asset, cycle, market.now):
@@ -101,6 +128,8 @@ def _base_order(asset: Asset, cycle: Cycle, market: Market) -> Decision | None:
         if threshold is None or ask > threshold:
             return None
         why = f"early restart, ask {text(ask)} at or below {text(threshold)}: base order"
+    if _is_wide(market):
+        return Decision(cycle, _spread_sentence(market), waits_for=Obstacle.SPREAD)
     if market.unowned is None:
         return None
     if not is_dust(market.unowned, market) and not asset.trades_beside_foreign_coins:
@@ -110,6 +139,24 @@ def _base_order(asset: Asset, cycle: Cycle, market: Market) -> Decision | None:
             "no base order beside them",
         )
     return _buy(cycle, market, Purpose.BASE, asset.rules.base_notional, why)
+
+
+def spread_ratio(quote: Quote) -> Decimal:
+    """How far the ask is above the bid."""
+    return EXACT.divide(quote.ask - quote.bid, quote.bid)
+
+
+def _is_wide(market: Market) -> bool:
+    return market.spread_max is not None and spread_ratio(market.quote) > market.spread_max
+
+
+def _spread_sentence(market: Market) -> str:
+    quote, most = market.quote, (market.spread_max or ZERO) * HUNDRED
+    wide = (spread_ratio(quote) * HUNDRED).quantize(Decimal("0.01"))
+    return (
+        f"no base order: the spread is {text(wide)} % (bid {text(quote.bid)}, ask {text(quote.ask)}), "
+        f"above DCABOT_SPREAD_MAX_PERCENT {text(most)}"
+    )
 
 
 def _may_buy(asset: Asset) -> bool:
@@ -129,7 +176,7 @@ def is_dust(quantity: Decimal, market: Market) -> bool:
 
 def _safety_order(asset: Asset, cycle: Cycle, market: Market, holding: Holding) -> Decision | None:
     ask, threshold = market.quote.ask, safety_price(asset, holding)
-    if threshold is None or ask > threshold or not _may_buy(asset) or _waits(cycle, Side.BUY, market.now):
+    if threshold is None or ask > threshold or not _may_buy(asset) or waits(cycle, Side.BUY, market.now):
         return None
     count = f"{holding.safety_count + 1} of {asset.rules.safety_count_max}"
     why = f"safety order {count}, ask {text(ask)} at or below {text(threshold)}"
@@ -140,13 +187,6 @@ def _buy(cycle: Cycle, market: Market, purpose: Purpose, notional: Decimal, why:
     instrument = market.instrument
     price = step_up(market.quote.ask, instrument.price_step)
     quantity = buy_quantity(notional, price, instrument)
-    fault = too_small(quantity, price, instrument)
-    if fault:
-        return Decision(cycle, f"{purpose.value} order of {text(notional)} USD comes to {fault}; raise the amount")
-    if market.buying_power is not None and quantity * price > market.buying_power:
-        # Alpaca would refuse it; every refusal would leave a row.
-        have = text(market.buying_power)
-        return Decision(cycle, f"{purpose.value} order of {text(notional)} USD waits for money: the account has {have}")
     order = Order(
         cycle.next_id(purpose),
         purpose,
@@ -154,104 +194,27 @@ def _buy(cycle: Cycle, market: Market, purpose: Purpose, notional: Decimal, why:
         quantity,
         price,
         market.now,
+        quote_at=market.quote.at,
         foreign_quantity=market.unowned,
     )
+    fault = too_small(quantity, price, instrument) or _unsellable(order, instrument)
+    if fault:
+        return Decision(cycle, f"{purpose.value} order of {text(notional)} USD comes to {fault}; raise the amount")
+    if market.buying_power is not None and quantity * price > market.buying_power:
+        # Alpaca would refuse it; every refusal would leave a row.
+        have = text(market.buying_power)
+        return Decision(cycle, f"{purpose.value} order of {text(notional)} USD waits for money: the account has {have}")
     bought = replace(cycle.with_order(order), status=CycleStatus.BUYING)
     sentence = f"{why}: buy {text(quantity)} at {text(price)}"
-    return Decision(bought, sentence, submit=(order,), quiet=refused_before(bought, order) is not None)
+    return Decision(bought, sentence, submit=(order,), quiet=tried_before(bought, order) is not None)
 
 
-def _take_profit(cycle: Cycle, market: Market, holding: Holding) -> Decision | None:
-    prices = f"bid {text(market.quote.bid)} over average {text(holding.average_price)}"
-    return sell_all(cycle, market.instrument, market.now, f"take profit, {prices}", market.quote.bid)
-
-
-def sell_all(
-    cycle: Cycle, instrument: Instrument, now: datetime, why: str, price: Decimal | None = None
-) -> Decision | None:
-    """Sell at the market all that the cycle holds. None while that must wait, or when nothing can be sold.
-
-    `price` is about what a coin brings, else what was paid for it: more than Alpaca takes at once is sold in parts.
-    Alpaca refuses a sell beside an open buy as a wash trade: ask for the buys to be cancelled, then look again.
-    """
-    open_buys = [order for order in cycle.orders if is_open(order) and order.side is Side.BUY]
-    if open_buys:
-        due = tuple(order for order in open_buys if cancel_is_due(order, now))
-        return request_cancel(cycle, due, now, f"{why}: cancel the open buy first") if due else None
-    holding = fold(cycle.orders)
-    quantity = step_down(holding.held, instrument.quantity_step)
-    if not quantity or not holding.settled or _waits(cycle, Side.SELL, now):
-        return None
-    most = buy_quantity(SELL_NOTIONAL_MAX, price or holding.average_price, instrument)
-    quantity = min(quantity, max(most, instrument.quantity_step))
-    order = Order(cycle.next_id(Purpose.TAKE_PROFIT), Purpose.TAKE_PROFIT, Side.SELL, quantity, None, now)
-    sold = replace(cycle.with_order(order), status=CycleStatus.SELLING)
-    sentence = f"{why}: sell {text(quantity)}"
-    return Decision(sold, sentence, submit=(order,), quiet=refused_before(sold, order) is not None)
-
-
-def cancel_is_due(order: Order, now: datetime) -> bool:
-    """True when the exchange has the order and was not asked to cancel it within the last half minute."""
-    if order.order_id is None:
-        return False
-    asked = order.cancel_requested_at
-    return asked is None or now - asked >= CANCEL_AGAIN
-
-
-def free_resting_sell(cycle: Cycle, now: datetime) -> Decision | None:
-    """A market sell that hangs on the price collar is cancelled; None when none does."""
-    resting = tuple(order for order in cycle.orders if _rests(order, now))
-    if not resting:
-        return None
-    sentence = "the sell rests at Alpaca's price collar: cancel it, the remainder is sold on"
-    return request_cancel(cycle, resting, now, sentence)
-
-
-def _rests(order: Order, now: datetime) -> bool:
-    """True when a sell should have been filled long ago and may be cancelled."""
-    is_slow = order.side is Side.SELL and is_open(order) and now - order.created_at >= SELL_RESTS_AFTER
-    return is_slow and cancel_is_due(order, now)
-
-
-def request_cancel(cycle: Cycle, orders: tuple[Order, ...], now: datetime, reason: str) -> Decision:
-    """Ask for these orders to be cancelled. They stay open until a report says they are gone."""
-    for order in orders:
-        cycle = cycle.with_order(replace(order, cancel_requested_at=now))
-    return Decision(cycle, reason, cancel=orders)
-
-
-def _waits(cycle: Cycle, side: Side, now: datetime) -> bool:
-    """True while an order is open or the last refusal of this side is too fresh."""
-    if any(is_open(order) for order in cycle.orders):
-        return True
-    until = backoff_until(cycle, side)
-    return until is not None and now < until
-
-
-def backoff_until(cycle: Cycle, side: Side) -> datetime | None:
-    """When the next order may be tried after refusals in a row; None when the last order was not refused.
-
-    Each side has its own: buys that cannot be paid must not hold up the take profit. A limit of requests and a line
-    that is down say nothing of the order, so they do not double the pause.
-    """
-    mine = [order for order in reversed(cycle.orders) if order.side is side]
-    refused = list(takewhile(_was_refused, mine))
-    if not refused:
-        return None
-    rejections = sum(order.refusal not in NO_VERDICT for order in refused)
-    seconds = min(2 ** min(rejections - 1, 20), BACKOFF_SECONDS_MAX) if rejections else 0
-    if refused[0].refusal in NO_VERDICT:
-        seconds = max(seconds, NO_VERDICT_SECONDS)
-    return (refused[0].closed_at or refused[0].created_at) + timedelta(seconds=seconds)
-
-
-def refused_before(cycle: Cycle, order: Order) -> Order | None:
-    """The order of the same side before this one, if it was rejected: then this one is another try."""
-    earlier = takewhile(lambda one: one.client_order_id != order.client_order_id, cycle.orders)
-    mine = [one for one in earlier if one.side is order.side]
-    return mine[-1] if mine and mine[-1].status is OrderStatus.REJECTED else None
-
-
-def _was_refused(order: Order) -> bool:
-    """True when the exchange ended it with nothing filled and nobody here asked for that."""
-    return order.status in REFUSALS and not order.filled_quantity and order.cancel_requested_at is None
+def _unsellable(order: Order, instrument: Instrument) -> str:
+    """A sentence when the fee would leave less than one step of a base order; it would be bought again and again."""
+    if order.purpose is not Purpose.BASE:
+        return ""
+    left = order.quantity - fee_of(replace(order, filled_quantity=order.quantity))
+    if step_down(left, instrument.quantity_step):
+        return ""
+    step = text(instrument.quantity_step)
+    return f"{text(order.quantity)} coins, of which the fee leaves none to sell in steps of {step}"

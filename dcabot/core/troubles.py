@@ -15,8 +15,8 @@ from dcabot.core.ledger import DUST_NOTIONAL, fold
 from dcabot.core.model import Asset, Cycle, Order, OrderStatus, Quote, Refusal, Side, whole_seconds
 from dcabot.core.money import text
 from dcabot.core.reconcile import Entry
+from dcabot.core.retry import BACKOFF_SECONDS_MAX, backoff_until
 from dcabot.core.states import OVER, is_open
-from dcabot.core.strategy import BACKOFF_SECONDS_MAX, backoff_until
 
 
 class Kind(Enum):

@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -80,9 +80,14 @@ class Seat:
     def trade(self, bid: str, ask: str, symbol: str = "BTC/USD", is_filled: bool = True) -> None:
         """A price, and what the daemon does at it; waits for the fill and its fee unless told otherwise."""
         self.price(bid, ask, symbol)
-        self.trader.screens.clear()
+        self.trader.seen.clear()
         self.trader.recover()
-        occasion = self.trader.consider(Quote(symbol, Decimal(bid), Decimal(ask), utc_now()))
+        quote = Quote(symbol, Decimal(bid), Decimal(ask), utc_now())
+        occasion = self.trader.consider(quote)
+        if symbol in self.trader.looks:  # REST has another quote that agrees
+            asked_at = utc_now()
+            self.trader.hear_latest([replace(quote, at=asked_at)], asked_at)
+            occasion = self.trader.reconsider(symbol)
         if occasion is not None:
             self.trader.act(symbol, occasion)
         if is_filled:

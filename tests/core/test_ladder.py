@@ -5,6 +5,7 @@ from decimal import Decimal
 from dcabot.core.ladder import ladder, most_spent, still_to_spend
 from dcabot.core.ledger import FEE_RATIO_MAX
 from dcabot.core.model import OrderStatus, Purpose
+from dcabot.core.money import step_up
 from tests.builders import make_asset, make_cycle, make_instrument, make_order
 
 
@@ -16,7 +17,8 @@ def test_each_rung_lies_the_deviation_below_the_one_before() -> None:
 
 def test_the_take_profit_follows_the_average_down() -> None:
     rungs = ladder(make_asset(safety_count_max=3, take_profit_ratio="0.01"), make_instrument(), Decimal(100))
-    assert [rung.take_profit_price for rung in rungs] == [rung.average_price * Decimal("1.01") for rung in rungs]
+    targets = [step_up(rung.average_price * Decimal("1.01"), Decimal("0.01")) for rung in rungs]
+    assert [rung.take_profit_price for rung in rungs] == targets
     assert rungs[-1].take_profit_price < rungs[0].take_profit_price
     assert rungs[-1].rise_ratio > rungs[0].rise_ratio
 

@@ -19,9 +19,11 @@ from dcabot.core.lifecycle import merge, on_position, on_report, on_short_positi
 from dcabot.core.model import Cycle, CycleStatus, Order, OrderReport, OrderStatus, Purpose, Rules, Side
 from dcabot.core.money import EXACT, step_down, step_up
 from dcabot.core.profit import profit
+from dcabot.core.retry import BACKOFF_SECONDS_MAX, backoff_until
 from dcabot.core.rules import ROUND_TRIP_FEE_RATIO, buy_quantity, too_small
+from dcabot.core.second_look import borne_out
 from dcabot.core.states import ORDER_STEPS, is_open, may_step
-from dcabot.core.strategy import BACKOFF_SECONDS_MAX, Market, backoff_until, on_quote
+from dcabot.core.strategy import Market, on_quote
 from tests.builders import make_asset, make_cycle, make_instrument, make_order, make_quote, make_report, make_time
 from tests.scenarios.world import World
 
@@ -78,8 +80,8 @@ def test_an_order_decided_by_a_quote_keeps_to_amount_tick_and_increment(
 
 @given(held=QUANTITIES, step=STEPS)
 def test_a_sale_is_at_most_what_is_held_and_leaves_less_than_one_increment(held: Decimal, step: Decimal) -> None:
-    cycle = make_cycle(make_order(filled=held, price=1, fee_quantity=0))
-    market = Market(make_instrument(quantity_step=step), make_quote(2, 2), D(0), NOW)
+    cycle, quote = make_cycle(make_order(filled=held, price=1, fee_quantity=0)), make_quote(2, 2)
+    market = Market(make_instrument(quantity_step=step), quote, D(0), NOW, look=borne_out(quote))
     decision = on_quote(make_asset(), cycle, market)
     sells = [order for order in (decision.submit if decision else ()) if order.side is Side.SELL]
     assert bool(sells) == (held >= step)

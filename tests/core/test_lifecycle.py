@@ -21,9 +21,9 @@ from dcabot.core.lifecycle import (
     settle_status,
 )
 from dcabot.core.model import Cycle, CycleStatus, Decision, EndedBy, Order, OrderStatus, Purpose, Side
+from dcabot.core.retry import backoff_until
 from dcabot.core.snapshot import Refused
 from dcabot.core.states import OPEN
-from dcabot.core.strategy import backoff_until
 from tests.builders import make_asset, make_cycle, make_order, make_report, make_time
 
 D = Decimal

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dcabot.core.exits import cancel_is_due
 from dcabot.core.ledger import fold
 from dcabot.core.model import (
     Asset,
@@ -19,16 +20,10 @@ from dcabot.core.model import (
     Refusal,
     Side,
 )
-from dcabot.core.strategy import (
-    Market,
-    backoff_until,
-    cancel_is_due,
-    is_dust,
-    on_quote,
-    restart_price,
-    safety_price,
-    take_profit_price,
-)
+from dcabot.core.retry import backoff_until
+from dcabot.core.sale_price import sale_price
+from dcabot.core.second_look import borne_out
+from dcabot.core.strategy import Market, is_dust, on_quote, restart_price, safety_price
 from tests import builders
 from tests.builders import Amount, make_cycle, make_instrument, make_order, make_quote, make_time
 
@@ -45,7 +40,8 @@ def make_market(
     bid: Amount = "100.00", ask: Amount = "100.10", *, now: float = 0, unowned: Amount | None = 0, **steps: Any
 ) -> Market:
     quote = make_quote(bid, ask, at=now)
-    return Market(make_instrument(**steps), quote, None if unowned is None else D(unowned), make_time(now))
+    coins = None if unowned is None else D(unowned)
+    return Market(make_instrument(**steps), quote, coins, make_time(now), look=borne_out(quote))
 
 
 def decide(cycle: Cycle, bid: Amount, ask: Amount, asset: Asset | None = None, **market: Any) -> Decision | None:
@@ -105,7 +101,8 @@ def test_rule_1_a_position_that_no_cycle_owns_is_said_and_waited_for() -> None:
 
 def test_rule_1_dust_that_no_cycle_owns_does_not_keep_the_base_order_away() -> None:
     submitted(decide(make_cycle(), "100", "100.10", unowned="0.0099"))
-    submitted(decide(make_cycle(), "100", "100.10", unowned="0.09", quantity_step="0.1"))
+    thirty = make_asset(base_notional=30)
+    submitted(decide(make_cycle(), "100", "100.10", thirty, unowned="0.09", quantity_step="0.1"))
 
 
 def test_rule_1_nothing_is_bought_while_the_position_is_not_known() -> None:
@@ -334,7 +331,7 @@ def test_rule_7_changed_settings_apply_from_the_next_decision() -> None:
 
 def test_prices_follow_from_the_settings() -> None:
     holding = fold(holding_cycle().orders)
-    assert take_profit_price(make_asset(), holding) == 101
+    assert sale_price(make_asset(), holding, make_instrument()) == 101
     assert safety_price(make_asset(), holding) == 98
     assert restart_price(make_asset(last_sell_price=100)) == 98
 

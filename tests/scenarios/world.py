@@ -27,6 +27,7 @@ from dcabot.core.model import (
 )
 from dcabot.core.money import ZERO, step_up
 from dcabot.core.reconcile import Discrepancy, Entry, Limits, Snapshot
+from dcabot.core.second_look import borne_out
 from dcabot.core.snapshot import Refused
 from dcabot.core.states import CYCLE_STEPS, is_open, may_step
 from dcabot.core.strategy import Market, on_quote
@@ -58,7 +59,8 @@ class World:
     def see_quote(self, bid: Decimal, ask: Decimal) -> Decision | None:
         self.quote = Quote(SYMBOL, bid, ask, self.now)
         unowned = lifecycle.foreign_coins(self.cycle, self.position)
-        market = Market(self.instrument, self.quote, unowned, self.now)
+        look = borne_out(self.quote)
+        market = Market(self.instrument, self.quote, unowned, self.now, look=look)
         return self._take(on_quote(self.asset, self.cycle, market))
 
     def hear(self, report: OrderReport) -> Decision | None:

@@ -77,6 +77,7 @@ class Daemon:
         settings = schedule.Settings(DATA_TIMEOUT_SECONDS, REFRESH_SECONDS, TELL_HEALTH_SECONDS)
         self.schedule = Schedule(settings)
         self.books_lane, self.sweeps_lane = Lane(world, self.program), Lane(world, self.program)
+        self.data_lane = Lane(world, self.program)
         self._wakes_at = FOREVER
         self.acting: dict[str, Quote] = {}  # the quote that each asset's last decision was taken on
         self.acting_after: dict[str, datetime | None] = {}  # and the last look at REST before it
@@ -154,12 +155,12 @@ class Daemon:
     def _begin(self, action: Action) -> None:
         match action:
             case schedule.Decide():
-                self._decide(action.quotes)
+                self._decide(action.quotes, action.again)
             case schedule.Reconcile():
                 self.sweeps_lane.put(lambda: self._in_round(self._reconcile))
             case schedule.AskQuotes():
                 symbols = action.symbols
-                self.sweeps_lane.put(lambda: self._in_round(lambda: self._ask_quotes(symbols)))
+                self.data_lane.put(lambda: self._ask_quotes(symbols))
             case schedule.LearnInstruments():
                 self.sweeps_lane.put(lambda: self._in_round(self._learn_instruments))
             case schedule.Refresh():
@@ -188,22 +189,28 @@ class Daemon:
     def _notice_streams(self) -> None:
         feeds = self.feeds
         self.trader.stream_up = feeds.orders_up
+        self.trader.data_comes(feeds.up_since["quotes"] if feeds.quotes_up else None)
         self.schedule.streams_are(
             feeds.up_since["quotes"] if feeds.quotes_up else None,
             feeds.up_since["orders"] if feeds.orders_up else None,
         )
 
-    def _decide(self, quotes: dict[str, Quote]) -> None:
+    def _decide(self, quotes: dict[str, Quote], again: tuple[str, ...]) -> None:
         self._notice_streams()
         for symbol, quote in quotes.items():
             self.schedule.quote_read(quote, self.world.now)
-            occasion = self.trader.consider(quote)
-            if occasion is not None:
-                self.acting[symbol], self.acting_after[symbol] = occasion.market.quote, self.trader.swept_at
-                self.on_act(self, symbol)
-                self.schedule.request_began(symbol)
-                self.program.start(self._act, symbol, occasion)
-        self.schedule.decided(len(quotes), self.world.now)
+            self._begin_to_act(symbol, self.trader.consider(quote))
+        for symbol in again:
+            if symbol not in quotes:
+                self._begin_to_act(symbol, self.trader.reconsider(symbol))
+        self.schedule.decided(len(quotes), self.world.now, self.trader.looks)
+
+    def _begin_to_act(self, symbol: str, occasion: Occasion | None) -> None:
+        if occasion is not None:
+            self.acting[symbol], self.acting_after[symbol] = occasion.market.quote, self.trader.swept_at
+            self.on_act(self, symbol)
+            self.schedule.request_began(symbol)
+            self.program.start(self._act, symbol, occasion)
 
     def _act(self, symbol: str, occasion: Occasion) -> None:
         """In the orders lane, one at a time for each asset."""
@@ -257,8 +264,16 @@ class Daemon:
         self._tell(self.schedule.reconciled, found, standing, self.world.clock(), self.world.now)
 
     def _ask_quotes(self, symbols: tuple[str, ...]) -> None:
-        rows = self.broker.latest_quotes(symbols).rows
-        self._tell(self.schedule.quotes_told, rows, self.world.clock(), self.world.now)
+        """In the data lane."""
+        asked_at = self.world.clock()
+        try:
+            rows = self.broker.latest_quotes(symbols).rows
+        except ExchangeError as error:
+            self.world.tell(self.program.name, "latest quotes: %s", error)
+            self._tell(self.schedule.quotes_failed)
+        else:
+            self.trader.hear_latest(rows, asked_at)
+            self._tell(self.schedule.quotes_told, rows, self.world.clock(), self.world.now)
 
     def _learn_instruments(self) -> None:
         self.trader.learn_instruments()

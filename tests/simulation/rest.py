@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from dcabot.core.ledger import fold, sellable
 from dcabot.core.model import Quote
+from dcabot.core.second_look import borne_out
 from dcabot.core.strategy import Market as View
 from dcabot.core.strategy import on_quote
 from tests.simulation.laws import replay
@@ -71,11 +72,12 @@ class Rest:
                 Quote(asset.symbol, quote.bid, quote.ask, quote.at),
                 daemon.trader.unowned.get(asset.symbol),
                 self.scene.world.clock() + LATER,
+                look=borne_out(quote),
             )
             if view.unowned is None:
                 return f"{asset.symbol}: what is not ours is not known yet"
             decision = on_quote(entry.asset, entry.cycle, view)
-            if decision is not None and (decision.submit or decision.cancel):
+            if decision is not None and decision.acts:
                 return f"{asset.symbol}: {decision.reason}"
         return ""
 

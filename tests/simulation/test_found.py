@@ -31,6 +31,7 @@ def test_seed_3596_a_cycle_that_holds_dust_does_not_own_the_coins_beside_it() ->
 def test_seed_4619_a_first_quote_is_not_borne_out_by_being_looked_at_again() -> None:
     """The first quote of all was three times the price; what it bought was sold at once on that same quote."""
     first = make_quote(bid="0.7197", ask="0.7203")
-    seen_twice = screen(screen(Screen(), first), first)
+    seen_twice = screen(screen(Screen(), first, first.at), first, first.at)
     assert not seen_twice.compared
-    assert screen(seen_twice, make_quote(bid="0.7195", ask="0.7201", at=1)).compared
+    later = make_quote(bid="0.7195", ask="0.7201", at=1)
+    assert screen(seen_twice, later, later.at).compared

@@ -12,8 +12,9 @@ from decimal import Decimal
 from dcabot.core.ledger import Holding, fold
 from dcabot.core.model import Asset, Cycle, CycleStatus, OrderStatus, Purpose
 from dcabot.core.money import ZERO
+from dcabot.core.sale_price import sale_price
 from dcabot.core.states import is_open
-from dcabot.core.strategy import restart_price, safety_price, take_profit_price
+from dcabot.core.strategy import restart_price, safety_price
 from dcabot.simulator.listings import LISTINGS
 from dcabot.simulator.prices import Tick, quoted
 
@@ -51,7 +52,9 @@ class Told:
     @property
     def sell_at(self) -> Decimal | None:
         """The bid at which what is held is sold."""
-        return take_profit_price(self.asset, self.holding) if self.holding.held else None
+        if not self.holding.held:
+            return None
+        return sale_price(self.asset, self.holding, LISTINGS[self.asset.symbol].instrument)
 
     def filled(self, purpose: Purpose) -> int:
         """How many orders of the current cycle are filled whole."""
