@@ -151,7 +151,7 @@ class Alpaca(Process):
 def price(symbol: str, fall: Decimal) -> dict[str, str]:
     """A quote `fall` (a ratio) below the symbol's first price, on its ticks, with a spread of a thousandth."""
     listing = LISTINGS[symbol]
-    step = listing.instrument.price_step
+    step = listing.quote_step
     ask = (listing.start_price * (1 - fall)).quantize(step)
     bid = min(ask, (ask * Decimal("0.999")).quantize(step))
     return {"symbol": symbol, "bid": f"{bid:f}", "ask": f"{ask:f}"}

@@ -102,8 +102,8 @@ def walk(seed: int, symbols: Sequence[str], shape: WalkShape | None = None, **ch
             move = common * shared + (ONE - common) * dice.randint(-reach, reach)
             if _happens(dice, form.jump_chance):
                 move += dice.choice((-1, 1)) * exact(form.jump) * PARTS
-            moved = step_down(mids[number] * (PARTS + move) / PARTS, listing.instrument.price_step / 1000)
-            mids[number] = max(listing.instrument.price_step * 100, moved)
+            moved = step_down(mids[number] * (PARTS + move) / PARTS, listing.quote_step / 1000)
+            mids[number] = max(listing.quote_step * 100, moved)
         seconds += exact(form.interval)
 
 
@@ -114,7 +114,7 @@ def _happens(dice: random.Random, chance: Number) -> bool:
 
 def quoted(seconds: Decimal, listing: Listing, mid: Decimal, half_spread: Decimal) -> Tick:
     """Bid and ask around a mid price, on the pair's ticks and never crossed."""
-    price_step = listing.instrument.price_step
+    price_step = listing.quote_step
     return Tick(
         seconds,
         listing.symbol,

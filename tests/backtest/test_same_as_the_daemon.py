@@ -67,18 +67,18 @@ HURRY = {**QUICK, "paces.SWEEP_SPACING_SECONDS": 0.05, "paces.SWEEP_UNSETTLED_SE
 OPEN, EMPTY = "01", "00000000:00000000"  # in /proc/net/tcp: a connection, and its queues
 HASHES = {
     SHORT: {
-        "BTC/USD": "a5f8b262deacadbe",
-        "ETH/USD": "f208417b13de8f72",
-        "SOL/USD": "bf02c7ab78dd6cab",
-        "XRP/USD": "e74db88624090ee0",
-        "DOGE/USD": "6dea3a8ad38b2577",
+        "BTC/USD": "b2a1e84c27a09686",
+        "ETH/USD": "ad5b68382ea59309",
+        "SOL/USD": "ea54fdc39034acd8",
+        "XRP/USD": "f361fc010ceb7d7b",
+        "DOGE/USD": "b50ffc9ba427152d",
     },
     LONG: {
-        "BTC/USD": "70bade3495964d13",
-        "ETH/USD": "656999838d1b3788",
-        "SOL/USD": "df7f36e6c6eaf776",
-        "XRP/USD": "daa3f216d8fd7240",
-        "DOGE/USD": "a5a24876a00cdae5",
+        "BTC/USD": "b84a2573b3ebc61c",
+        "ETH/USD": "7e54fd43bd88fffb",
+        "SOL/USD": "5cad7a9b2b8aa691",
+        "XRP/USD": "e4425ed01bf203fa",
+        "DOGE/USD": "c13f230660992088",
     },
 }
 

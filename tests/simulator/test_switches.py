@@ -61,7 +61,7 @@ def test_open_orders_may_have_a_maximum(maximum: int | None, statuses: list[int]
 def test_a_price_beside_its_tick_may_be_refused(refuses: bool, found: int) -> None:
     with with_policy(refuses_off_tick=refuses) as alpaca:
         alpaca.set_quote("BTC/USD", "60000", "60010")
-        assert outcome(alpaca, kind="limit", limit_price="50000.005")[0] == found
+        assert outcome(alpaca, kind="limit", limit_price="50000.0000000005")[0] == found
 
 
 @pytest.mark.parametrize(("cancels", "ends_as"), [(False, "new"), (True, "canceled")])
