@@ -164,11 +164,16 @@ def _read(reader: Sources, needs: Collection[str]) -> Config:
 
 
 def _stream_url(reader: Sources) -> str:
-    """The whole URL of a feed. Of Alpaca's host alone, or with a version behind it, the crypto feed is meant."""
+    """The whole URL of a feed.
+
+    Of Alpaca's host alone, of the simulator's on this machine, or with a version behind it, the
+    crypto feed is meant: SDKs name the host and add the path themselves.
+    """
     name = "APCA_API_STREAM_URL"
     url = reader.url(name, ("ws", "wss"), STREAM_URL)
-    is_short = url != reader.get(name).rstrip("/") or urlsplit(url).hostname == urlsplit(STREAM_URL).hostname
-    return f"{url}{urlsplit(STREAM_URL).path}" if is_short and not urlsplit(url).path else url
+    alpaca, host = urlsplit(STREAM_URL), urlsplit(url).hostname or ""
+    is_short = url != reader.get(name).rstrip("/") or host == alpaca.hostname or is_loopback(host)
+    return f"{url}{alpaca.path}" if is_short and not urlsplit(url).path else url
 
 
 def _database(reader: Sources, needed: bool) -> DatabaseSettings | None:

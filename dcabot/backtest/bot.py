@@ -115,8 +115,9 @@ class Bot:
     def __post_init__(self) -> None:
         new_id: Callable[[], str] = map(str, count(1)).__next__
         tier = self.terms.tier
-        # To come late must not be cheaper; fees are paid once a day.
-        policy = Policy(tiers=(replace(tier, volume=ZERO, maker=tier.taker),), fee_delay=None)
+        # To come late must not be cheaper; fees are paid once a day; the candle's price counts.
+        tiers = (replace(tier, volume=ZERO, maker=tier.taker),)
+        policy = Policy(tiers=tiers, fee_delay=None, resting_fills_at_limit=False)
         self.venue = Venue([self.instrument], self.terms.cash, new_id, policy)
         self.cycle = Cycle(1, self.asset.id, self.asset.symbol, CycleStatus.WATCHING, self.opened_at)
         self.coin = coins_of(self.asset.symbol)[0]

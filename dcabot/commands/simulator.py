@@ -17,6 +17,7 @@ from typing import Any
 from dcabot.commands import Parser
 from dcabot.core.money import parse
 from dcabot.simulator import LISTINGS, Policy, Settings, Simulator, Tick, Timing, candles, read_script, walk
+from dcabot.simulator.prices import Number
 
 WALK = {
     "interval": ("1", "seconds between quotes of the walk"),
@@ -220,13 +221,16 @@ READERS: dict[Any, Callable[[str], Any]] = {
     int: _whole,
     float: _speed,
     Decimal: _number,
+    Number: _number,
     str: str,
     int | None: lambda words: None if words == "none" else _whole(words),
     timedelta: lambda words: timedelta(seconds=_speed(words)),
     timedelta | None: lambda words: None if words == "none" else timedelta(seconds=_whole(words)),
 }
 HOLDERS = (Settings, Policy, Timing)
-FLAGS = {"host", "port", "seed", "speed", "rate_limit", "paper", "dead_slot"}  # have an option of their own
+FLAGS = {  # they have an option of their own
+    *("host", "port", "seed", "speed", "rate_limit", "paper", "dead_slot", "cash", "partial_fills"),
+}
 SWITCHES = {
     field.name: (holder, READERS[field.type])
     for holder in HOLDERS

@@ -6,6 +6,7 @@ its worth, the orders against it, the money behind it. Source: alpaca.md 2.11 an
 
 from decimal import Decimal
 
+from dcabot.core.account import Account
 from dcabot.core.model import Instrument, Side
 from dcabot.core.money import EXACT, step_down, text
 from dcabot.core.venue import (
@@ -26,6 +27,8 @@ UNFOUND = 40410000
 INVALID = 40010001
 UNPROCESSABLE = 42210000
 ID_LENGTH_MAX = 128
+ADVANCED = {"bracket": "otoco"}  # how a refusal names the class
+STOCK_TIMES = frozenset({"day", "fok", "opg", "cls"})  # known, and not for crypto
 
 
 def invalid(message: str) -> Refusal:
@@ -51,21 +54,21 @@ def refuse_standing(standing: Standing) -> Refusal | None:
     return None
 
 
-def refuse_words(request: OrderRequest, instrument: Instrument | None, policy: Policy) -> Refusal | None:
+def refuse_words(request: OrderRequest, instrument: Instrument | None) -> Refusal | None:
     """Symbol, order class, type and time in force."""
     if instrument is None:
         return unprocessable(f'asset "{request.symbol}" not found')
     if not instrument.tradable:
         return invalid(f"asset {instrument.symbol} is not active")
     if request.order_class not in ("", "simple"):
-        return unprocessable(f"crypto orders not allowed for advanced order_class: {request.order_class}")
+        named = ADVANCED.get(request.order_class, request.order_class)
+        return unprocessable(f"crypto orders not allowed for advanced order_class: {named}")
     if request.type not in {kind.value for kind in OrderType}:
         return invalid("invalid order type for crypto order")
-    allowed = {TimeInForce.GTC.value, TimeInForce.IOC.value}
-    if policy.accepts_fok:
-        allowed.add(TimeInForce.FOK.value)
-    if request.time_in_force not in allowed:
+    if request.time_in_force in STOCK_TIMES:
         return unprocessable("invalid crypto time_in_force")
+    if request.time_in_force not in {one.value for one in TimeInForce}:
+        return invalid("invalid time_in_force for crypto order")
     return None
 
 
@@ -113,7 +116,7 @@ def refuse_id(client_order_id: str, is_known: bool, policy: Policy) -> Refusal |
     if len(client_order_id) > ID_LENGTH_MAX:
         return invalid(f"client_order_id must be no more than {ID_LENGTH_MAX} characters")
     if is_known:
-        return Refusal(422, policy.duplicate_id_code, "client_order_id must be unique")
+        return Refusal(422, policy.duplicate_id_code, policy.duplicate_id_text)
     return None
 
 
@@ -126,21 +129,23 @@ def refuse_worth(symbol: str, side: Side, cost: Decimal, policy: Policy) -> Refu
     return None
 
 
-def wash_trade(existing: VenueOrder) -> Refusal:
-    extras = {
-        "existing_order_id": existing.id,
-        "reject_reason": f"opposite side {existing.type.value.replace('stop_', '')} order exists",
-    }
+def wash_trade(existing: VenueOrder, is_market: bool) -> Refusal:
+    """The refusal of an order that might trade with one's own."""
+    reason = f"opposite side {existing.type.value.replace('stop_', '')} order exists"
+    if is_market:
+        reason += ". use complex/limit/stop_limit orders"
+    extras = {"existing_order_id": existing.id, "reject_reason": reason}
     return Refusal(403, FORBIDDEN, "potential wash trade detected. use complex orders", extras)
 
 
-def refuse_poverty(currency: str, requested: Decimal, available: Decimal, balance: Decimal) -> Refusal | None:
+def poverty(currency: str, requested: Decimal, account: Account, policy: Policy) -> Refusal:
     """Money or coins missing behind the order, counting what open orders hold."""
-    if requested <= available:
-        return None
-    message = f"insufficient balance for {currency} (requested: {text(requested)}, available: {text(available)})"
-    extras = {"available": text(available), "balance": text(balance), "symbol": currency}
-    return Refusal(403, FORBIDDEN, message, extras)
+    available = text(account.available(currency))
+    wanted = f"requested: {text(requested)}, available: {available}"
+    extras = {"available": available, "balance": text(account.balance(currency))}
+    if policy.poverty_symbol:
+        extras["symbol"] = currency if policy.poverty_symbol == "missing" else policy.poverty_symbol
+    return Refusal(403, FORBIDDEN, f"insufficient balance for {currency} ({wanted})", extras)
 
 
 def target_and_cap(request: OrderRequest, bid: Decimal, ask: Decimal, policy: Policy) -> tuple[Decimal, Decimal]:

@@ -10,17 +10,19 @@ Life of an order: `submit` admits it (pending_new) -> `activate` (new, and at on
 import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime, time, timedelta, timezone
+from datetime import datetime
 from decimal import Decimal
 
 from dcabot.core import admission
 from dcabot.core.account import Account, average_price, midnight_after
 from dcabot.core.book import Book
 from dcabot.core.model import Instrument, Quote, Side
-from dcabot.core.money import EXACT, step_down
+from dcabot.core.money import EXACT, ZERO, step_down
+from dcabot.core.sessions import close_after
 from dcabot.core.venue import (
     QUANTITY_STEP,
     Event,
+    Levels,
     OrderRequest,
     OrderType,
     Policy,
@@ -30,10 +32,9 @@ from dcabot.core.venue import (
     VenueOrder,
     VenueStatus,
     coins_of,
+    one_level,
     whole,
 )
-
-EXPIRY_TIME = time(21, 0)
 
 
 class Venue:
@@ -46,6 +47,7 @@ class Venue:
         new_id: Callable[[], str],
         policy: Policy | None = None,
         slicer: Slicer = whole,
+        levels: Levels = one_level,
     ) -> None:
         self.policy = policy or Policy()
         self.account = Account(cash, self.policy, new_id)
@@ -55,6 +57,7 @@ class Venue:
         self.quotes: dict[str, Quote] = {}
         self.last_day: dict[str, Quote] = {}  # the last quote of the UTC day before
         self.slicer = slicer
+        self._levels = levels
         self._new_id = new_id
         self._by_client_id: dict[str, str] = {}
         self._books: dict[str, Book] = {}
@@ -78,7 +81,7 @@ class Venue:
         """Admit an order, or say why not. Nothing fills before `activate`."""
         instrument = self.instruments.get(request.symbol)
         refusal = admission.refuse_standing(self.account.standing)
-        refusal = refusal or admission.refuse_words(request, instrument, self.policy)
+        refusal = refusal or admission.refuse_words(request, instrument)
         if refusal or instrument is None:
             return refusal or admission.unprocessable(f'asset "{request.symbol}" not found')
         client_order_id = self._new_id() if request.client_order_id is None else request.client_order_id
@@ -103,14 +106,17 @@ class Venue:
         refusal = admission.refuse_worth(request.symbol, request.side, cost, self.policy)
         if refusal:
             return refusal
-        opposite = self._books[request.symbol].opposed_to(request.side, cap, request.type == OrderType.MARKET.value)
+        is_market = request.type == OrderType.MARKET.value
+        opposite = self._books[request.symbol].opposed_to(request.side, cap, is_market)
         if opposite is not None:
-            return admission.wash_trade(opposite)
+            return admission.wash_trade(opposite, is_market)
         if self.policy.open_orders_maximum is not None and len(self.open) >= self.policy.open_orders_maximum:
             return Refusal(403, admission.FORBIDDEN, "too many open orders")
         needed = target if request.side is Side.SELL else EXACT.multiply(target, cap)
         spent = coin if request.side is Side.SELL else currency
-        return admission.refuse_poverty(spent, needed, self.account.available(spent), self.account.balance(spent))
+        if needed <= self.account.available(spent):
+            return None
+        return admission.poverty(spent, needed, self.account, self.policy)
 
     def _admit(
         self, request: OrderRequest, client_order_id: str, target: Decimal, cap: Decimal, now: datetime
@@ -131,7 +137,7 @@ class Venue:
             cap=cap,
             submitted_at=now,
             updated_at=now,
-            expires_at=datetime.combine(now.date() + timedelta(days=self.policy.gtc_days), EXPIRY_TIME, timezone.utc),
+            expires_at=close_after(now, self.policy.gtc_days),
         )
         self._by_client_id[client_order_id] = order.id
         heapq.heappush(self._expiries, (order.expires_at, order.id))
@@ -276,16 +282,36 @@ class Venue:
             if not self.policy.stop_limit_tells_new:
                 events.append(Event("new", order, now, self._new_id()))
         for order in book.marketable_at(quote):
-            unfilled = order.unfilled
-            wanted = self.slicer(order, unfilled, quote)
-            quantity = unfilled if wanted >= unfilled else step_down(max(wanted, Decimal(0)), QUANTITY_STEP)
-            if order.time_in_force is TimeInForce.FOK and quantity < unfilled:
-                continue
-            if quantity > 0:
-                events.append(self._fill(order, quantity, quote.ask if order.side is Side.BUY else quote.bid, now))
+            events += self._trade(order, quote, now)
         if events:
             self._plan()
         return events
+
+    def _trade(self, order: VenueOrder, quote: Quote, now: datetime) -> list[Event]:
+        """What the quote fills of an order: one piece at each level of the book, within its cap."""
+        unfilled = order.unfilled
+        wanted = self.slicer(order, unfilled, quote)
+        left = unfilled if wanted >= unfilled else step_down(max(wanted, ZERO), QUANTITY_STEP)
+        events: list[Event] = []
+        for price, size in self._prices(order, quote):
+            if left <= 0 or (price > order.cap if order.side is Side.BUY else price < order.cap):
+                break
+            piece = left if size is None else min(left, size)
+            events.append(self._fill(order, piece, price, now))
+            order, left = events[-1].order, left - piece
+        if events and order.is_open and order.type is not OrderType.MARKET:
+            self._store(replace(order, resting=True))  # the rest waits in the book: it is a maker
+        return events
+
+    def _prices(
+        self,
+        order: VenueOrder,
+        quote: Quote,
+    ) -> Iterable[tuple[Decimal, Decimal | None]]:
+        """A resting order is met at its own price, another one meets the book."""
+        if order.resting and order.limit_price and self.policy.resting_fills_at_limit:
+            return [(order.limit_price, None)]
+        return self._levels(quote, order.side)
 
     def _fill(self, order: VenueOrder, quantity: Decimal, price: Decimal, now: datetime) -> Event:
         execution = self.account.execute(order, quantity, price, now)

@@ -4,7 +4,7 @@ Where dcabot's own `Order` says what we know, `VenueOrder` says what is so at th
 Facts and evidence: alpaca.md sections 2, 3 and 5. What is not proven there is a field of `Policy`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -27,7 +27,6 @@ class OrderType(Enum):
 class TimeInForce(Enum):
     GTC = "gtc"
     IOC = "ioc"
-    FOK = "fok"
 
 
 class VenueStatus(Enum):
@@ -221,19 +220,21 @@ class Policy:
     notional_maximum: Decimal = Decimal(200_000)
     collar: Decimal = Decimal("0.02")
     tiers: tuple[Tier, ...] = TIERS
-    gtc_days: int = 89  # one order of 2026-09-18 showed 2026-12-16
+    gtc_days: int = 90  # to the close, after the last session that had opened
     # A fee's row is posted so long after its fill, and a part of the spread more; None: at the end
     # of the UTC day. 17 of 31 recorded rows came after 1.0 to 3.4 s, the others in late batches.
     fee_delay: timedelta | None = timedelta(seconds=1)
     fee_spread: timedelta = timedelta(milliseconds=2400)
 
     duplicate_id_code: int = 40010001  # one probe saw 42210000
-    accepts_fok: bool = False  # the specification says no, one support page says yes
+    duplicate_id_text: str = "client_order_id must be unique"  # "client order id" is said to exist
+    poverty_symbol: str = "missing"  # `symbol` of coins missing; one log says USD, others have none
     refuses_off_tick: bool = False  # no refusal of an off-tick price was ever captured
     open_orders_maximum: int | None = None  # one user reported about 500
     stop_limit_tells_new: bool = False  # reported to be silent until triggered
     market_rest_cancels: bool = False  # what of a market order lies beyond the collar
     resting_pays_maker: bool = True  # one paper account paid the taker rate only
+    resting_fills_at_limit: bool = True  # else at the quote, which may be better
     tells_pending_cancel: bool = False
     notional_maximum_text: str = "order notional exceeds the maximum of 200000"
 
@@ -243,8 +244,18 @@ Slicer = Callable[[VenueOrder, Decimal, Quote], Decimal]
 
 
 def whole(order: VenueOrder, unfilled: Decimal, quote: Quote) -> Decimal:
-    """Fill all of it: the displayed size is not looked at (as on paper)."""
+    """Fill all of it."""
     return unfilled
+
+
+# The prices that an order of this side meets at a quote, best first, and the coins at each; None is
+# without end.
+Levels = Callable[[Quote, Side], Iterable[tuple[Decimal, Decimal | None]]]
+
+
+def one_level(quote: Quote, side: Side) -> Iterable[tuple[Decimal, Decimal | None]]:
+    """Everything at the best price."""
+    return [(quote.ask if side is Side.BUY else quote.bid, None)]
 
 
 def coins_of(symbol: str) -> tuple[str, str]:

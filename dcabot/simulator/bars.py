@@ -19,6 +19,7 @@ from dcabot.simulator.wire import Json, number
 MINUTE = 60 * SECOND
 KEPT = 50_000  # bars and trades of a symbol
 QUOTES_KEPT = 2_000
+FIRST_TRADE = 5_046_874_561_900_000_000  # ids pass 2**53: who reads them as floats mixes them up
 
 
 @dataclass(slots=True)
@@ -43,7 +44,7 @@ class Bar:
 
     def numbers(self) -> Json:
         """The bar's fields on the data host, without its time."""
-        average = EXACT.divide(self.turnover, self.volume) if self.volume else (self.high + self.low) / 2
+        average = EXACT.divide(self.turnover, self.volume) if self.volume else ZERO
         return {
             "o": number(self.open),
             "h": number(self.high),
@@ -80,7 +81,7 @@ class Tape:
         self._open: dict[str, Bar] = {}
         self._days: dict[str, Bar] = {}
         self._closes_at: int | None = None
-        self._count = 5_000_000_000
+        self._count = FIRST_TRADE
         self.on_bar: list[Callable[[str, str, Bar], None]] = []
         self.on_trade: list[Callable[[str, Trade], None]] = []
 
@@ -189,23 +190,42 @@ def _copy(bar: Bar, at_ns: int) -> Bar:
     return Bar(at_ns, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.turnover, bar.trades)
 
 
+# The units, in small letters but for a month's M, and how many of each make a bar.
+UNITS = {
+    ("min", "t"): ("minute", range(1, 60)),
+    ("hour", "h"): ("hour", range(1, 24)),
+    ("day", "d"): ("day", (1,)),
+    ("week", "w"): ("week", (1,)),
+    ("month", "M"): ("month", (1, 2, 3, 4, 6, 12)),
+}
+
+
 def bucket_of(timeframe: str) -> Callable[[int], int]:
-    """Where the bar begins that a minute belongs to: 15Min, 1Hour, 1Day, 1Week, 3Month. Raises ValueError."""
-    count = timeframe.rstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
-    unit = timeframe[len(count) :]
-    if not count.isascii() or not count.isdigit() or len(count) > 2 or not 0 < int(count) < 60:
-        raise ValueError(f"invalid timeframe: {timeframe[:40]}")
-    minutes = {"Min": 1, "T": 1, "Hour": 60, "H": 60, "Day": 1440, "D": 1440}.get(unit)
-    if minutes is not None:
-        size = int(count) * minutes * MINUTE
-        return lambda at_ns: at_ns - at_ns % size
-    if unit in ("Week", "W"):
+    """The beginning of the bar that a minute belongs to: 15Min, 1hour, 1D, 1Week, 3M.
+
+    Raises ValueError for what Alpaca does not have: 60Min, 24Hour, 2Day.
+    """
+    digits = timeframe.rstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+    unit, count = _unit(timeframe[len(digits) :], digits)
+    if unit == "month":
+        return lambda at_ns: _month(at_of(at_ns), count)
+    if unit == "week":
         week, offset = 7 * 1440 * MINUTE, 3 * 1440 * MINUTE  # 1970 began on a Thursday
         return lambda at_ns: at_ns - (at_ns + offset) % week
-    if unit in ("Month", "M"):
-        months = int(count)
-        return lambda at_ns: _month(at_of(at_ns), months)
+    if unit in ("minute", "hour", "day"):
+        size = count * {"minute": 1, "hour": 60, "day": 1440}[unit] * MINUTE
+        return lambda at_ns: at_ns - at_ns % size
     raise ValueError(f"invalid timeframe: {timeframe[:40]}")
+
+
+def _unit(word: str, digits: str) -> tuple[str, int]:
+    """The unit and its count; no unit if there is no such bar."""
+    count = int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 2 else 0
+    name = word if word == "M" else word.lower() if len(word) > 1 or word != "m" else ""
+    for names, (unit, counts) in UNITS.items():
+        if name in names and count in counts:
+            return unit, count
+    return "", 0
 
 
 def _month(at: datetime, months: int) -> int:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from dcabot.core.matching import Venue
-from dcabot.core.model import Quote
+from dcabot.core.model import Quote, Side
 from dcabot.core.money import ZERO, text
 from dcabot.core.venue import (
     USD,
@@ -26,8 +26,10 @@ from dcabot.core.venue import (
     TransferStatus,
     VenueOrder,
     VenueStatus,
+    one_level,
 )
 from dcabot.simulator.clock import SECOND, Clock, ns_of
+from dcabot.simulator.depth import Level, level, levels
 from dcabot.simulator.faults import Faults
 from dcabot.simulator.journal import Journal
 from dcabot.simulator.listings import Listing, listing_of
@@ -52,12 +54,14 @@ class Exchange:
         self._partial = exact(settings.partial_fills)
         if not 0 <= self._partial <= 1:
             raise ValueError(f"a chance is between 0 and 1, not {text(self._partial)}")
+        self._depth = exact(settings.depth)
         self.venue = Venue(
             [listing.instrument for listing in listings],
             exact(settings.cash),
             self.new_id,
             settings.policy,
             self._slice,
+            self._levels if self._partial else one_level,
         )
         self.account_id = self.new_id()
         self.last_equity = self.venue.account.cash
@@ -109,7 +113,8 @@ class Exchange:
         """The venue's new price, told to no one but those whose orders it moves."""
         if now.date() != self._day:
             money = self.money()
-            self.last_equity, self._day = money["cash"] + money["value"], now.date()
+            self.last_equity = money["cash"] + money["held"] + money["value"]
+            self._day = now.date()
         events = self.venue.on_quote(quote, now)
         if events:
             self._tell(events)
@@ -274,6 +279,19 @@ class Exchange:
         account.standing = replace(account.standing, **changes)
         self.journal.add("account", **changes)
 
+    def _levels(self, quote: Quote, side: Side) -> list[Level]:
+        return levels(self.listings[quote.symbol], quote, side, self._depth)
+
+    def book(self, quote: Quote) -> dict[str, list[Level]]:
+        """The levels around a quote, bids (`b`) and asks (`a`), best first."""
+        return {"b": self._levels(quote, Side.SELL), "a": self._levels(quote, Side.BUY)}
+
+    def sizes(self, quote: Quote) -> tuple[Decimal, Decimal]:
+        """The coins at the best bid and at the best ask."""
+        listing = self.listings[quote.symbol]
+        bid, ask = (level(listing, quote, side, 0, self._depth) for side in (Side.SELL, Side.BUY))
+        return bid[1], ask[1]
+
     def _slice(self, order: VenueOrder, unfilled: Decimal, quote: Quote) -> Decimal:
         if self.faults.holds(order):
             return ZERO
@@ -332,10 +350,11 @@ class Exchange:
     def money(self) -> dict[str, Decimal]:
         """Cash and its kin, as `account_json` wants them."""
         account = self.venue.account
+        held = account.held(USD)
         value = sum((account.market_value(coin, self.venue.quotes) for coin in account.positions), ZERO)
         return {
-            "cash": account.cash,
-            "free": account.available("USD"),
+            "cash": account.cash - held,
+            "held": held,
             "value": value,
             "last_equity": self.last_equity,
             "fees": account.accrued_fees(),

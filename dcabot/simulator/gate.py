@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,7 +20,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CONTROL = "/_sim"
 TRADING_HOST = "/v2"
 LOCATIONS = ("us", "us-1", "us-2", "eu-1", "bs-1")
-STREAM_PATHS = frozenset({"/stream", *(f"/v1beta3/crypto/{place}" for place in LOCATIONS)})
+TRADING_STREAMS = ("/stream", "/stream/")  # the legacy SDK asks for the second
+STREAM_PATHS = frozenset({*TRADING_STREAMS, *(f"/v1beta3/crypto/{place}" for place in LOCATIONS)})
 BODY_MAX = 1_000_000
 TOO_LARGE = Refusal(413, 41310000, "request body is too large")
 
@@ -72,6 +74,8 @@ class Gate:
                 response = await self._hear(request, connection, handler)
             finally:
                 connection.rest()
+            if not request.path.startswith(CONTROL) and not response.prepared:
+                response.headers["X-Request-ID"] = uuid.uuid4().hex
             if request.path.startswith(TRADING_HOST):  # whatever the answer is, and whoever made it
                 response.headers.update(self._trading.headers(self._exchange.clock.now_ns(), response.status == 429))
             return response
@@ -147,8 +151,9 @@ class Gate:
 
     async def _admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if not request.path.startswith(TRADING_HOST):
-            if self._exchange.faults.keys_are_revoked and "APCA-API-KEY-ID" in request.headers:
-                return answer({"message": "unauthorized."}, 401)
+            stranger = self._refuse_data_keys(request)
+            if stranger is not None:
+                return stranger
             if not self._data.take():
                 return answer({"message": "too many requests."}, 429)
             return await _translated(request, handler)
@@ -162,6 +167,14 @@ class Gate:
         if self._exchange.settings.timing.response:
             await asyncio.sleep(self._exchange.settings.timing.response)
         return response
+
+    def _refuse_data_keys(self, request: web.Request) -> web.Response | None:
+        """Market data needs no keys, unless the settings say so; revoked ones are refused."""
+        sends_keys = "APCA-API-KEY-ID" in request.headers
+        is_revoked = self._exchange.faults.keys_are_revoked and sends_keys
+        if self._exchange.settings.data_needs_keys or is_revoked:
+            return self._refuse_keys(request)
+        return None
 
     def _refuse_keys(self, request: web.Request) -> web.Response | None:
         """Wrong keys are unauthorized, missing ones forbidden."""

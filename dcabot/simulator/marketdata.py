@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from aiohttp import web
 
+from dcabot.core.model import Quote
 from dcabot.core.venue import Refusal
 from dcabot.simulator import requests
 from dcabot.simulator.bars import Bar, Tape, Trade, bucket_of
@@ -14,7 +15,7 @@ from dcabot.simulator.clock import ns_of
 from dcabot.simulator.exchange import Exchange
 from dcabot.simulator.protocol import answer
 from dcabot.simulator.requests import BadRequest
-from dcabot.simulator.wire import Json, quote_numbers, stamp_ns
+from dcabot.simulator.wire import Json, level_json, quote_numbers, stamp_ns
 
 SYMBOL = re.compile(r"[A-Z]+x?/[A-Z]+")
 ROOT = "/v1beta3/crypto/{location:us|us-1|us-2|eu-1|bs-1}"
@@ -61,11 +62,20 @@ class DataHost:
 
     def _quote(self, symbol: str) -> Json | None:
         quote = self._exchange.venue.quotes.get(symbol)
-        return None if quote is None else {"t": stamp_ns(ns_of(quote.at)), **quote_numbers(quote)}
+        if quote is None:
+            return None
+        return {"t": stamp_ns(ns_of(quote.at)), **self._numbers(quote)}
+
+    def _numbers(self, quote: Quote) -> Json:
+        return quote_numbers(quote, self._exchange.sizes(quote))
 
     def _orderbook(self, symbol: str) -> Json | None:
-        row = self._quote(symbol)
-        return row and {"t": row["t"], **book_of(row)}
+        quote = self._exchange.venue.quotes.get(symbol)
+        if quote is None:
+            return None
+        book = self._exchange.book(quote)
+        sides = {side: [level_json(*one) for one in levels] for side, levels in book.items()}
+        return {"t": stamp_ns(ns_of(quote.at)), **sides}
 
     def _trade(self, symbol: str) -> Json | None:
         trades = self._tape.trades.get(symbol)
@@ -117,7 +127,7 @@ class DataHost:
             request.query,
             "quotes",
             lambda symbol: (dated for dated in kept.get(symbol, ()) if start <= dated[0] <= end),
-            lambda dated: {"t": stamp_ns(dated[0]), **quote_numbers(dated[1])},
+            lambda dated: {"t": stamp_ns(dated[0]), **self._numbers(dated[1])},
         )
 
     def _window(self, query: Mapping[str, str]) -> tuple[int, int]:
@@ -126,7 +136,7 @@ class DataHost:
         try:
             start, end = requests.instant(query, "start"), requests.instant(query, "end")
         except BadRequest as error:
-            raise data_error(str(error)) from None
+            raise data_error(_format_error(str(error))) from None
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         return ns_of(start or midnight), ns_of(end or now)
 
@@ -143,6 +153,14 @@ class DataHost:
             shown.setdefault(symbol, []).append(show(row))
         more = len(page) > limit
         return answer({name: shown, "next_page_token": str(done + limit) if more else None})
+
+
+def _format_error(told: str) -> str:
+    """`invalid start: 0` in the data host's words, which are those of its language's library."""
+    name, _, value = told.removeprefix("invalid ").partition(": ")
+    words = f'parsing time "{value}" as "2006-01-02": cannot parse "{value}" as "2006"'
+    expected = f"error parsing '{value}' as RFC3339 or 2006-01-02 time: {words}"
+    return f"Invalid format for parameter {name}: {expected}"
 
 
 def _in_order(rows: Iterable[T], query: Mapping[str, str]) -> Iterable[T]:
@@ -178,8 +196,3 @@ def bar_row(bar: Bar) -> Json:
 
 def trade_row(trade: Trade) -> Json:
     return {"t": stamp_ns(trade.at_ns), **trade.numbers()}
-
-
-def book_of(quote: Json) -> Json:
-    """A book of one level on each side."""
-    return {"b": [{"p": quote["bp"], "s": quote["bs"]}], "a": [{"p": quote["ap"], "s": quote["as"]}]}

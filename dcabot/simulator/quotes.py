@@ -4,18 +4,26 @@ import asyncio
 import random
 import re
 import time
+from decimal import Decimal
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
 from dcabot.core.model import Quote
-from dcabot.core.money import text
+from dcabot.core.money import ZERO, text
 from dcabot.simulator.bars import Bar, Tape, Trade
 from dcabot.simulator.exchange import Exchange
 from dcabot.simulator.faults import DATA
 from dcabot.simulator.sockets import BACKLOG_MAX, Connection, Door
 from dcabot.simulator.updates import keys_match
-from dcabot.simulator.wire import DATA_ERRORS, Json, quote_numbers, stamp_ns, timestamp
+from dcabot.simulator.wire import (
+    DATA_ERRORS,
+    Json,
+    level_json,
+    quote_numbers,
+    stamp_ns,
+    timestamp,
+)
 
 CHANNELS = ("trades", "quotes", "orderbooks", "bars", "updatedBars", "dailyBars")
 SYMBOL = re.compile(r"[A-Z0-9]{1,12}/[A-Z0-9]{1,12}|\*")
@@ -24,6 +32,13 @@ AUTHENTICATED = [{"T": "success", "msg": "authenticated"}]
 BOOKS_MAX = 10
 SYMBOLS_MAX = 1000  # of a channel without a documented limit: a set without end would be sent, whole, at each change
 CLOSING = frozenset({404, 406, 407})
+
+
+def changed(before: dict[Decimal, Decimal] | None, after: dict[Decimal, Decimal]) -> list[Json]:
+    """The levels that differ from the book before, or all of them where there was none."""
+    known = before or {}
+    gone = [level_json(price, ZERO) for price in known if price not in after]
+    return gone + [level_json(*one) for one in after.items() if known.get(one[0]) != one[1]]
 
 
 def error(code: int) -> list[Json]:
@@ -157,8 +172,8 @@ class QuoteDoor(Door):
             return
         if fault.drop_ratio and self._dice.randrange(1_000_000) < fault.drop_ratio * 1_000_000:
             return
-        body = quote_numbers(quote)
-        self._publish_book(quote.symbol, body, at_ns)
+        body = quote_numbers(quote, self.exchange.sizes(quote))
+        self._publish_book(quote, at_ns)
         if any({quote.symbol, "*"} & connection.channels.get("quotes", set()) for connection in self.connections):
             self.exchange.journal.add_quote(time.monotonic_ns(), quote.symbol, text(quote.bid), text(quote.ask))
         if fault.reorders and self._waiting is None:
@@ -187,18 +202,16 @@ class QuoteDoor(Door):
         if not self.fault.is_mute:
             self.send_data(channel, "b" if channel == "bars" else "d", symbol, bar.numbers(), bar.at_ns)
 
-    def _publish_book(self, symbol: str, quote: Json, at_ns: int) -> None:
-        """A book of one level: whole and marked as a reset at first, then what changed; size 0 takes a level away."""
+    def _publish_book(self, quote: Quote, at_ns: int) -> None:
+        """The book: whole and marked as a reset at first, then its changes; size 0 ends a level."""
+        symbol = quote.symbol
         for connection in self.connections:
             if not {symbol, "*"} & connection.channels.get("orderbooks", set()):
                 continue
+            book = {side: dict(levels) for side, levels in self.exchange.book(quote).items()}
             before = connection.books.get(symbol)
-            connection.books[symbol] = quote
-            sides: Json = {}
-            for side, price, size in (("b", "bp", "bs"), ("a", "ap", "as")):
-                gone = before is not None and before[price] != quote[price]
-                sides[side] = [{"p": before[price], "s": 0.0}] if before is not None and gone else []
-                sides[side].append({"p": quote[price], "s": quote[size]})
+            connection.books[symbol] = book
+            sides = {side: changed(before and before[side], book[side]) for side in book}
             at = timestamp(at_ns) if connection.is_msgpack else stamp_ns(at_ns)
             reset = {"r": True} if before is None else {}
             self._send(connection, [{"T": "o", "S": symbol, "t": at, **sides, **reset}])

@@ -19,7 +19,7 @@ from dcabot.simulator.control import Control
 from dcabot.simulator.exchange import Exchange
 from dcabot.simulator.faults import DATA, TRADING, Faults
 from dcabot.simulator.flood import Flood
-from dcabot.simulator.gate import BODY_MAX, LOCATIONS, Gate
+from dcabot.simulator.gate import BODY_MAX, LOCATIONS, TRADING_STREAMS, Gate
 from dcabot.simulator.journal import Journal
 from dcabot.simulator.marketdata import DataHost
 from dcabot.simulator.prices import Number, exact
@@ -62,7 +62,8 @@ class Server:
         app.add_routes(self.trading.routes())
         app.add_routes(DataHost(self.exchange, self.tape).routes())
         app.add_routes(Control(self.exchange, self.flood).routes())
-        app.add_routes([web.get("/stream", self.doors[TRADING].upgrade)])
+        trading = self.doors[TRADING].upgrade
+        app.add_routes([web.get(path, trading) for path in TRADING_STREAMS])
         app.add_routes([web.get(f"/v1beta3/crypto/{{location:{'|'.join(LOCATIONS)}}}", self.doors[DATA].upgrade)])
         return app
 
@@ -278,13 +279,18 @@ class Simulator:
         return self.settings.secret
 
     def env(self) -> dict[str, str]:
-        """The variables that point a program here."""
+        """The variables that point a program here.
+
+        SDKs read APCA_API_STREAM_URL as the host of market data and add the path themselves;
+        the JavaScript SDK 3 reads APCA_DATA_BASE_URL for its data host.
+        """
         return {
             "APCA_API_KEY_ID": self.key,
             "APCA_API_SECRET_KEY": self.secret,
             "APCA_API_BASE_URL": self.url,
             "APCA_API_DATA_URL": self.url,
-            "APCA_API_STREAM_URL": self.data_stream_url,
+            "APCA_DATA_BASE_URL": self.url,
+            "APCA_API_STREAM_URL": f"ws://{self._address}",
         }
 
     # --- what happens ---

@@ -27,7 +27,9 @@ class Timing:
 class Settings:
     """`prices` are ticks in order of time; `speed` 0 is a clock stepped by hand.
 
-    `partial_fills` is the chance that a fill is partial and of random size; 0 in a test that counts fills.
+    `partial_fills` is the chance that a fill is partial and of random size; 0 in a test that counts
+    fills: every order then fills whole, at one price. Else a large one takes several levels of the
+    book, of `depth` dollars each, more or less.
     `refresh_seconds` sends each last quote again that often, so that a price set by hand does not age.
     """
 
@@ -39,6 +41,7 @@ class Settings:
     start: datetime | None = None
     seed: int = 0
     partial_fills: Number = Decimal("0.1")
+    depth: Number = Decimal(1_000)
     policy: Policy = field(default_factory=Policy)
     timing: Timing = field(default_factory=Timing)
     rate_limit: int | None = 200  # trading requests a minute
@@ -46,6 +49,10 @@ class Settings:
     symbols_maximum: int = 30  # quotes or trades subscribed on the data stream, error 405 beyond
     paper: bool = True  # trade updates in binary frames; live sends text
     one_connection: bool = True  # a second websocket of the account is refused: 429, or 406 on data
+    data_needs_keys: bool = False  # the newest specification lists keys for market data
+    malformed_order_id: int = 404  # an order id that is no UUID; old code of Alpaca's answers 422
+    cuts_limit: bool = True  # a `limit` above 500 orders, as that code does; else it is refused
+    shows_easy_to_borrow: bool = True  # of an asset; to end on 2026-09-22, then `borrow_status`
     allows_replace: bool = False  # PATCH of a crypto order: reported to answer 404
     position_after_fee: bool = False  # `position_qty` of a buy's fill: the one capture shows it before the fee
     data_error_close: int = 1000  # close code after data errors 404, 406 and 407: unproven
@@ -66,6 +73,7 @@ class Settings:
             ("timing", isinstance(self.timing, Timing), "a Timing"),
             ("key", isinstance(self.key, str), "a text"),
             ("cash", exact(self.cash) >= 0, "0 or more"),
+            ("depth", exact(self.depth) > 0, "above 0"),
             ("rate_limit", _is_limit(self.rate_limit), "None or a whole number above 0"),
             ("data_rate_limit", _is_limit(self.data_rate_limit), "None or a whole number above 0"),
             ("refresh_seconds", _is_refresh(self.refresh_seconds), "None or a number above 0"),

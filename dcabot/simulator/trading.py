@@ -1,16 +1,17 @@
 """The trading host: /v2 of one account. Shapes and refusals: alpaca.md section 2."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import web
 
 from dcabot.core.model import Side
 from dcabot.core.money import HUNDRED, step_down
+from dcabot.core.sessions import CLOSES, OPENS, is_open, new_york, next_at
 from dcabot.core.venue import (
     QUANTITY_STEP,
     USD,
@@ -24,6 +25,7 @@ from dcabot.core.venue import (
 )
 from dcabot.simulator import requests
 from dcabot.simulator.exchange import Exchange
+from dcabot.simulator.listings import Listing
 from dcabot.simulator.protocol import answer, refuse
 from dcabot.simulator.wire import (
     Json,
@@ -31,7 +33,6 @@ from dcabot.simulator.wire import (
     activity_id,
     activity_json,
     asset_json,
-    new_york,
     order_json,
     position_json,
     refusal_json,
@@ -40,6 +41,7 @@ from dcabot.simulator.wire import (
 
 ORDERS_MAX = 500
 PAGE_MAX = 100
+UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 NO_POSITION = Refusal(404, 40410000, "position does not exist")
 
 
@@ -88,7 +90,7 @@ class TradingHost:
 
     async def assets(self, request: web.Request) -> web.Response:
         query = request.query
-        rows = [asset_json(listing) for listing in self._exchange.listings.values()]
+        rows = [self._asset(listing) for listing in self._exchange.listings.values()]
         if query.get("asset_class", "crypto") != "crypto":
             rows = []
         if "status" in query:
@@ -100,24 +102,27 @@ class TradingHost:
         listing = self._exchange.listings.get(self._exchange.symbol_of(name))
         if listing is None:
             return refuse(Refusal(404, 40410000, f"asset not found for {name[:100]}"))
-        return answer(asset_json(listing))
+        return answer(self._asset(listing))
+
+    def _asset(self, listing: Listing) -> Json:
+        row = asset_json(listing)
+        if not self._exchange.settings.shows_easy_to_borrow:
+            del row["easy_to_borrow"]
+            row["borrow_status"] = "not_borrowable"
+        return row
 
     async def clock(self, request: web.Request) -> web.Response:
-        """The hours of the stock exchange, without its holidays."""
+        """The hours of the stock exchange."""
         now = self._exchange.clock.now()
         local = new_york(now)
         zone = "-04:00" if now.hour - local.hour in (4, -20) else "-05:00"
-        opens = local.replace(hour=9, minute=30, second=0, microsecond=0)
-        closes = local.replace(hour=16, minute=0, second=0, microsecond=0)
-        is_open = local.weekday() < 5 and opens <= local < closes
-        next_open = _next_weekday(opens, local)
-        next_close = _next_weekday(closes, local)
+        opens, closes = next_at(now, OPENS), next_at(now, CLOSES)
         return answer(
             {
                 "timestamp": f"{local:%Y-%m-%dT%H:%M:%S.%f}000{zone}",
-                "is_open": is_open,
-                "next_open": f"{next_open:%Y-%m-%dT%H:%M:%S}{zone}",
-                "next_close": f"{next_close:%Y-%m-%dT%H:%M:%S}{zone}",
+                "is_open": is_open(now),
+                "next_open": f"{opens:%Y-%m-%dT%H:%M:%S}{zone}",
+                "next_close": f"{closes:%Y-%m-%dT%H:%M:%S}{zone}",
             }
         )
 
@@ -142,7 +147,7 @@ class TradingHost:
         status = query.get("status", "open")
         if status not in ("open", "closed", "all"):
             raise requests.invalid(f"invalid status: {status[:20]}")
-        limit = None if most is None and "limit" not in query else requests.count(query, "limit", 50, ORDERS_MAX)
+        limit = None if most is None and "limit" not in query else self._limit(query)
         after, until = requests.instant(query, "after"), requests.instant(query, "until")
         symbols = {self._exchange.symbol_of(name) for name in requests.words(query, "symbols")}
         newest, oldest = self._number(query, "before_order_id"), self._number(query, "after_order_id")
@@ -167,6 +172,11 @@ class TradingHost:
                     break
         return found
 
+    def _limit(self, query: Mapping[str, str]) -> int:
+        if not self._exchange.settings.cuts_limit:
+            return requests.count(query, "limit", 50, ORDERS_MAX)
+        return min(requests.count(query, "limit", 50, 10**12), ORDERS_MAX)
+
     def _number(self, query: Mapping[str, str], name: str) -> int | None:
         """The number of the order that a cursor names."""
         if name not in query:
@@ -177,8 +187,13 @@ class TradingHost:
 
     async def order(self, request: web.Request) -> web.Response:
         order_id = request.match_info["id"]
-        order = self._venue.orders.get(order_id)
-        return self._found(order, order_id)
+        self._check_id(order_id)
+        return self._found(self._venue.orders.get(order_id), order_id)
+
+    def _check_id(self, order_id: str) -> None:
+        """Raises BadRequest for what is no UUID, if the settings have a refusal of its own."""
+        if self._exchange.settings.malformed_order_id == 422 and not UUID.fullmatch(order_id):
+            raise requests.invalid("order_id is missing")
 
     async def order_by_client_id(self, request: web.Request) -> web.Response:
         client_order_id = request.query.get("client_order_id", "")
@@ -190,6 +205,7 @@ class TradingHost:
         return answer(self.view(order))
 
     async def cancel(self, request: web.Request) -> web.Response:
+        self._check_id(request.match_info["id"])
         refusal = self._exchange.cancel(request.match_info["id"])
         return web.Response(status=204) if refusal is None else refuse(refusal)
 
@@ -347,9 +363,3 @@ def _direction(query: Mapping[str, str]) -> str:
     if direction not in ("asc", "desc"):
         raise requests.invalid("invalid direction")
     return direction
-
-
-def _next_weekday(at: Any, after: Any) -> Any:
-    while at <= after or at.weekday() >= 5:
-        at += timedelta(days=1)
-    return at

@@ -67,6 +67,8 @@ class UpdateDoor(Door):
         data = {"action": "authenticate", "status": "authorized" if connection.is_authorized else "unauthorized"}
         if action == "authenticate" and connection.is_authorized:
             data["message"] = DEPRECATION
+        elif not connection.is_authorized:
+            data["message"] = "access key verification failed"
         return {"stream": "authorization", "data": data}
 
     def _listen(self, connection: Connection, data: Any) -> Json:

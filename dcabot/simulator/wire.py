@@ -1,6 +1,6 @@
 """Venue values to the wire's shapes: strings on the trading host, numbers on the data host. alpaca.md 2 to 4."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -8,8 +8,10 @@ from uuid import UUID
 import msgpack  # type: ignore[import-untyped]
 
 from dcabot.core.account import average_price
+from dcabot.core.fees import CENT
 from dcabot.core.model import Quote, Side
-from dcabot.core.money import ONE, ZERO, text
+from dcabot.core.money import ONE, ZERO, step_down, text
+from dcabot.core.sessions import new_york
 from dcabot.core.venue import (
     USD,
     Activity,
@@ -63,21 +65,23 @@ def optional(value: Decimal | None) -> str | None:
 
 
 def stamp(at: datetime | None, nanoseconds: int = 0) -> str | None:
-    """RFC 3339 with nanoseconds; the venue counts microseconds, the last three digits are decoration."""
-    return None if at is None else f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond:06d}{nanoseconds % 1000:03d}Z"
+    """RFC 3339 with nanoseconds and, as Alpaca writes it, without zeros at the end.
+
+    The venue counts microseconds: the last three digits are decoration.
+    """
+    if at is None:
+        return None
+    return _stamp(at, f"{at.microsecond:06d}{nanoseconds % 1000:03d}")
 
 
 def stamp_ns(at_ns: int) -> str:
     at = EPOCH + timedelta(seconds=at_ns // 1_000_000_000)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ns % 1_000_000_000:09d}Z"
+    return _stamp(at, f"{at_ns % 1_000_000_000:09d}")
 
 
-def new_york(at: datetime) -> datetime:
-    """Naive local time in New York: the second Sunday of March to the first of November is summer, from 2007 on."""
-    march, november = (datetime(at.year, month, 1, tzinfo=timezone.utc) for month in (3, 11))
-    begins = march + timedelta(days=(6 - march.weekday()) % 7 + 7, hours=7)
-    ends = november + timedelta(days=(6 - november.weekday()) % 7, hours=6)
-    return (at - timedelta(hours=4 if begins <= at < ends else 5)).replace(tzinfo=None)
+def _stamp(at: datetime, digits: str) -> str:
+    digits = digits.rstrip("0")
+    return f"{at:%Y-%m-%dT%H:%M:%S}{digits and '.'}{digits}Z"
 
 
 def ulid(value: int) -> str:
@@ -162,7 +166,7 @@ def update_json(event: Event, listing: Listing, event_id: str, position_after_fe
     del order["subtag"], order["source"]
     order["cancel_requested_at"] = stamp(event.order.cancel_requested_at)
     data: Json = {
-        "at": f"{event.at:%Y-%m-%dT%H:%M:%S}.{event.at.microsecond:06d}Z",
+        "at": stamp(event.at),
         "event_id": event_id,
         "event": event.name,
         "timestamp": stamp(event.at, event.order.number * 37),
@@ -186,6 +190,9 @@ def update_json(event: Event, listing: Listing, event_id: str, position_after_fe
 
 
 def activity_id(activity: Activity) -> str:
+    """The id of a ledger row: a fee has its UTC day and no time, a fill New York's clock."""
+    if isinstance(activity, FeeRow):
+        return f"{activity.at:%Y%m%d}{0:09d}::{activity.id}"
     local = new_york(activity.at)
     return f"{local:%Y%m%d%H%M%S}{local.microsecond // 1000:03d}::{activity.id}"
 
@@ -199,7 +206,7 @@ def _fill_json(fill: Execution, order: VenueOrder) -> Json:
     return {
         "id": activity_id(fill),
         "activity_type": "FILL",
-        "transaction_time": f"{fill.at:%Y-%m-%dT%H:%M:%S}.{fill.at.microsecond:06d}Z",
+        "transaction_time": stamp(fill.at),
         "type": "fill" if is_whole else "partial_fill",
         "price": text(fill.price),
         "qty": text(fill.quantity),
@@ -218,7 +225,7 @@ def _fee_json(row: FeeRow) -> Json:
     base = {
         "id": activity_id(row),
         "activity_type": "CFEE",
-        "date": f"{new_york(row.at):%Y-%m-%d}",
+        "date": f"{row.at:%Y-%m-%d}",
         "status": "executed",
         "currency": "USD",
         "created_at": stamp(row.at),
@@ -231,7 +238,8 @@ def _fee_json(row: FeeRow) -> Json:
         "description": "Coin Pair Transaction Fee (Non USD)",
         "symbol": f"{fill.fee_currency}{USD}",
         "qty": text(-fill.fee),
-        "price": text(fill.price),
+        "price": text(step_down(fill.price, CENT if fill.price >= 1 else CENT / 100)),
+        "cusip": f"{fill.fee_currency}123456",
     }
 
 
@@ -276,10 +284,13 @@ def _ratio(part: Decimal, whole: Decimal) -> str:
 
 
 def account_json(money: dict[str, Decimal], tier: int, now: datetime, account_id: str) -> Json:
-    """The account. `money`: cash, free (cash not held by open buys), value of the coins, equity of yesterday, fees."""
+    """The account, of its `money`.
+
+    `cash` is without what open buys hold (`held`), as recorded; `value` is that of the coins.
+    """
     cash, value = text(money["cash"]), text(money["value"])
-    equity = text(money["cash"] + money["value"])
-    zero = "0"
+    equity = text(money["cash"] + money["held"] + money["value"])
+    zero, free = "0", max(ZERO, money["cash"])
     return {
         "id": account_id,
         "account_number": "PA3SIMULATOR",
@@ -288,11 +299,11 @@ def account_json(money: dict[str, Decimal], tier: int, now: datetime, account_id
         "equity": equity,
         "last_equity": text(money["last_equity"]),
         "portfolio_value": equity,
-        "buying_power": text(money["free"] * 2),
-        "regt_buying_power": text(money["free"] * 2),
-        "non_marginable_buying_power": text(money["free"]),
-        "options_buying_power": text(money["free"]),
-        "effective_buying_power": text(money["free"] * 2),
+        "buying_power": text(free * 2),
+        "regt_buying_power": text(free * 2),
+        "non_marginable_buying_power": text(free),
+        "options_buying_power": text(free),
+        "effective_buying_power": text(free * 2),
         "accrued_fees": text(money["fees"]),
         "pending_transfer_in": zero,
         "long_market_value": value,
@@ -360,6 +371,16 @@ def asset_json(listing: Listing) -> Json:
     }
 
 
-def quote_numbers(quote: Quote, size: Decimal = ONE) -> Json:
-    """Prices and sizes of a quote as the data host writes them; the sizes mean nothing."""
-    return {"bp": number(quote.bid), "bs": number(size), "ap": number(quote.ask), "as": number(size)}
+def quote_numbers(quote: Quote, sizes: tuple[Decimal, Decimal] = (ONE, ONE)) -> Json:
+    """Prices and sizes of a quote as the data host writes them."""
+    bid_size, ask_size = sizes
+    return {
+        "bp": number(quote.bid),
+        "bs": number(bid_size),
+        "ap": number(quote.ask),
+        "as": number(ask_size),
+    }
+
+
+def level_json(price: Decimal, size: Decimal) -> Json:
+    return {"p": number(price), "s": number(size)}

@@ -131,6 +131,11 @@ def test_a_feed_elsewhere_keeps_its_path() -> None:
     assert found.stream_url == "wss://proxy.example"
 
 
+def test_the_simulators_stream_is_named_by_its_host() -> None:
+    found = load({"exchange"}, {**WHOLE, "APCA_API_STREAM_URL": "ws://127.0.0.1:8080"})
+    assert found.stream_url == "ws://127.0.0.1:8080/v1beta3/crypto/us"
+
+
 # Who may read on the way.
 
 PLAIN = [

@@ -5,7 +5,11 @@ from decimal import Decimal
 
 import pytest
 
-from dcabot.core.venue import Refusal, VenueStatus
+from dcabot.core.matching import Venue
+from dcabot.core.model import Quote, Side
+from dcabot.core.money import text
+from dcabot.core.sessions import close_after
+from dcabot.core.venue import Execution, Refusal, VenueStatus
 from tests.core.venues import NOW, accepted, ask_for, held, make_venue, names, placed, price
 
 
@@ -24,21 +28,21 @@ def test_a_market_buy_fills_at_the_ask_and_a_market_sell_at_the_bid() -> None:
     assert placed(venue, "sell", "0.0005").filled_price == 60_000
 
 
-def test_a_limit_buy_rests_until_the_ask_comes_down_and_fills_at_the_quote() -> None:
+def test_a_limit_buy_that_rests_fills_at_its_own_price() -> None:
     venue = make_venue()
     order = placed(venue, limit_price="59000")
     assert price(venue, 58_995, "59000.01") == []
     assert names(price(venue, 58_000, 58_010)) == ["fill"]
-    assert venue.orders[order.id].filled_price == 58_010
+    assert venue.orders[order.id].filled_price == 59_000
 
 
-def test_a_limit_sell_rests_until_the_bid_comes_up_and_fills_at_the_quote() -> None:
+def test_a_limit_sell_that_rests_fills_at_its_own_price() -> None:
     venue = make_venue()
     placed(venue)
     order = placed(venue, "sell", "0.0005", limit_price="61000")
     assert price(venue, "60999.99", 61_005) == []
     price(venue, 61_200, 61_210)
-    assert venue.orders[order.id].filled_price == 61_200
+    assert venue.orders[order.id].filled_price == 61_000
 
 
 def test_a_marketable_limit_fills_at_once_at_the_better_price() -> None:
@@ -74,11 +78,55 @@ def test_an_ioc_order_fills_what_it_can_and_cancels_the_rest() -> None:
     assert venue.orders[order.id].filled_quantity == Decimal("0.00025")
 
 
-def test_a_fok_order_fills_whole_or_not_at_all() -> None:
-    venue = make_venue(slicer=lambda order, unfilled, quote: unfilled / 4, accepts_fok=True)
-    order = accepted(venue, time_in_force="fok", limit_price="60010")
-    assert names(venue.activate(order.id, NOW)) == ["new", "canceled"]
-    assert venue.orders[order.id].filled_quantity == 0
+def fills(venue: Venue) -> list[tuple[str, str, bool]]:
+    """Quantity, price and whether it was a maker's, of each execution."""
+    rows = [one for one in venue.account.activities if isinstance(one, Execution)]
+    return [(text(one.quantity), text(one.price), one.maker) for one in rows]
+
+
+def test_the_rest_of_a_limit_order_is_a_maker_at_its_own_price() -> None:
+    """As recorded: 0.25 % at the ask of the moment, then 0.15 % at the limit."""
+    sizes = iter([Decimal("8578.621"), Decimal(10_000)])
+    venue = make_venue(slicer=lambda order, unfilled, quote: next(sizes), cash=1000)
+    price(venue, "0.03037", "0.03038")
+    placed(venue, quantity="17538.11919833", limit_price="0.030442596")
+    venue.rematch("BTC/USD", NOW)
+    assert fills(venue) == [
+        ("8578.621", "0.03038", False),
+        ("8959.49819833", "0.030442596", True),
+    ]
+
+
+def deep(quote: Quote, side: Side) -> list[tuple[Decimal, Decimal | None]]:
+    """A book of two levels, a dollar apart."""
+    one = 1 if side is Side.BUY else -1
+    best = quote.ask if side is Side.BUY else quote.bid
+    return [(best, Decimal("0.4")), (best + one, Decimal("0.5"))]
+
+
+def test_an_order_takes_one_level_of_the_book_after_another() -> None:
+    venue = make_venue(levels=deep)
+    order = accepted(venue, quantity="0.6")
+    assert names(venue.activate(order.id, NOW)) == ["new", "partial_fill", "fill"]
+    assert fills(venue) == [("0.4", "60010", False), ("0.2", "60011", False)]
+    placed(venue, "sell", "0.5")
+    assert fills(venue)[2:] == [("0.4", "60000", False), ("0.1", "59999", False)]
+
+
+def test_no_level_beyond_the_limit_is_taken() -> None:
+    venue = make_venue(levels=deep)
+    order = placed(venue, quantity="0.6", limit_price="60010.5")
+    assert (order.status, order.filled_quantity) == (VenueStatus.PARTIALLY_FILLED, Decimal("0.4"))
+    assert names(venue.rematch("BTC/USD", NOW)) == ["fill"]
+    assert fills(venue) == [("0.4", "60010", False), ("0.2", "60010.5", True)]
+
+
+def test_an_order_larger_than_the_book_goes_on_at_the_next_look() -> None:
+    venue = make_venue(levels=deep)
+    order = placed(venue, quantity="1")
+    assert order.filled_quantity == Decimal("0.9")
+    assert names(venue.rematch("BTC/USD", NOW)) == ["fill"]
+    assert fills(venue)[2] == ("0.1", "60010", False)
 
 
 def test_a_stop_limit_buy_waits_for_the_ask_to_reach_the_stop() -> None:
@@ -198,10 +246,10 @@ def test_an_accepted_order_can_be_rejected_afterwards() -> None:
     assert venue.activate(order.id, NOW) == []
 
 
-def test_an_order_expires_after_about_ninety_days_at_nine_in_the_evening() -> None:
+def test_an_order_expires_90_days_after_the_last_session_at_its_close() -> None:
     venue = make_venue()
     order = placed(venue, limit_price="50000")
-    expires_at = NOW.replace(hour=21) + timedelta(days=89)
+    expires_at = close_after(NOW, 90)
     assert order.expires_at == venue.due_at == expires_at
     assert venue.advance(expires_at - timedelta(seconds=1)) == []
     (event,) = venue.advance(expires_at + timedelta(hours=1))

@@ -8,6 +8,8 @@ import pytest
 from dcabot.core.venue import VenueOrder
 from tests.core.venues import NOW, ask_for, make_venue, placed, refused
 
+ADVICE = ". use complex/limit/stop_limit orders"
+
 
 @pytest.mark.parametrize(
     ("fields", "code", "message"),
@@ -149,7 +151,7 @@ def test_a_buy_against_a_resting_sell_is_a_wash_trade_if_they_cross(fields: dict
         assert outcome.message == "potential wash trade detected. use complex orders"
         assert outcome.extras == {
             "existing_order_id": sell_id,
-            "reject_reason": "opposite side limit order exists",
+            "reject_reason": f"opposite side limit order exists{'' if fields else ADVICE}",
         }
 
 
@@ -172,7 +174,8 @@ def test_a_wash_trade_looks_at_orders_that_are_still_pending() -> None:
     venue = make_venue()
     placed(venue)
     venue.submit(ask_for("sell", "0.0005", limit_price="61000"), NOW)
-    assert refused(venue).extras["reject_reason"] == "opposite side limit order exists"
+    reason = refused(venue).extras["reject_reason"]
+    assert reason == f"opposite side limit order exists{ADVICE}"
 
 
 def test_orders_of_another_symbol_are_no_wash_trade() -> None:
@@ -185,7 +188,7 @@ def test_a_quantity_beyond_nine_decimals_is_cut() -> None:
 
 
 def test_the_switches_of_the_policy_change_the_answer() -> None:
-    venue = make_venue(duplicate_id_code=42210000, refuses_off_tick=True, open_orders_maximum=1, accepts_fok=True)
+    venue = make_venue(duplicate_id_code=42210000, refuses_off_tick=True, open_orders_maximum=1)
     placed(venue, client_order_id="mine", limit_price="50000")
     assert refused(venue, client_order_id="mine").code == 42210000
     assert refused(venue, limit_price="50000.001").status == 422

@@ -8,17 +8,22 @@ from typing import Any
 
 from dcabot.core.matching import Venue
 from dcabot.core.model import Quote, Side
-from dcabot.core.venue import Event, OrderRequest, Policy, Refusal, VenueOrder, whole
+from dcabot.core.venue import Event, OrderRequest, Policy, Refusal, VenueOrder, one_level, whole
 from tests.builders import START, make_instrument
 
 Amount = Decimal | int | str
 NOW = START
 
 
-def make_venue(cash: Amount = 100_000, slicer: Any = whole, **policy: Any) -> Venue:
+def make_venue(
+    cash: Amount = 100_000,
+    slicer: Any = whole,
+    levels: Any = one_level,
+    **policy: Any,
+) -> Venue:
     ids: Callable[[], str] = map(str, count(1)).__next__
     instruments = [make_instrument("BTC/USD"), make_instrument("ETH/USD"), make_instrument("MKR/USD", tradable=False)]
-    venue = Venue(instruments, Decimal(cash), ids, Policy(**policy), slicer)
+    venue = Venue(instruments, Decimal(cash), ids, Policy(**policy), slicer, levels)
     price(venue, 60_000, 60_010)
     price(venue, 1_800, 1_801, symbol="ETH/USD")
     return venue

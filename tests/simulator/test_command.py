@@ -30,7 +30,7 @@ def command(*arguments: str) -> Iterator[tuple["subprocess.Popen[str]", dict[str
     ) as process:  # fmt: skip
         try:
             assert process.stdout is not None
-            lines = [process.stdout.readline().strip() for _ in range(6)]
+            lines = [process.stdout.readline().strip() for _ in range(7)]
             yield process, dict(line.split("=", 1) for line in lines if not line.startswith("#"))
         finally:
             process.kill()
@@ -40,7 +40,8 @@ def command(*arguments: str) -> Iterator[tuple["subprocess.Popen[str]", dict[str
 def test_the_command_prints_where_it_is_and_ends_on_a_signal(number: int) -> None:
     with command() as (process, variables):
         assert set(variables) == {
-            "APCA_API_KEY_ID", "APCA_API_SECRET_KEY", "APCA_API_BASE_URL", "APCA_API_DATA_URL", "APCA_API_STREAM_URL",
+            "APCA_API_KEY_ID", "APCA_API_SECRET_KEY", "APCA_API_BASE_URL", "APCA_API_DATA_URL",
+            "APCA_DATA_BASE_URL", "APCA_API_STREAM_URL",
         }  # fmt: skip
         url = variables["APCA_API_BASE_URL"]
         headers = {
@@ -127,9 +128,9 @@ def test_the_command_takes_its_prices_from_a_file(tmp_path: Path) -> None:
         (["--speed", "1e999999"], 2, "too much"),
         (["--start", "soon"], 2, "not a time like"),
         (["--start", "0001-01-01"], 1, "between 1971 and 2500"),
-        (["--set", "accepts_fok"], 2, "NAME=VALUE"),
+        (["--set", "tells_pending_cancel"], 2, "NAME=VALUE"),
         (["--set", "tiers=1"], 2, "NAME=VALUE"),
-        (["--set", "accepts_fok=perhaps"], 2, "not yes or no"),
+        (["--set", "tells_pending_cancel=perhaps"], 2, "not yes or no"),
         (["--set", "gtc_days=1e999999"], 2, "not a whole number"),
         (["--set", "data_error_close=7"], 1, "close code"),
     ],

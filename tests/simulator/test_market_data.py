@@ -110,14 +110,22 @@ def test_the_stream_tells_trades_bars_and_books() -> None:
             alpaca.advance(60)
             until(lambda: len(listener.heard) == 5)
         book, change, trade, bar, day = listener.heard
-        assert (book["T"], book["b"], book["a"], book["r"]) == (
-            "o", [{"p": 100.0, "s": 1.0}], [{"p": 101.0, "s": 1.0}], True,
-        )  # fmt: skip
+        assert (book["T"], len(book["b"]), len(book["a"]), book["r"]) == ("o", 7, 7, True)
+        assert [one["p"] for one in book["b"]] == sorted((o["p"] for o in book["b"]), reverse=True)
+        assert book["a"][0]["p"] == 101
         assert "r" not in change
-        assert change["a"] == [{"p": 101.0, "s": 0.0}, {"p": 102.0, "s": 1.0}]
+        assert after(book, change, "a")[0] == 102
+        assert len(after(book, change, "b")) == len(after(book, change, "a")) == 7
+        assert trade["i"] > 2**53
         assert (trade["T"], trade["p"], trade["s"], trade["tks"]) == ("t", 102.0, 1.0, "B")
         assert (bar["T"], bar["v"], bar["n"], bar["c"]) == ("b", 1.0, 1, 101.0)
         assert (day["T"], day["o"], day["n"]) == ("d", 100.5, 1)
+
+
+def after(book: dict[str, Any], change: dict[str, Any], side: str) -> list[float]:
+    """The prices of a book's side after a change, lowest first."""
+    sizes = {level["p"]: level["s"] for level in [*book[side], *change[side]]}
+    return sorted(price for price, size in sizes.items() if size)
 
 
 def test_a_book_that_is_subscribed_to_again_begins_whole() -> None:
@@ -130,7 +138,7 @@ def test_a_book_that_is_subscribed_to_again_begins_whole() -> None:
             for ask in (101, 102):
                 alpaca.set_quote("BTC/USD", 100, ask)
             first, second = raw.hear(stream)[0], raw.hear(stream)[0]
-            assert (first["r"], first["a"]) == (True, [{"p": 101.0, "s": 1.0}])
+            assert (first["r"], first["a"][0]["p"], len(first["a"])) == (True, 101, 7)
             assert "r" not in second
             raw.say(stream, action="unsubscribe", orderbooks=["BTC/USD"])
             raw.hear(stream)

@@ -213,7 +213,8 @@ def test_the_journal_is_read_by_kind_from_a_number_on() -> None:
 
 
 def test_the_switches_for_what_is_unproven_change_what_is_seen() -> None:
-    policy = Policy(duplicate_id_code=42210000, accepts_fok=True, tells_pending_cancel=True, stop_limit_tells_new=True)
+    told = {"tells_pending_cancel": True, "stop_limit_tells_new": True}
+    policy = Policy(duplicate_id_code=42210000, **told)
     with make_alpaca(policy=policy, allows_replace=True, position_after_fee=True) as alpaca:
         alpaca.set_quote("BTC/USD", "60000", "60010")
         with updates(alpaca, raw_data=True) as stream:
@@ -229,7 +230,7 @@ def test_the_switches_for_what_is_unproven_change_what_is_seen() -> None:
             trading.cancel_order_by_id(changed["id"])
             until(lambda: stream.events()[5:] == ["pending_cancel", "canceled"])
             stream.heard.clear()
-            trading.post("/orders", order(time_in_force="fok"))
+            trading.post("/orders", order())
             until(lambda: stream.events() == ["pending_new", "new", "fill"])
             assert stream.heard[-1]["data"]["position_qty"] == "0.0009975"
 

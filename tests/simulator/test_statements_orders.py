@@ -96,7 +96,8 @@ def test_16_missing_cash_is_refused_and_open_buys_hold_cash() -> None:
         }  # fmt: skip
         submit(alpaca, "0.001", kind="limit", limit_price="50000")
         account = client(alpaca).get_account()
-        assert (account.non_marginable_buying_power, account.cash) == ("37.84", "87.84")
+        assert (account.non_marginable_buying_power, account.cash) == ("37.84", "37.84")
+        assert account.equity == "87.84"
 
 
 def test_17_open_sells_hold_coins_and_a_billionth_too_much_is_refused(alpaca: Simulator) -> None:
@@ -118,8 +119,13 @@ def test_18_opposite_orders_that_could_meet_are_a_wash_trade(alpaca: Simulator) 
     text = "potential wash trade detected. use complex orders"
     assert refused(alpaca) == (403, 40310000, text)
     assert extras(alpaca) == {
-        "existing_order_id": sell["id"], "reject_reason": "opposite side limit order exists",
-    }  # fmt: skip
+        "existing_order_id": sell["id"],
+        "reject_reason": "opposite side limit order exists. use complex/limit/stop_limit orders",
+    }
+    assert extras(alpaca, kind="limit", limit_price="61000") == {
+        "existing_order_id": sell["id"],
+        "reject_reason": "opposite side limit order exists",
+    }
     assert refused(alpaca, kind="limit", limit_price="61000")[2] == text
     assert refused(alpaca, kind="limit", limit_price="62000")[2] == text
     assert submit(alpaca, kind="limit", limit_price="60999.99")["status"] == "pending_new"
@@ -133,7 +139,12 @@ def test_19_a_tenth_decimal_is_cut_and_a_third_of_a_notional_refused(alpaca: Sim
 
 
 def test_20_crypto_knows_gtc_and_ioc_and_three_types(alpaca: Simulator) -> None:
-    assert refused(alpaca, time_in_force="day") == (422, 42210000, "invalid crypto time_in_force")
+    for known in ("day", "fok", "opg"):
+        told = refused(alpaca, time_in_force=known)
+        assert told == (422, 42210000, "invalid crypto time_in_force")
+    for unknown in ("PO", "GTC"):
+        told = refused(alpaca, time_in_force=unknown)
+        assert told == (422, 40010001, "invalid time_in_force for crypto order")
     assert refused(alpaca, kind="stop", stop_price="61000") == (
         422, 40010001, "invalid order type for crypto order",
     )  # fmt: skip
@@ -144,7 +155,7 @@ def test_20_crypto_knows_gtc_and_ioc_and_three_types(alpaca: Simulator) -> None:
     with pytest.raises(APIError) as caught:
         client(alpaca).submit_order(bracket)
     assert (caught.value.status_code, caught.value.code) == (422, 42210000)
-    assert caught.value.message == "crypto orders not allowed for advanced order_class: bracket"
+    assert caught.value.message == "crypto orders not allowed for advanced order_class: otoco"
     stop_limit = client(alpaca).submit_order(
         StopLimitOrderRequest(
             symbol="BTC/USD", qty=0.001, side=OrderSide.BUY, time_in_force=TimeInForce.GTC, stop_price=61_000,
@@ -183,7 +194,7 @@ def test_23_limits_fill_when_marketable_at_the_quote_or_better(alpaca: Simulator
     alpaca.set_quote("BTC/USD", "58000", "59000.01")
     assert shown(alpaca, resting["id"])["filled_qty"] == "0"
     alpaca.set_quote("BTC/USD", "58000", "58900")
-    assert shown(alpaca, resting["id"])["filled_avg_price"] == "58900"
+    assert shown(alpaca, resting["id"])["filled_avg_price"] == "59000"  # its own
     assert filled(alpaca, kind="limit", limit_price="65000")["filled_avg_price"] == "58900"
     assert filled(alpaca, "0.001", "sell", kind="limit", limit_price="57000")["filled_avg_price"] == "58000"
 

@@ -240,7 +240,7 @@ def test_11_orders_are_listed_as_asked(alpaca: Simulator) -> None:
     assert len(found) == 50
     assert [one.submitted_at for one in found] == sorted((one.submitted_at for one in found), reverse=True)
     assert len(trading.get_orders(GetOrdersRequest(limit=500))) == 52
-    assert refused(trading.get, "/orders", {"limit": 501}).status_code == 422
+    assert len(trading.get("/orders", {"limit": 501})) == 52
     every = trading.get_orders(GetOrdersRequest(status=QueryOrderStatus.ALL, limit=500, direction="asc"))
     assert len(every) == 53
     closed = trading.get_orders(GetOrdersRequest(status=QueryOrderStatus.CLOSED))
@@ -279,13 +279,15 @@ def test_12_activities_have_the_ledgers_shapes_and_pages() -> None:
         assert coin_fee == {
             "id": coin_fee["id"], "activity_type": "CFEE", "date": "2026-07-18", "net_amount": "0",
             "description": "Coin Pair Transaction Fee (Non USD)", "symbol": "BTCUSD", "qty": "-0.000025",
-            "price": "60010", "status": "executed", "currency": "USD", "created_at": "2026-07-18T12:11:31.261291000Z",
+            "price": "60010", "status": "executed", "currency": "USD", "created_at": "2026-07-18T12:11:31.261291Z",
+            "cusip": "BTC123456",
         }  # fmt: skip
         assert cash_fee == {
             "id": cash_fee["id"], "activity_type": "CFEE", "date": "2026-07-18", "net_amount": "-0.75",
             "description": "Coin Pair Transaction Fee (USD)", "status": "executed", "currency": "USD",
-            "created_at": "2026-07-18T12:11:31.261291000Z",
+            "created_at": "2026-07-18T12:11:31.261291Z",
         }  # fmt: skip
+        assert coin_fee["id"].startswith("20260718000000000::")  # the UTC day, and no time
         newest_first = trading.get("/account/activities")
         assert [row["id"] for row in newest_first] == [row["id"] for row in reversed(alpaca.activities())]
         page = trading.get("/account/activities", {"page_size": 3})

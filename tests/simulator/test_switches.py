@@ -1,9 +1,11 @@
 """What nobody has proven about Alpaca (alpaca.md section 8): each switch as it is, and switched."""
 
+import uuid
 from decimal import Decimal
 from typing import Any
 
 import pytest
+import requests
 from alpaca.common.exceptions import APIError
 from websockets.exceptions import ConnectionClosed
 
@@ -120,8 +122,74 @@ def test_a_known_id_is_refused_with_the_chosen_code(code: int, switches: dict[st
         assert (caught.value.status_code, caught.value.code) == (422, code)
 
 
-@pytest.mark.parametrize(("accepts", "found"), [(False, 422), (True, 200)])
-def test_fok_may_be_accepted(accepts: bool, found: int) -> None:
-    with with_policy(accepts_fok=accepts) as alpaca:
+def test_a_duplicate_id_may_be_told_in_other_words() -> None:
+    with with_policy(duplicate_id_text="client order id must be unique") as alpaca:
         alpaca.set_quote("BTC/USD", "60000", "60010")
-        assert outcome(alpaca, time_in_force="fok")[0] == found
+        outcome(alpaca, client_order_id="mine")
+        with pytest.raises(APIError, match="client order id must be unique"):
+            client(alpaca).post("/orders", order(client_order_id="mine"))
+
+
+@pytest.mark.parametrize(
+    ("symbol", "told"),
+    [("missing", {"symbol": "BTC"}), ("USD", {"symbol": "USD"}), ("", {})],
+)
+def test_coins_missing_are_named_or_not(symbol: str, told: dict[str, str]) -> None:
+    with with_policy(poverty_symbol=symbol) as alpaca:
+        alpaca.set_quote("BTC/USD", "60000", "60010")
+        with pytest.raises(APIError) as caught:
+            client(alpaca).post("/orders", order(side="sell"))
+        body = caught.value.response.json()
+        assert {name: value for name, value in body.items() if name == "symbol"} == told
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [(404, 40410000, "order not found for azerty"), (422, 40010001, "order_id is missing")],
+)
+def test_an_order_id_that_is_none(status: int, code: int, message: str) -> None:
+    with make_alpaca(malformed_order_id=status) as alpaca:
+        for method in ("GET", "DELETE"):
+            told = asked(alpaca, method, "/v2/orders/azerty")
+            assert (told.status_code, told.json()) == (status, {"code": code, "message": message})
+        assert asked(alpaca, "GET", f"/v2/orders/{uuid.uuid4()}").status_code == 404
+
+
+@pytest.mark.parametrize(("cuts", "status"), [(True, 200), (False, 422)])
+def test_a_limit_above_the_most_is_cut_or_refused(cuts: bool, status: int) -> None:
+    with make_alpaca(cuts_limit=cuts) as alpaca:
+        assert asked(alpaca, "GET", "/v2/orders?limit=1000").status_code == status
+        assert asked(alpaca, "GET", "/v2/orders?limit=0").status_code == 422
+
+
+@pytest.mark.parametrize("needed", [False, True])
+def test_market_data_may_need_keys(needed: bool) -> None:
+    with make_alpaca(data_needs_keys=needed) as alpaca:
+        path = f"{alpaca.url}/v1beta3/crypto/us/latest/quotes?symbols=BTC/USD"
+        assert requests.get(path, timeout=PATIENCE).status_code == (403 if needed else 200)
+        wrong = {"APCA-API-KEY-ID": "x", "APCA-API-SECRET-KEY": "y"}
+        found = requests.get(path, headers=wrong, timeout=PATIENCE).status_code
+        assert found == (401 if needed else 200)
+
+
+@pytest.mark.parametrize("shows", [True, False])
+def test_an_asset_is_easy_to_borrow_or_has_a_status(shows: bool) -> None:
+    with make_alpaca(shows_easy_to_borrow=shows) as alpaca:
+        row = asked(alpaca, "GET", "/v2/assets/BTCUSD").json()
+        assert ("easy_to_borrow" in row, "borrow_status" in row) == (shows, not shows)
+
+
+@pytest.mark.parametrize(("at_limit", "price"), [(True, "59000"), (False, "58000")])
+def test_a_resting_order_fills_at_its_own_price(at_limit: bool, price: str) -> None:
+    with with_policy(resting_fills_at_limit=at_limit) as alpaca:
+        alpaca.set_quote("BTC/USD", "60000", "60010")
+        outcome(alpaca, kind="limit", limit_price="59000")
+        until(lambda: status(alpaca) == "new")
+        alpaca.set_quote("BTC/USD", "57990", "58000")
+        until(lambda: status(alpaca) == "filled")
+        assert alpaca.orders()[0]["filled_avg_price"] == price
+
+
+def asked(alpaca: Simulator, method: str, path: str) -> requests.Response:
+    keys = {"APCA-API-KEY-ID": alpaca.key, "APCA-API-SECRET-KEY": alpaca.secret}
+    return requests.request(method, alpaca.url + path, headers=keys, timeout=PATIENCE)

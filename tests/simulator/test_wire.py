@@ -5,8 +5,9 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from dcabot.core.sessions import new_york
 from dcabot.simulator.clock import Clock, ns_of
-from dcabot.simulator.wire import new_york, stamp, stamp_ns, ulid
+from dcabot.simulator.wire import stamp, stamp_ns, ulid
 from tests.simulator.conftest import make_alpaca
 
 
