@@ -69,7 +69,7 @@ def swallow(connection: socket.socket) -> None:
 @contextmanager
 def sink(alpaca: stage.Alpaca) -> Iterator[None]:
     """A hand-made websocket: msgpack, logged in, subscribed to everything; what it reads it throws away."""
-    place = urlsplit(alpaca.environment["APCA_API_STREAM_URL"])
+    place = urlsplit(alpaca.environment["APCA_API_STREAM_URL"] + stage.QUOTE_STREAM)
     with socket.create_connection((place.hostname, place.port)) as connection:
         head = (
             f"GET {place.path} HTTP/1.1\r\nHost: {place.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -25,6 +25,7 @@ from tests.servers import Database, MariaDB
 ROOT = Path(__file__).parents[1]
 FLOORS = Path(__file__).parent / "floors"
 PATIENCE_SECONDS = 60.0
+QUOTE_STREAM = "/v1beta3/crypto/us"  # the path behind the host in APCA_API_STREAM_URL
 SYMBOLS = BUSIEST  # 20 of them
 # Nothing else of the rules may come between: one base order, then a safety order at each fall of half a percent.
 ASSET = (

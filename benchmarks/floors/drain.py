@@ -36,7 +36,8 @@ async def on_watched_quote(quote: dict[str, Any]) -> None:
     await asyncio.to_thread(client.submit_order, order)
 
 
-stream = CryptoDataStream(*keys, raw_data=True, url_override=os.environ["APCA_API_STREAM_URL"])
+stream_url = os.environ["APCA_API_STREAM_URL"] + "/v1beta3/crypto/us"
+stream = CryptoDataStream(*keys, raw_data=True, url_override=stream_url)
 stream.subscribe_quotes(on_quote, *(symbol for symbol in os.environ["SYMBOLS"].split(",") if symbol != watched))
 stream.subscribe_quotes(on_watched_quote, watched)
 stream.run()

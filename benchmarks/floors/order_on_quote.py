@@ -25,6 +25,7 @@ async def on_quote(quote: dict[str, Any]) -> None:
     await asyncio.to_thread(client.submit_order, order)
 
 
-stream = CryptoDataStream(*keys, raw_data=True, url_override=os.environ["APCA_API_STREAM_URL"])
+stream_url = os.environ["APCA_API_STREAM_URL"] + "/v1beta3/crypto/us"
+stream = CryptoDataStream(*keys, raw_data=True, url_override=stream_url)
 stream.subscribe_quotes(on_quote, *os.environ["SYMBOLS"].split(","))
 stream.run()

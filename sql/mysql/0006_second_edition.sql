@@ -44,10 +44,10 @@ WHERE status = 'rejected' AND order_id IS NULL AND refusal IS NULL;
 -- Computed from its orders: the consistency checker does it for cycles that ended before, and again
 -- where the two differ.
 ALTER TABLE dca_cycles
-    ADD COLUMN spent DECIMAL(30, 15) NULL, -- for coins, what Alpaca kept of them included
-    ADD COLUMN received DECIMAL(30, 15) NULL, -- for coins, before the fee
-    ADD COLUMN buy_fees DECIMAL(30, 15) NULL, -- what the coins that Alpaca kept cost; in `spent`
-    ADD COLUMN sale_fees DECIMAL(30, 15) NULL, -- at the highest rate
+    ADD COLUMN spent DECIMAL(36, 18) NULL, -- for coins, what Alpaca kept of them included
+    ADD COLUMN received DECIMAL(36, 18) NULL, -- for coins, before the fee
+    ADD COLUMN buy_fees DECIMAL(36, 18) NULL, -- what the coins that Alpaca kept cost; in `spent`
+    ADD COLUMN sale_fees DECIMAL(36, 18) NULL, -- at the highest rate
     ADD COLUMN filled_orders INT NULL,
     ADD COLUMN first_order_at DATETIME(6) NULL; -- when the first order that was filled was made
 
