@@ -15,11 +15,13 @@ from dcabot.adapters.rows import Book, RowFault
 from dcabot.adapters.store import Store
 from dcabot.core import absence, reconcile
 from dcabot.core.absence import Departure
-from dcabot.core.model import ID_PREFIX, Cycle, CycleStatus, Decision, OrderReport
+from dcabot.core.model import Cycle, CycleStatus, Decision, OrderReport
 from dcabot.core.money import step_down
+from dcabot.core.order_ids import is_own
 from dcabot.core.reconcile import LAWS, Discrepancy, Entry, Limits, Snapshot
 from dcabot.core.snapshot import ExchangeError, ExchangeMisunderstood, Listing
 from dcabot.executor import Executor
+from dcabot.recovery import Recovery
 
 if TYPE_CHECKING:  # as in the executor: the cooldown manager never speaks to the exchange
     from dcabot.adapters.broker import Broker
@@ -126,7 +128,7 @@ class Sync:
         news = [report for entry in book.entries for report in reconcile.news(entry, snapshot)]
         in_book = {order.client_order_id for entry in book.entries for order in entry.cycle.orders}
         strays = [report for report in snapshot.open_orders if report.client_order_id not in in_book]
-        strays = [report for report in strays if report.client_order_id.startswith(ID_PREFIX)]
+        strays = [report for report in strays if is_own(report.client_order_id, self.store.tag())]
         return book, snapshot, [reconcile.booked(entry, snapshot) for entry in book.entries], news + strays
 
     def settle(self) -> Swept:
@@ -216,7 +218,9 @@ class Sync:
     def sweep_orphans(self, snapshot: Snapshot, policy: str) -> tuple[int, int]:
         """Cancel untracked open orders as `policy` says and report the rest: (cancelled, left)."""
         ids = [report.client_order_id for report in snapshot.open_orders]
-        cancel, leave = reconcile.orphans(snapshot, self.store.known_ids(ids), policy)
+        cancel, leave = reconcile.orphans(snapshot, self.store.known_ids(ids), policy, self.store.tag())
+        mine = [report for report in cancel if is_own(report.client_order_id, self.store.tag())]
+        Recovery(self.store, self.broker).book(mine)
         for report in cancel:
             outcome = self.broker.cancel(report.order_id)
             log.warning("%s: untracked order %s: cancel %s", report.symbol, report.client_order_id, outcome)

@@ -21,6 +21,7 @@ from dcabot.core.absence import suspension
 from dcabot.core.funds import Funds
 from dcabot.core.ledger import DUST_NOTIONAL, fold
 from dcabot.core.model import (
+    EPOCH,
     Asset,
     Cycle,
     Decision,
@@ -32,7 +33,7 @@ from dcabot.core.model import (
     Quote,
     Side,
 )
-from dcabot.core.money import ZERO, text
+from dcabot.core.money import text
 from dcabot.core.quotes import Seen, impossible, remembered
 from dcabot.core.reconcile import Entry
 from dcabot.core.rules import faults, may_sell
@@ -40,6 +41,7 @@ from dcabot.core.second_look import SecondLook
 from dcabot.core.states import OVER, is_open
 from dcabot.core.strategy import Market, on_quote, reaches_sale_price
 from dcabot.executor import Executor
+from dcabot.recovery import Recovery
 from dcabot.sync import SECOND_LOOK_AFTER, Swept, Sync
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,7 @@ log = logging.getLogger(__name__)
 SAID_AGAIN_AFTER = timedelta(minutes=10)
 STANDS = timedelta(seconds=1)  # a decision that waited longer to be carried out is taken anew
 WIDE_TOLD_AFTER = timedelta(hours=1)  # a spread that holds back a base order is told after this long
+LOST_LOOKED_FOR_EVERY = timedelta(minutes=5)  # while a pair is suspended for orders of others
 CONTACT_MAX_AGE = timedelta(seconds=20)  # without the stream and without REST this long, no new order
 
 
@@ -82,6 +85,8 @@ class Trader:
     held: dict[str, str] = field(default_factory=dict)
     compared: set[str] = field(default_factory=set)  # whose position was compared since the start, without a doubt
     foreign: dict[str, tuple[Decimal, datetime]] = field(default_factory=dict)  # coins, and when they were seen first
+    suspended: dict[str, str] = field(default_factory=dict)  # pairs whose orders somebody else must explain first
+    looked_at: datetime = EPOCH  # when Alpaca's list of all orders was read
     named: dict[str, Decimal] = field(default_factory=dict)  # foreign coins that the log has told of
     funds: Funds = field(default_factory=Funds)
     stream_up: bool = False
@@ -92,11 +97,19 @@ class Trader:
     taking: Lock = field(default_factory=Lock)
     spending: Lock = field(default_factory=Lock)
 
+    @property
+    def recovery(self) -> Recovery:
+        return Recovery(self.store, self.broker)
+
     def recover(self) -> None:
         """Starting is recovering: agree with the exchange before anything is decided."""
         self.learn_instruments()
         self.refresh()
-        self._learn(self.sync.settle())
+        swept = self.sync.settle()
+        # Only now: an order whose end was not booked yet would look like one that a later cycle has overtaken.
+        if self._find_lost():
+            swept = self.sync.settle()
+        self._learn(swept)
         self._read_account()
         self.refresh()
 
@@ -171,6 +184,8 @@ class Trader:
     def _judge(self, entry: Entry, now: datetime, quote: Quote | None) -> Occasion | None:
         """Decide on the newest quote in memory. `quote` is the one that has just come, if one has."""
         symbol = entry.cycle.symbol
+        if symbol in self.suspended:
+            return None
         seen = self._seen(entry)
         if seen.newest is None or not seen.is_usable(now, self.quote_max_age):
             if quote is not None:
@@ -187,10 +202,7 @@ class Trader:
             if decision.reason and not decision.waits_for:
                 self.say(symbol, decision.reason)
             return None
-        if symbol not in self.compared and any(order.side is Side.SELL for order in decision.submit):
-            self.say(symbol, "no sale before its position was compared with Alpaca's after the start")
-            return None
-        if not self._in_contact(now):
+        if self._is_early(symbol, decision) or not self._in_contact(now):
             return None
         self.deciding |= {order.client_order_id for order in decision.submit}
         self._spend(lambda funds: funds.promised(decision.submit))
@@ -231,7 +243,16 @@ class Trader:
             return occasion.decision  # the row under its lock is still the one it was taken on
         own = occasion.decision.submit[0].client_order_id if occasion.decision.submit else ""
         decision = on_quote(self._judged(asset), cycle, self._market(symbol, seen.newest, now, own))
-        return decision if decision is not None and decision.acts else None
+        if decision is None or not decision.acts or self._is_early(symbol, decision):
+            return None
+        return decision
+
+    def _is_early(self, symbol: str, decision: Decision) -> bool:
+        """True for a sale before the position was compared with Alpaca's: the books may be older than the account."""
+        if symbol in self.compared or not any(order.side is Side.SELL for order in decision.submit):
+            return False
+        self.say(symbol, "no sale before its position was compared with Alpaca's after the start")
+        return True
 
     def _market(self, symbol: str, quote: Quote, now: datetime, own_order: str = "") -> Market:
         return Market(
@@ -308,9 +329,32 @@ class Trader:
         swept = self.sync.sweep()
         self._learn(swept)
         self._read_account()
-        if swept.mended or swept.noted:
+        coins_came = {symbol for symbol, coins in self._foreign_now().items() if self.named.get(symbol) != coins}
+        looks_again = self.suspended and self.clock() - self.looked_at >= LOST_LOOKED_FOR_EVERY
+        found = bool(coins_came or looks_again or self._has_lost(swept)) and self._find_lost()
+        if not found:
+            self._name(coins_came)
+        if swept.mended or swept.noted or found:
             self.refresh()
         return swept
+
+    def _find_lost(self) -> bool:
+        """Look for orders of ours that have no row: True when some were booked."""
+        recovered = self.recovery.run()
+        self.looked_at = self.clock()
+        for symbol, why in recovered.suspended.items():
+            if self.suspended.get(symbol) != why:
+                log.error("%s is suspended: %s", symbol, why)
+        for symbol in self.suspended.keys() - recovered.suspended.keys():
+            log.info("%s is no longer suspended", symbol)
+        self.suspended = recovered.suspended
+        return bool(recovered.booked)
+
+    def _has_lost(self, swept: Swept) -> bool:
+        """True when an order of ours is open at Alpaca and has no row."""
+        in_book = {order.client_order_id for entry in swept.book.entries for order in entry.cycle.orders}
+        strays = [report for report in swept.snapshot.open_orders if report.client_order_id not in in_book]
+        return any(self.recovery.is_lost(report) for report in strays)
 
     def symbols(self) -> list[str]:
         """What the market-data stream must bring: every asset that has a current cycle."""
@@ -356,27 +400,35 @@ class Trader:
                 self.unowned.pop(symbol, None)
                 if symbol in swept.unowned:
                     self.unowned[symbol] = swept.unowned[symbol]
-                    self._name_foreign(entry, swept)
+                    self._see_foreign(symbol, swept.unowned[symbol], swept.snapshot.at)
                 if symbol in swept.unowned and symbol not in swept.doubted:
                     self.compared.add(symbol)
 
-    def _name_foreign(self, entry: Entry, swept: Swept) -> None:
-        """Tell once of coins that no cycle bought, when they were seen twice: a position lags behind a sale."""
-        symbol, coins, at = entry.cycle.symbol, swept.unowned[entry.cycle.symbol], swept.snapshot.at
-        quantity, since = self.foreign.get(symbol, (ZERO, at))
-        if quantity != coins:
+    def _see_foreign(self, symbol: str, coins: Decimal, at: datetime) -> None:
+        if self.foreign.get(symbol, (None, at))[0] != coins:
             self.foreign[symbol] = (coins, at)
-            return
-        if self.named.get(symbol, ZERO) == coins or at - since < SECOND_LOOK_AFTER or self._is_dust(symbol, coins):
-            return
-        self.named[symbol] = coins
-        log.warning(
-            "%s: foreign coins: Alpaca shows %s that no cycle bought; they are never sold. `dcabot cycle adopt %s` "
-            "takes them into a cycle",
-            symbol,
-            text(coins),
-            symbol,
-        )
+
+    def _foreign_now(self) -> dict[str, Decimal]:
+        """Coins that no cycle bought, seen twice: a position lags behind a sale."""
+        now = self.swept_at
+        seen = list(self.foreign.items())
+        return {
+            symbol: coins
+            for symbol, (coins, since) in seen
+            if now is not None and now - since >= SECOND_LOOK_AFTER and not self._is_dust(symbol, coins)
+        }
+
+    def _name(self, symbols: Iterable[str]) -> None:
+        """Tell of foreign coins once."""
+        for symbol in symbols:
+            coins = self.named[symbol] = self.foreign[symbol][0]
+            log.warning(
+                "%s: foreign coins: Alpaca shows %s that no cycle bought; they are never sold. "
+                "`dcabot cycle adopt %s` takes them into a cycle",
+                symbol,
+                text(coins),
+                symbol,
+            )
 
     def _is_dust(self, symbol: str, coins: Decimal) -> bool:
         """True when coins are worth less than a dollar, or when nothing says what they are worth."""
@@ -394,7 +446,7 @@ class Trader:
         for entry in current:
             asset = self._judged(entry.asset)
             entries[asset.symbol] = replace(entry, asset=asset)
-            if why := asset.held_back or suspension(entry.cycle):
+            if why := asset.held_back or suspension(entry.cycle) or self.suspended.get(asset.symbol, ""):
                 held[asset.symbol] = why
         before, self.entries, self.held = self.held, entries, held  # first, so that what is said is true
         for symbol, sentence in held.items():

@@ -177,6 +177,15 @@ class VenueBroker:
         shown = positions_of(self.venue, self.hidden_positions, self.shown_positions)
         return Listing(tuple(shown))
 
+    def orders_since(self, after: datetime) -> Listing[OrderReport]:
+        self._ask("orders_since")
+        orders = self.venue.orders.values()
+        return Listing(tuple(report_of(order) for order in orders if order.submitted_at > after))
+
+    def recent_orders(self) -> Listing[OrderReport]:
+        self._ask("recent_orders")
+        return Listing(tuple(report_of(order) for order in reversed(self.venue.orders.values())))
+
     def fills(self, after: datetime) -> Listing[Fill]:
         self._ask("fills")
         return Listing(tuple(fill for fill in self.executed if fill.at > after))

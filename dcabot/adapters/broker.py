@@ -55,6 +55,7 @@ __all__ = [
 
 PAGE_SIZE = 500  # the most that GET /v2/orders returns at once (alpaca.md 2.2)
 PAGES_MAX = 20
+ALL_PAGES_MAX = 400  # of closed orders too, since the newest one that is known
 FILLS_PAGE = 100  # likewise of /v2/account/activities (2.9)
 FILLS_PAGES_MAX = 1000
 
@@ -150,10 +151,32 @@ class Broker:
 
     def open_orders(self) -> Listing[OrderReport]:
         """All open crypto orders of the account, ours and others', oldest first."""
+        return self._orders_after("open", None, PAGES_MAX)
+
+    def orders_since(self, after: datetime) -> Listing[OrderReport]:
+        """All crypto orders that were sent since then, closed ones too, oldest first."""
+        return self._orders_after("all", after, ALL_PAGES_MAX)
+
+    def recent_orders(self) -> Listing[OrderReport]:
+        """The newest crypto orders of the account, closed ones too; those of long ago are not read."""
         rows: dict[str, dict[str, object]] = {}
-        after: dict[str, str] = {}
+        until: dict[str, str] = {}
         for _ in range(PAGES_MAX):
-            parameters = {"status": "open", "limit": str(PAGE_SIZE), "direction": "asc", **after}
+            parameters = {"status": "all", "limit": str(PAGE_SIZE), "direction": "desc", **until}
+            page = _rows(self._query("/orders", parameters))
+            fresh = {str(row.get("id")): row for row in page if str(row.get("id")) not in rows}
+            rows.update(fresh)
+            if len(page) < PAGE_SIZE or not fresh:
+                break
+            last = min(_read(wire.instant, row.get("submitted_at")) for row in page)
+            until = {"until": _stamp(last + timedelta(microseconds=1))}
+        return _listing(wire.order_report, filter(_is_crypto, rows.values()), "client_order_id")
+
+    def _orders_after(self, status: str, since: datetime | None, pages: int) -> Listing[OrderReport]:
+        rows: dict[str, dict[str, object]] = {}
+        after = {} if since is None else {"after": _stamp(since)}
+        for _ in range(pages):
+            parameters = {"status": status, "limit": str(PAGE_SIZE), "direction": "asc", **after}
             page = _rows(self._query("/orders", parameters))
             fresh = {str(row.get("id")): row for row in page if str(row.get("id")) not in rows}
             rows.update(fresh)
@@ -163,8 +186,8 @@ class Broker:
                 break
             # The cursor excludes its own instant, which several orders may share: step back a little, skip the known.
             last = max(_read(wire.instant, row.get("submitted_at")) for row in page)
-            after = {"after": (last - timedelta(microseconds=1)).isoformat().replace("+00:00", "Z")}
-        raise ExchangeUnreachable(f"the list of open orders does not end after {len(rows)} orders")
+            after = {"after": _stamp(last - timedelta(microseconds=1))}
+        raise ExchangeUnreachable(f"the list of {status} orders does not end after {len(rows)} orders")
 
     def positions(self) -> Listing[Position]:
         """The crypto the account holds; a symbol that is not listed is not held, unless `may_hide` says otherwise."""
@@ -246,6 +269,10 @@ class Broker:
             if error.status_code == 404 and "not found" in message(error).lower():
                 raise _Missing(sentence(error)) from None
             raise ExchangeMisunderstood(f"{sentence(error)} (to {path})") from None
+
+
+def _stamp(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
 
 
 def _client(config: Config, url: str, version: str, budget: Budget) -> RESTClient:

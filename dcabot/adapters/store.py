@@ -5,6 +5,7 @@ commit comes, and only then may anybody send a request. Everything stored in `dc
 computed from the orders here, so an operator's SELECT and the bot never disagree for longer than a commit.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,12 +28,15 @@ from dcabot.adapters.rows import (
     order_columns,
     proved,
 )
-from dcabot.core.model import Cycle, CycleStatus, Decision, OrderStatus
+from dcabot.core.model import Cycle, CycleStatus, Decision, OrderReport, OrderStatus
 from dcabot.core.money import ZERO
 from dcabot.core.reconcile import SURFACES_WITHIN, Entry, Repair
+from dcabot.core.recovery import LostCycle, on_lost_order, on_overtaken
 from dcabot.core.states import OPEN, OVER
 from dcabot.core.telling import Told
 from dcabot.core.troubles import Trouble
+
+log = logging.getLogger(__name__)
 
 CURRENT = [status.value for status in CycleStatus if status not in OVER]
 STOPPED = "stopped"  # the last sentence of a daemon that ends in order
@@ -204,6 +208,84 @@ class Store:
         query = schema.Order.select(schema.Order.client_order_id).where(schema.Order.client_order_id.in_(wanted))
         with self.database.transaction():
             return {row.client_order_id for row in query} if wanted else set()
+
+    def tag(self) -> str:
+        """Of this database, in the ids of its orders; empty where `db init` has made none yet."""
+        if self._known_tag is not None:
+            return self._known_tag
+        with self.database.transaction():
+            return self._tag()
+
+    def symbols(self) -> set[str]:
+        """The pairs of all assets."""
+        with self.database.transaction():
+            return {str(row.asset_symbol) for row in schema.Asset.select(schema.Asset.asset_symbol)}
+
+    def newest_order_at(self) -> datetime | None:
+        """When the order of the newest row was made; None when there is no order at all."""
+        with self.database.transaction():
+            row = schema.Order.select().order_by(schema.Order.id.desc()).first()
+        return None if row is None else row.created_at
+
+    def cycle_named(self, lost: LostCycle) -> int | None:
+        """The cycle that lost orders name, made anew where it is gone; None without its asset.
+
+        A number that another cycle has taken by now is replaced by a new one. Of an asset one cycle is current: one
+        that has bought nothing makes room, and one that a later cycle had followed is over.
+        """
+        with self.database.transaction():
+            query = schema.Asset.select().where(schema.Asset.asset_symbol == lost.symbol)
+            asset = self.database.for_update(query).first()
+            if asset is None:
+                return None
+            opened = (schema.Cycle.asset == asset.id) & (schema.Cycle.created_at == lost.opened_at)
+            named = schema.Cycle.select().where(opened).first()
+            if named is not None:
+                return int(named.id)
+            return self._make_room(asset, lost)
+
+    def _make_room(self, asset: Row, lost: LostCycle) -> int:
+        now = self.clock()
+        current = _current_cycles(asset.id).first()
+        status, completed_at = CycleStatus.WATCHING, None
+        if current is not None and not schema.Order.read("cycle_id", current.id):
+            schema.Cycle.change("id", current.id, created_at=lost.opened_at, status=status.value, updated_at=now)
+            return int(current.id)
+        if current is not None and current.created_at <= lost.opened_at:
+            entry = self._read(current.id, lock=True)
+            if entry is not None:
+                decision = on_overtaken(entry.cycle, lost.opened_at)
+                log.warning("%s cycle %s: %s", lost.symbol, current.id, decision.reason)
+                self.save(entry, decision)
+        elif current is not None:
+            status, completed_at = CycleStatus.ERROR, current.created_at
+        row = {
+            "asset": asset.id,
+            "status": status.value,
+            "symbol": lost.symbol,
+            "completed_at": completed_at,
+            "created_at": lost.opened_at,
+            "updated_at": now,
+        }
+        if schema.Cycle.select().where(schema.Cycle.id == lost.cycle_id).first() is None:
+            row["id"] = lost.cycle_id
+        return int(schema.Cycle.insert(**row).execute())
+
+    def book_lost(self, cycle_id: int, report: OrderReport) -> Decision | None:
+        """Give an order without a row its row, in its place among the others; None when it has one by now."""
+        with self.locked(cycle_id) as entry:
+            decision = on_lost_order(entry.cycle, report) if entry is not None else None
+            if entry is None or decision is None:
+                return None
+            names = [order.client_order_id for order in decision.cycle.orders]
+            later = names[names.index(report.client_order_id) + 1 :]
+            if later:
+                # The order of the rows is the order of the fills: those behind it are written again.
+                schema.Order.delete().where(schema.Order.client_order_id.in_(later)).execute()
+                kept = tuple(one for one in entry.cycle.orders if one.client_order_id not in later)
+                entry = replace(entry, cycle=replace(entry.cycle, orders=kept))
+            self.save(entry, decision)
+        return decision
 
     def known_order_ids(self, order_ids: Iterable[str]) -> set[str]:
         """Which of Alpaca's ids belong to an order that has a row."""

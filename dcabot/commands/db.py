@@ -83,6 +83,11 @@ def _init(settings: DatabaseSettings, backups: Path | None) -> int:
     if backups is not None and (settings.engine == "mysql" or Path(settings.path).exists()):
         _back_up_before_change(settings, backups)
     applied = migrate(settings)
+    database = connect(settings)
+    try:
+        notes.make_tag(database, utc_now())
+    finally:
+        database.close_all()
     print(f"{settings}: {'applied ' + ', '.join(applied) if applied else 'the schema is up to date'}")
     return DONE
 

@@ -14,8 +14,9 @@ from decimal import Decimal
 from dcabot.core import absence, lifecycle
 from dcabot.core.absence import Departure
 from dcabot.core.ledger import Holding, current_status, fold, sellable
-from dcabot.core.model import ID_PREFIX, Asset, Cycle, Decision, Order, OrderReport, OrderStatus
+from dcabot.core.model import Asset, Cycle, Decision, Order, OrderReport, OrderStatus
 from dcabot.core.money import ZERO
+from dcabot.core.order_ids import is_own
 from dcabot.core.states import OVER, is_open
 
 SURFACES_WITHIN = timedelta(hours=1)  # a void order is asked for this long in case its request arrives after all
@@ -260,15 +261,19 @@ def unowned(book: Iterable[Entry], snapshot: Snapshot) -> dict[str, Decimal]:
     return found
 
 
-def orphans(snapshot: Snapshot, known_ids: Iterable[str], policy: str) -> tuple[list[OrderReport], list[OrderReport]]:
+def orphans(
+    snapshot: Snapshot, known_ids: Iterable[str], policy: str, tag: str = ""
+) -> tuple[list[OrderReport], list[OrderReport]]:
     """Open orders at the exchange that are in no row: those to cancel by `policy` (own, all, none), those to report.
+
+    An order of another dcabot is none of our own, and only `all` cancels it.
 
     `known_ids` must have been read after the snapshot: rows are committed before their requests, so an order
     that the exchange listed and the database does not have is truly not ours.
     """
     known = set(known_ids)
     untracked = [report for report in snapshot.open_orders if report.client_order_id not in known]
-    cancel = [r for r in untracked if policy == "all" or (policy == "own" and r.client_order_id.startswith(ID_PREFIX))]
+    cancel = [r for r in untracked if policy == "all" or (policy == "own" and is_own(r.client_order_id, tag))]
     return cancel, [report for report in untracked if report not in cancel]
 
 

@@ -288,13 +288,13 @@ def stranger(name: str) -> OrderReport:
 
 
 @pytest.mark.parametrize(
-    ("policy", "cancelled"), [("own", ["dcabot-9"]), ("all", ["dcabot-9", "by-hand"]), ("none", [])]
+    ("policy", "cancelled"), [("own", ["dcabot-9-1-base-1"]), ("all", ["dcabot-9-1-base-1", "by-hand"]), ("none", [])]
 )
 def test_untracked_orders_are_treated_as_the_policy_says(policy: str, cancelled: list[str]) -> None:
-    ours, theirs, tracked = stranger("dcabot-9"), stranger("by-hand"), stranger("dcabot-1")
-    cancel, report = orphans(snapshot(ours, tracked, theirs), ["dcabot-1"], policy)
+    ours, theirs, tracked = stranger("dcabot-9-1-base-1"), stranger("by-hand"), stranger("dcabot-1-1-base-1")
+    cancel, report = orphans(snapshot(ours, tracked, theirs), ["dcabot-1-1-base-1"], policy)
     assert [one.client_order_id for one in cancel] == cancelled
-    assert {one.client_order_id for one in cancel + report} == {"dcabot-9", "by-hand"}
+    assert {one.client_order_id for one in cancel + report} == {"dcabot-9-1-base-1", "by-hand"}
 
 
 def test_an_order_that_a_cycle_waits_for_is_never_an_orphan() -> None:

@@ -13,7 +13,7 @@ from typing import TypeVar
 from dcabot.adapters.broker import OWN_LIMIT
 from dcabot.adapters.budget import Budget
 from dcabot.core.matching import Venue
-from dcabot.core.model import ID_PREFIX, Instrument, Order, OrderReport, Quote, Refusal
+from dcabot.core.model import EPOCH, ID_PREFIX, Instrument, Order, OrderReport, Quote, Refusal
 from dcabot.core.snapshot import (
     Accepted,
     Account,
@@ -331,6 +331,16 @@ class SimBroker:
             return Listing(tuple(rows), unreadable)
 
         return self._ask("positions", answer, Listing(()))
+
+    def orders_since(self, after: datetime) -> Listing[OrderReport]:
+        def answer() -> Listing[OrderReport]:
+            orders = self.exchange.venue.orders.values()
+            return Listing(tuple(report_of(order) for order in orders if order.submitted_at > after))
+
+        return self._ask("orders_since", answer, Listing(()))
+
+    def recent_orders(self) -> Listing[OrderReport]:
+        return self.orders_since(EPOCH)
 
     def fills(self, after: datetime) -> Listing[Fill]:
         def answer() -> Listing[Fill]:
