@@ -7,6 +7,7 @@ transaction of its own, and keeps no more than one part in memory.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from dcabot.adapters import notes, schema
@@ -74,10 +75,11 @@ def reports(database: Database, wanted: Wanted) -> Iterator[CycleReport]:
     with database.transaction():
         names = {row.id: row.asset_symbol for row in schema.Asset.select()}
     for rows in _parts(database, wanted, PART):
-        missing = [row[0] for row in rows if not _is_whole(row)]
-        computed = {cycle.id: report(cycle) for cycle in _cycles(database, missing)}
+        lines = {row[0]: _line(row, names[row[1]]) for row in rows if _is_whole(row)}
+        missing = [row[0] for row in rows if row[0] not in lines]
+        lines.update((cycle.id, report(cycle)) for cycle in _cycles(database, missing))
         for row in rows:
-            line = _line(row, names[row[1]]) if _is_whole(row) else computed.get(row[0])
+            line = lines[row[0]]
             if line is not None:
                 yield line
 
@@ -131,18 +133,13 @@ def recompute(database: Database, now: datetime, is_dry: bool = False) -> Recomp
 
 
 def _parts(database: Database, wanted: Wanted, size: int) -> Iterator[list[tuple[Any, ...]]]:
-    """The columns READ of the finished cycles, so many ids at once."""
-    fields = [schema.Cycle._meta.columns[name].python_value for name in READ]
+    """The columns READ of the finished cycles as the database gives them, so many ids at once."""
     with database.transaction():
         last = _last_id()
     for after in range(0, last, size):
         with database.transaction():
             found = schema.current.execute_sql(*_question(wanted, after, after + size)).fetchall()
-        yield [_values(fields, row) for row in found]
-
-
-def _values(fields: Sequence[Callable[[Any], Any]], row: Sequence[object]) -> tuple[Any, ...]:
-    return tuple([read(value) for read, value in zip(fields, row, strict=True)])
+        yield found
 
 
 def _question(wanted: Wanted, after: int, until: int) -> tuple[str, list[object]]:
@@ -201,7 +198,8 @@ def _rows(ids: Sequence[int]) -> Any:
 
 def _is_whole(row: tuple[Any, ...]) -> bool:
     """False for a cycle that ended before its result was kept, and was not recomputed yet."""
-    return None not in (row[3], *row[5:])
+    _, _, _, completed_at, _, filled_orders, _, spent, *_ = row
+    return not (completed_at is None or filled_orders is None or spent is None)
 
 
 def _line(row: tuple[Any, ...], symbol: str) -> CycleReport | None:
@@ -222,17 +220,18 @@ def _line(row: tuple[Any, ...], symbol: str) -> CycleReport | None:
     ) = row
     if not filled_orders or first_order_at is None:
         return None
+    instant: Callable[[Any], Any] = schema.Cycle.completed_at.python_value
     line = CycleReport(
         symbol=symbol,
         cycle_id=cycle_id,
         status=CycleStatus(status),
-        opened_at=first_order_at,
-        closed_at=completed_at,
+        opened_at=instant(first_order_at),
+        closed_at=instant(completed_at),
         orders=filled_orders,
         safety_orders=safety_orders,
-        spent=spent,
-        sold=received,
-        buy_fees=buy_fees,
-        sale_fees=sale_fees,
+        spent=Decimal(spent),
+        sold=Decimal(received),
+        buy_fees=Decimal(buy_fees),
+        sale_fees=Decimal(sale_fees),
     )
-    return with_unsold(line, quantity, average_price)
+    return with_unsold(line, Decimal(quantity), Decimal(average_price))

@@ -10,14 +10,18 @@ from dcabot.adapters import assets
 from dcabot.adapters.assets import COLUMNS, INTEGERS, AssetError, BadValue, Value
 from dcabot.adapters.config import DATABASE, Config, load
 from dcabot.adapters.database import Database
+from dcabot.adapters.store import Store
 from dcabot.commands import DONE, FAILED, USAGE, arguments, counted, parser, utc_now
-from dcabot.commands.console import coins, console, percent, price, print_table, usd
+from dcabot.commands.console import Fitted, coins, console, percent, price, usd
 from dcabot.commands.market import NOT_ASKED, Market, look, usual
 from dcabot.commands.wiring import open_books
-from dcabot.core.ladder import ladder, most_spent
-from dcabot.core.model import Asset
-from dcabot.core.money import text
+from dcabot.core.ladder import Rung, ladder, most_spent, rest_of_ladder
+from dcabot.core.ledger import fold
+from dcabot.core.model import Asset, Cycle
+from dcabot.core.money import HUNDRED, ZERO, step_down, text
+from dcabot.core.profit import result
 from dcabot.core.rules import ROUND_TRIP_FEE_RATIO, faults
+from dcabot.core.states import OVER, is_open
 
 HELP = {
     "base_order_amount": "USD of the first buy of a cycle",
@@ -40,6 +44,17 @@ DEFAULTS: dict[str, Value] = {
 
 
 RUNGS_SHOWN = 20  # of a long ladder, at each end
+COINS_WIDTH = 11  # of a quantity in a ladder: what all the digits say is seen in the position
+# The columns of the list, short enough for 80 columns.
+LISTED = {
+    "base_order_amount": "base",
+    "safety_order_amount": "safety",
+    "max_safety_orders": "max",
+    "safety_order_deviation": "drop %",
+    "take_profit_percent": "profit %",
+    "cooldown_period": "cooldown",
+    "buy_order_price_deviation_percent": "restart %",
+}
 
 
 def main(argv: list[str]) -> int:
@@ -125,7 +140,7 @@ def _set(args: argparse.Namespace, config: Config, database: Database) -> int:
     assets.change(database, args.symbol, changes, utc_now())
     for name, value in changes.items():
         print(f"{args.symbol} {name}: {_shown(columns[name])} -> {_shown(value)}")
-    _tell(asset, market)
+    _tell(asset, market, _running(database, args.symbol))
     return DONE
 
 
@@ -138,24 +153,16 @@ def _list(args: argparse.Namespace, config: Config, database: Database) -> int:
         [
             asset.symbol,
             "yes" if asset.enabled else "no",
-            *(_shown(columns[name]) for name in COLUMNS),
+            *(_shown(columns[name]) for name in LISTED),
             usd(most_spent(asset)),
         ]
         for asset, columns in found
     ]
-    headings = [
-        "<asset",
-        "<enabled",
-        "base",
-        "safety",
-        "max",
-        "drop %",
-        "profit %",
-        "cooldown",
-        "restart %",
-        "most spent",
-    ]
-    print_table(console(), headings, rows)
+    enabled = [asset for asset, _ in found if asset.enabled]
+    most = sum((most_spent(asset) for asset in enabled), ZERO)
+    rows.append(["total", f"{len(enabled)}", *["-"] * len(LISTED), usd(most)])
+    headings = ["<asset", "<on", *LISTED.values(), "most spent"]
+    console().print(Fitted(headings, rows, gap=1))
     for asset, _ in found:
         _warn(asset, NOT_ASKED)
     return DONE
@@ -165,8 +172,18 @@ def _show(args: argparse.Namespace, config: Config, database: Database) -> int:
     asset, _ = _find(database, args.symbol)
     market = look(config, [args.symbol])
     _refuse(asset, market)
-    _tell(asset, market)
+    _tell(asset, market, _running(database, args.symbol))
     return DONE
+
+
+def _running(database: Database, symbol: str) -> Cycle | None:
+    """The asset's cycle, once it has bought or ordered anything."""
+    for entry in Store(database, utc_now).read_book().entries:
+        cycle = entry.cycle
+        is_running = any(order.filled_quantity or is_open(order) for order in cycle.orders)
+        if cycle.symbol == symbol and cycle.status not in OVER and is_running:
+            return cycle
+    return None
 
 
 def _enable(args: argparse.Namespace, config: Config, database: Database) -> int:
@@ -216,38 +233,74 @@ def _warn(asset: Asset, market: Market) -> None:
         console().print(f"{asset.symbol} would hardly ever buy: {doubt}")
 
 
-def _tell(asset: Asset, market: Market) -> None:
-    """What the settings mean: the ladder, the most that can be spent, and the fee beside the profit."""
+def _tell(asset: Asset, market: Market, cycle: Cycle | None = None) -> None:
+    """What the settings mean: the ladder, the most that can be spent, and the fee beside the profit.
+
+    Of a running cycle, the rest of its ladder.
+    """
     out = console()
     if market.note:
         out.print(market.note)
     _warn(asset, market)
     instrument = market.instrument(asset.symbol) or usual(asset.symbol)
-    start = market.ask(asset.symbol) or asset.last_sell_price
-    out.print(
-        f"\nIf the base order fills at {price(start)}:" if start else "\nFor a base order at 100.00 (no price known):"
-    )
-    rows = [
-        [
-            f"{rung.purpose.value} {number}" if number else rung.purpose.value,
-            price(rung.price),
-            percent(-rung.drop_ratio) if rung.drop_ratio else "",
-            usd(rung.spent),
-            coins(rung.held),
-            price(rung.average_price),
-            price(rung.take_profit_price),
-            f"+{percent(rung.rise_ratio)}",
-        ]
-        for number, rung in enumerate(ladder(asset, instrument, start or Decimal(100)))
-    ]
-    if len(rows) > 2 * RUNGS_SHOWN:
-        rows[RUNGS_SHOWN:-RUNGS_SHOWN] = [["...", *[""] * (len(rows[0]) - 1)]]
-    headings = ["<buy", "price", "drop", "spent USD", "held", "average", "take profit at", "rise needed"]
-    print_table(out, headings, rows)
+    if cycle is None:
+        start = market.ask(asset.symbol) or asset.last_sell_price
+        filled = f"If the base order fills at {price(start)}:"
+        out.print(f"\n{filled if start else 'For a base order at 100.00 (no price known):'}")
+        rungs = ladder(asset, instrument, start or Decimal(100))
+    else:
+        rungs = rest_of_ladder(asset, instrument, cycle)
+        out.print(f"\n{_standing(asset, cycle, rungs)}")
+    if rungs:
+        out.print(_ladder_table(rungs, most_spent(asset) if cycle is None else None))
     out.print(
         f"\nAt most {usd(most_spent(asset))} USD are spent in one cycle. The take profit of "
         f"{percent(asset.rules.take_profit_ratio)} pays at most {percent(ROUND_TRIP_FEE_RATIO)} for fees."
     )
+
+
+def _standing(asset: Asset, cycle: Cycle, rungs: list[Rung]) -> str:
+    """How far a running cycle has come down its ladder."""
+    holding = fold(cycle.orders)
+    count = f"{holding.safety_count} of {counted(asset.rules.safety_count_max, 'safety order')}"
+    spent = f"{usd(result(cycle.orders).spent)} USD spent, average {price(holding.average_price)}"
+    come = f"Cycle {cycle.id} has bought its base order and {count}: {spent}."
+    if rungs:
+        return f"{come} The rest of its ladder:"
+    if not asset.enabled:
+        return f"{come} The asset is disabled: it buys no more."
+    return f"{come} It has no safety order left."
+
+
+def _ladder_table(rungs: list[Rung], most: Decimal | None) -> Fitted:
+    rows = [
+        [
+            f"{rung.number}" if rung.number else rung.purpose.value,
+            price(rung.price),
+            f"{-rung.drop_ratio * HUNDRED:.2f}" if rung.drop_ratio else "-",
+            usd(rung.spent),
+            _short(rung.held),
+            price(rung.average_price),
+            price(rung.take_profit_price),
+            f"{rung.rise_ratio * HUNDRED:+.2f}",
+        ]
+        for rung in rungs
+    ]
+    if len(rows) > 2 * RUNGS_SHOWN:
+        rows[RUNGS_SHOWN:-RUNGS_SHOWN] = [["...", *["-"] * (len(rows[0]) - 1)]]
+    total = rungs[-1].spent if most is None else most
+    rows.append(["total", "-", "-", usd(total), *["-"] * 4])
+    return Fitted(
+        ["<buy", "price", "drop %", "spent", "held", "average", "take profit at", "rise %"],
+        rows,
+        gap=1,  # a cheap coin's prices have many digits
+    )
+
+
+def _short(quantity: Decimal) -> str:
+    """Coins rounded down to what a ladder has room for."""
+    digits = COINS_WIDTH - 1 - len(f"{quantity:.0f}")
+    return coins(step_down(quantity, Decimal(1).scaleb(-max(digits, 0))))
 
 
 def _shown(value: Value) -> str:

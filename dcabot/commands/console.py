@@ -31,10 +31,25 @@ def console() -> Console:
     return Output(file=sys.stdout, width=width, highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> Table:
-    """A table of figures, which are never cut, and of words, which are wrapped: those whose heading starts with `<`."""
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    title: str = "",
+    gap: int = 2,
+) -> Table:
+    """A table of figures, which are never cut, and of words, which are wrapped.
+
+    Words are in the columns whose heading starts with `<`; `gap` is what lies between two columns.
+    """
     cells = [list(row) for row in rows]
-    made = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    made = Table(
+        title=title or None,
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        padding=(0, gap, 0, 0),
+        header_style="bold",
+    )
     for number, column in enumerate(columns):
         heading, here = column.removeprefix("<"), [row[number] for row in cells]
         if column.startswith("<"):
@@ -60,11 +75,11 @@ def print_table(out: Console, columns: Sequence[str], rows: Iterable[Sequence[st
 class Fitted:
     """A table; where the terminal is too narrow for it, each row in words, for a live view cannot break its lines."""
 
-    def __init__(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        self.columns, self.rows = columns, rows
+    def __init__(self, columns: Sequence[str], rows: Sequence[Sequence[str]], gap: int = 2) -> None:
+        self.columns, self.rows, self.gap = columns, rows, gap
 
     def __rich_console__(self, out: Console, options: ConsoleOptions) -> RenderResult:
-        made = table(self.columns, self.rows)
+        made = table(self.columns, self.rows, gap=self.gap)
         # Tried, not measured: rich's measure counts on headings that it then does not break.
         drawn = " ".join(piece.text for line in out.render_lines(made, options) for piece in line)
         words = {word.lstrip("<") for row in (self.columns, *self.rows) for cell in row for word in cell.split()}

@@ -180,21 +180,22 @@ def _print_cycles(lines: Iterable[CycleReport], args: argparse.Namespace) -> Non
     """The newest of them, each with the sum of all profits up to it."""
     out = console()
     everything = Sum()
-    rows: deque[list[str]] = deque(maxlen=SHOWN)
+    newest: deque[tuple[CycleReport, Decimal]] = deque(maxlen=SHOWN)
     for one in lines:
         everything.add(one)
-        rows.append([*_cells(one, args.tz), usd(everything.profit), _end(one)])
-    if not rows:
+        newest.append((one, everything.profit))
+    if not newest:
         chosen = args.asset or args.since or args.until
         out.print("No such cycle was completed." if chosen else "No cycle has been completed yet.")
         return
-    if everything.cycles > len(rows):
+    if everything.cycles > len(newest):
         out.print(
-            f"The newest {len(rows)} of {everything.cycles:,} cycles. "
+            f"The newest {len(newest)} of {everything.cycles:,} cycles. "
             "--from and --to choose others, --by sums them, --csv lists all."
         )
     headings = ["cycle", "<asset", f"<opened ({args.tz})", f"<closed ({args.tz})", "took", "orders"]
     headings += ["spent", "sold", "fees", "profit", "%", "sum", "<"]
+    rows = [[*_cells(one, args.tz), usd(total), _end(one)] for one, total in newest]
     print_table(out, headings, rows)
     _print_total(everything, args.ledger)
 

@@ -194,8 +194,12 @@ def _next(entry: Entry, holding: Holding, market: Market) -> str:
         return "waits for its order"
     if holding.held:
         sale = f"sells all at bid {price(_sale_price(asset, holding, market))}"
-        buy = safety_price(asset, holding) if asset.enabled else None
-        return f"{sale}, buys {usd(asset.rules.safety_notional)} USD at ask {price(buy)}" if buy else sale
+        buy = safety_price(asset, holding)
+        if not asset.enabled:
+            return sale
+        if buy is None:
+            return f"{sale}, no safety order left"
+        return f"{sale}, buys {usd(asset.rules.safety_notional)} USD at ask {price(buy)}"
     if not asset.enabled:
         return "nothing until it is enabled"
     unowned, quote = (market.positions or {}).get(asset.symbol, ZERO), market.quotes.get(asset.symbol)

@@ -4,12 +4,14 @@ Nothing is computed here that the trading does not compute: the rungs are orders
 their next price by the strategy.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from dcabot.core.ledger import fold
 from dcabot.core.model import EPOCH, Asset, Cycle, Instrument, Order, OrderStatus, Purpose, Side
 from dcabot.core.money import ONE, ZERO, step_up
+from dcabot.core.profit import result
 from dcabot.core.rules import buy_quantity
 from dcabot.core.sale_price import sale_price
 from dcabot.core.states import is_open
@@ -20,10 +22,12 @@ from dcabot.core.strategy import safety_price
 class Rung:
     """The cycle after one more buy, each filled at its own price and charged the highest fee.
 
-    `drop_ratio` is the fall from the base order's price, `rise_ratio` the rise from this rung to its take profit.
+    `number` counts the safety orders. `drop_ratio` is the fall from the base order's price,
+    `rise_ratio` the rise from this rung to its take profit.
     """
 
     purpose: Purpose
+    number: int
     price: Decimal
     drop_ratio: Decimal
     spent: Decimal
@@ -35,35 +39,59 @@ class Rung:
 
 def ladder(asset: Asset, instrument: Instrument, price: Decimal) -> list[Rung]:
     """Every rung of a cycle whose base order is filled at `price`, USD."""
-    orders: list[Order] = []
-    rungs: list[Rung] = []
-    spent, next_price = ZERO, price
-    for number in range(asset.rules.safety_count_max + 1):
-        purpose = Purpose.SAFETY if number else Purpose.BASE
-        notional = asset.rules.safety_notional if number else asset.rules.base_notional
+    return list(_rungs(asset, instrument, (), price, price))
+
+
+def rest_of_ladder(asset: Asset, instrument: Instrument, cycle: Cycle) -> list[Rung]:
+    """The rungs that a running cycle has left, as if what it has ordered were filled whole."""
+    orders = tuple(_as_filled(order) for order in cycle.orders)
+    buys = [one for one in orders if one.side is Side.BUY and one.filled_price is not None]
+    following = safety_price(asset, fold(orders))
+    if not asset.enabled or not buys or following is None or following <= ZERO:
+        return []
+    return list(_rungs(asset, instrument, orders, following, buys[0].filled_price or ZERO))
+
+
+def _rungs(
+    asset: Asset,
+    instrument: Instrument,
+    past: tuple[Order, ...],
+    price: Decimal,
+    base_price: Decimal,
+) -> Iterator[Rung]:
+    """The rungs from `price` on, above them the orders that are filled already."""
+    orders, spent = list(past), result(past).spent
+    next_price: Decimal | None = price
+    while next_price is not None and next_price > ZERO:
+        purpose = Purpose.SAFETY if orders else Purpose.BASE
+        rules = asset.rules
+        notional = rules.safety_notional if orders else rules.base_notional
         limit = step_up(next_price, instrument.price_step)
-        order = _filled(purpose, number, buy_quantity(notional, limit, instrument), limit)
+        quantity = buy_quantity(notional, limit, instrument)
+        order = _filled(purpose, len(orders), quantity, limit)
         orders.append(order)
         spent += order.notional
         holding = fold(orders)
         target = sale_price(asset, holding, instrument)
-        rungs.append(
-            Rung(
-                purpose,
-                limit,
-                ONE - limit / price,
-                spent,
-                holding.held,
-                holding.average_price,
-                target,
-                target / limit - ONE,
-            )
+        yield Rung(
+            purpose,
+            holding.safety_count,
+            limit,
+            ONE - limit / base_price,
+            spent,
+            holding.held,
+            holding.average_price,
+            target,
+            target / limit - ONE,
         )
-        following = safety_price(asset, holding)
-        if following is None or following <= ZERO:
-            break
-        next_price = following
-    return rungs
+        next_price = safety_price(asset, holding)
+
+
+def _as_filled(order: Order) -> Order:
+    """An open buy as it will be, unless it is cancelled; any other order as it is."""
+    if order.side is not Side.BUY or not is_open(order):
+        return order
+    return replace(order, filled_quantity=order.quantity, filled_price=order.limit_price)
 
 
 def most_spent(asset: Asset) -> Decimal:

@@ -1,19 +1,30 @@
 """`dcabot asset`: what it writes, what it shows, and what it refuses."""
 
+import io
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from dcabot.commands.asset import _ladder_table
+from dcabot.core.ladder import ladder as rungs_of
 from tests import servers
+from tests.builders import make_asset, make_instrument
 from tests.commands.seat import Said, Seat
-from tests.programs import environment, mariadb_books, run_program
+from tests.programs import drawn_on_terminal, environment, mariadb_books, run_program
 
 AMOUNTS = ("--base-order-amount", "20", "--safety-order-amount", "20")
 
 
 def add(seat: Seat, symbol: str = "BTC/USD", *more: str) -> Said:
     return seat.run("asset", "add", symbol, *AMOUNTS, *more)
+
+
+def ladder(said: Said) -> list[list[str]]:
+    """The rungs that were printed, cell by cell."""
+    rows = [line.split() for line in said.out.splitlines() if line]
+    return [row for row in rows if row[0] == "base" or row[0].isdigit()]
 
 
 def column(seat: Seat, name: str) -> object:
@@ -26,9 +37,10 @@ def test_add_writes_the_row_and_shows_what_it_means(seat: Seat) -> None:
     assert said.code == 0, said.err
     assert "BTC/USD added." in said.out
     assert "If the base order fills at 60,010.00:" in said.out
-    rows = [line.split() for line in said.out.splitlines() if line.startswith(("base", "safety"))]
-    assert [row[:2] for row in rows] == [["base", "60,010.00"], ["safety", "1"], ["safety", "2"]]
-    assert rows[1][2:5] == ["58,809.80", "-2.00", "%"]  # the drop that the rung covers
+    rows = ladder(said)
+    assert [row[0] for row in rows] == ["base", "1", "2"]
+    assert rows[0][1] == "60,010.00"
+    assert rows[1][1:3] == ["58,809.80", "-2.00"]  # the drop that the rung covers
     assert "At most 60.00 USD are spent in one cycle." in said.out
     assert "take profit of 1.00 % pays at most 0.50 % for fees" in said.out
     assert seat.books.execute("SELECT asset_symbol, is_enabled, max_safety_orders FROM dca_assets") == [
@@ -37,9 +49,8 @@ def test_add_writes_the_row_and_shows_what_it_means(seat: Seat) -> None:
 
 
 def test_each_rung_shows_its_own_take_profit_price(seat: Seat) -> None:
-    out = add(seat, "BTC/USD", "--max-safety-orders", "3").out
-    targets = [line.split() for line in out.splitlines() if line.startswith(("base", "safety"))]
-    prices = [Decimal(row[-3].replace(",", "")) for row in targets]
+    out = add(seat, "BTC/USD", "--max-safety-orders", "3")
+    prices = [Decimal(row[-2].replace(",", "")) for row in ladder(out)]
     assert len(prices) == 4
     assert prices == sorted(prices, reverse=True)
     assert abs(prices[0] - Decimal("60010") * Decimal("1.01")) < Decimal("0.1")
@@ -227,7 +238,67 @@ def test_without_history_it_is_simply_removed(seat: Seat) -> None:
 def test_a_long_ladder_is_shown_in_part(seat: Seat) -> None:
     out = add(seat, "BTC/USD", "--max-safety-orders", "1000", "--safety-order-deviation", "0.1").out
     assert len(out.splitlines()) < 60
-    assert "safety 1000" in out
+    assert "\n1000 " in out
+
+
+def test_the_list_has_what_all_ladders_can_spend(seat: Seat) -> None:
+    add(seat)
+    add(seat, "ETH/USD", "--max-safety-orders", "2")
+    seat.books.add_asset("SOL/USD")
+    assert seat.run("asset", "disable", "SOL/USD").code == 0
+    rows = [line.split() for line in seat.run("asset", "list").out.splitlines()]
+    assert rows[-1] == ["total", "2", *["-"] * 7, "180.00"]
+    assert [row[-1] for row in rows[1:4]] == ["120.00", "60.00", "120.00"]
+
+
+def test_a_running_cycle_shows_the_rest_of_its_ladder(seat: Seat) -> None:
+    add(seat, "BTC/USD", "--max-safety-orders", "2", "--safety-order-deviation", "1")
+    seat.trade("60000", "60010")
+    seat.trade("59000", "59010")
+    said = seat.run("asset", "show", "BTC/USD")
+    assert "Cycle 1 has bought its base order and 1 of 2 safety orders: 40.00 USD spent" in said.out
+    ((number, at, drop, spent, *_),) = ladder(said)
+    assert (number, at, drop, spent) == ("2", "58,419.90", "-2.65", "60.00")
+    told = seat.run("status", "--json").json["assets"][0]
+    assert told["next_safety_price"] == "58419.9"
+    seat.trade("58000", "58010")
+    said = seat.run("asset", "show", "BTC/USD")
+    assert "2 of 2 safety orders: 60.00 USD spent" in said.out
+    assert "It has no safety order left." in said.out
+    assert ladder(said) == []
+    assert "no safety order left" in seat.run("status").out
+    said = seat.run("asset", "set", "BTC/USD", "--max-safety-orders", "4")
+    assert [row[0] for row in ladder(said)] == ["3", "4"]
+    assert seat.run("asset", "disable", "BTC/USD").code == 0
+    assert "it buys no more" in seat.run("asset", "show", "BTC/USD").out
+
+
+def test_a_terminal_of_80_columns_is_wide_enough(seat: Seat, tmp_path: Path) -> None:
+    add(seat, "BTC/USD", "--base-order-amount", "1234.56", "--safety-order-amount", "1000")
+    variables = environment(tmp_path, seat.alpaca.env(), seat.books.environment)
+    variables.update(TERM="xterm", COLUMNS="80")
+    for words in (("asset", "list"), ("asset", "show", "BTC/USD")):
+        _, text = drawn_on_terminal(tmp_path, variables, *words)
+        lines = [line.rstrip() for line in text.replace("\r", "").splitlines()]
+        table = [line for line in lines if line.startswith(("BTC/USD ", "base ", "1 ", "total "))]
+        assert len(table) >= 2
+        assert max(map(len, table)) <= 80, text
+        assert "6,234.56" in text
+
+
+@pytest.mark.parametrize(
+    ("ask", "steps"),
+    [("0.000012845", ("0.000000001", "0.000001")), ("123456.78", ("0.01", "0.000000001"))],
+)
+def test_a_ladder_of_any_coin_fits_80_columns(ask: str, steps: tuple[str, str]) -> None:
+    instrument = make_instrument(price_step=steps[0], quantity_step=steps[1], quantity_min=steps[1])
+    asset = make_asset(base_notional=1000, safety_notional=1000, safety_count_max=12)
+    out = Console(file=io.StringIO(), width=80)
+    out.print(_ladder_table(rungs_of(asset, instrument, Decimal(ask)), Decimal(13_000)))
+    lines = out.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "13,000.00" in lines[-1]
+    assert len(lines) in (15, 16)  # the headings have one line, or two
 
 
 def test_no_database_is_one_line_and_75(seat: Seat, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def test_status_shows_every_figure_however_narrow_the_terminal_is(seat: Seat, tm
     seat.trade("60000", "60010")
     variables = environment(tmp_path, seat.alpaca.env(), seat.books.environment, TERM="xterm", COLUMNS=columns)
     _, text = drawn_on_terminal(tmp_path, variables, "status")
-    for figure in ("0.000332443", "60,010.00", "60,000.00", "1.02 %", "-0.05", "profit"):
+    for figure in ("0.000332443", "60,010.00", "60,000.00", "1.02 %", "-0.10", "profit"):
         assert figure in text, text
 
 
