@@ -234,9 +234,9 @@ def _warn(asset: Asset, market: Market) -> None:
 
 
 def _tell(asset: Asset, market: Market, cycle: Cycle | None = None) -> None:
-    """What the settings mean: the ladder, the most that can be spent, and the fee beside the profit.
+    """The meaning of the settings: the ladder, the most that can be spent, the fee beside the profit.
 
-    Of a running cycle, the rest of its ladder.
+    Of a running cycle it is the rest of its ladder.
     """
     out = console()
     if market.note:

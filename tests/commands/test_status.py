@@ -170,7 +170,7 @@ def test_an_asset_without_a_cycle_says_what_it_will_do(seat: Seat) -> None:
 def test_the_last_safety_order_leaves_only_the_sale(well: Seat) -> None:
     well.books.execute("UPDATE dca_assets SET max_safety_orders = 0")
     well.trade("60000", "60010")
-    assert asset(well)["next"] == "sells all at bid 60,610.10"
+    assert asset(well)["next"] == "sells all at bid 60,610.10, no safety order left"
     assert asset(well)["next_safety_price"] is None
 
 
