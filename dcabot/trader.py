@@ -36,7 +36,7 @@ from dcabot.core.model import (
 from dcabot.core.money import text
 from dcabot.core.quotes import Seen, impossible, remembered
 from dcabot.core.reconcile import Entry
-from dcabot.core.rules import faults, may_sell
+from dcabot.core.rules import faults, is_pair, may_sell
 from dcabot.core.second_look import SecondLook
 from dcabot.core.states import OVER, is_open
 from dcabot.core.strategy import Market, on_quote, reaches_sale_price
@@ -357,8 +357,15 @@ class Trader:
         return any(self.recovery.is_lost(report) for report in strays)
 
     def symbols(self) -> list[str]:
-        """What the market-data stream must bring: every asset that has a current cycle."""
-        return sorted(self.entries)
+        """What the market-data stream must bring: the assets with a current cycle that Alpaca lists, those with a
+        position first.
+
+        A pair that vanishes from the list keeps its quotes while there is a position: it was listed once.
+        """
+        entries = dict(self.entries)
+        held = {symbol for symbol, entry in entries.items() if fold(entry.cycle.orders).held}
+        kept = [symbol for symbol in entries if symbol in self.instruments or (symbol in held and is_pair(symbol))]
+        return sorted(kept, key=lambda symbol: (symbol not in held, symbol))
 
     def knows_its_pairs(self) -> bool:
         """False while Alpaca's list lacks a pair of ours: that asset is held."""

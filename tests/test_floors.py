@@ -41,7 +41,7 @@ DATABASE = tuple(
 DATABASE += ("dcabot.adapters.database_errors",)
 EXCHANGE = tuple(
     f"dcabot.adapters.{name}"
-    for name in ("wire", "budget", "transport", "broker", "bars", "candle_cache", "link", "streams")
+    for name in ("wire", "budget", "transport", "broker", "bars", "candle_cache", "link", "room", "streams")
 )
 # What the third floor works through.
 WORK = ("dcabot.adapters.rows", "dcabot.adapters.store", "dcabot.adapters.database", "dcabot.adapters.broker")

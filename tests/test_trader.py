@@ -178,6 +178,55 @@ def test_new_assets_get_their_cycle_and_disabled_ones_no_new_buys(trading: Desk)
     assert trading.quote("2000", "2001", "ETH/USD") is not None
 
 
+MALFORMED = [
+    "BTC-USD",
+    "btc/usd",
+    "BTCUSD",
+    " ETH/USD",
+    "ETH/USD\n",
+    "1INCH/USD",
+    "*",
+    "BTC/EUR",
+    "FOO/USD",
+    "\x1b[31mX/USD",
+]
+
+
+@pytest.mark.parametrize("symbol", SLIPS)
+def test_what_alpaca_does_not_list_needs_no_prices(desk: Desk, symbol: str) -> None:
+    desk.add_asset()
+    desk.add_asset(symbol)
+    desk.trader.recover()
+    assert desk.trader.symbols() == ["BTC/USD"]
+    assert symbol in desk.trader.held
+    assert desk.quote("60000", "60010") is not None
+
+
+def test_a_pair_that_vanishes_keeps_its_prices_while_there_is_a_position(trading: Desk) -> None:
+    trading.add_asset("ETH/USD")
+    trading.trader.refresh()
+    trading.quote("60000", "60010")
+    trading.settle()
+    trading.broker.venue.instruments.clear()
+    trading.trader.learn_instruments()
+    assert trading.trader.symbols() == ["BTC/USD"], "ETH/USD has no position"
+    trading.execute("UPDATE dca_assets SET asset_symbol = 'BTC-USD' WHERE asset_symbol = 'BTC/USD'")
+    trading.trader.refresh()
+    assert trading.trader.symbols() == [], "under no such name can anything be subscribed to"
+
+
+def test_pairs_with_a_position_come_first(trading: Desk) -> None:
+    for symbol in ("AAVE/USD", "ETH/USD"):
+        trading.add_asset(symbol)
+    trading.broker.venue.instruments["AAVE/USD"] = make_instrument("AAVE/USD")
+    trading.trader.learn_instruments()
+    trading.trader.refresh()
+    assert trading.trader.symbols() == ["AAVE/USD", "BTC/USD", "ETH/USD"]
+    trading.quote("60000", "60010")
+    trading.settle()
+    assert trading.trader.symbols() == ["BTC/USD", "AAVE/USD", "ETH/USD"]
+
+
 def test_a_disabled_asset_that_never_traded_gets_no_cycle(desk: Desk) -> None:
     desk.add_asset(is_enabled=False)
     desk.trader.recover()

@@ -18,6 +18,7 @@ from dcabot.adapters.config import Config
 from dcabot.adapters.transport import TROUBLE, message, sentence
 from dcabot.adapters.wire import WireError
 from dcabot.core.model import Instrument, Order, OrderReport, Quote, Refusal
+from dcabot.core.rules import is_pair
 from dcabot.core.snapshot import (
     Accepted,
     Account,
@@ -218,7 +219,7 @@ class Broker:
 
         One malformed name would have Alpaca refuse the whole question, so it is not asked for.
         """
-        wanted = [symbol for symbol in symbols if wire.is_pair(symbol)]
+        wanted = [symbol for symbol in symbols if is_pair(symbol)]
         if not wanted:
             return Listing(())
         parameters = {"symbols": ",".join(wanted)}

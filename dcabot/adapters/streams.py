@@ -10,7 +10,7 @@ Source: alpaca.md 1.7 to 1.10 and 5.8.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from alpaca.data.live import CryptoDataStream
@@ -18,10 +18,16 @@ from alpaca.trading.stream import TradingStream
 
 from dcabot.adapters.config import Config
 from dcabot.adapters.link import RECYCLE_SECONDS, Feed, Health, Link
+from dcabot.adapters.room import Room
+from dcabot.core.rules import is_pair
 
 __all__ = ["Feed", "Health", "Streams"]
 
+log = logging.getLogger(__name__)
+
 Raw = dict[str, Any]
+
+SYMBOL_LIMIT = 405  # more pairs than the plan allows; nothing of that subscription was done (alpaca.md 4)
 
 
 class Streams:
@@ -70,8 +76,16 @@ class Streams:
         self._stopped.set()
 
     async def set_symbols(self, symbols: Iterable[str]) -> None:
-        """Have the quotes of exactly these symbols; the socket stays open unless there are none."""
-        await self._quotes.watch(set(symbols))
+        """Have the quotes of exactly these symbols; the socket stays open unless there are none.
+
+        A malformed one would have the others refused with it, and is left out. Where the plan allows fewer, the first
+        are the ones that matter most.
+        """
+        await self._quotes.watch(list(dict.fromkeys(filter(is_pair, symbols))))
+
+    def without_room(self) -> tuple[str, ...]:
+        """The symbols that the plan's stream has no room for: it takes a number, and the first count."""
+        return self._quotes.without_room()
 
     def health(self, feed: Feed) -> Health:
         return self._links[feed].health()
@@ -141,31 +155,77 @@ class _Quotes(CryptoDataStream):
         )
         self._link = link
         self._on_quote = on_quote
+        self._wanted: list[str] = []
+        self._taken: set[str] = set()  # what this connection brings
+        self._room = Room()
+        self._told = ""
 
-    async def watch(self, symbols: Collection[str]) -> None:
-        """Subscribe and unsubscribe until exactly these symbols are asked for.
+    def without_room(self) -> tuple[str, ...]:
+        return tuple(self._wanted[self._room.share(len(self._wanted)) :])
+
+    async def watch(self, symbols: list[str]) -> None:
+        """Subscribe and unsubscribe until these symbols are asked for.
 
         alpaca-py's own subscribe blocks the thread that it is called from, which is the one that would have to answer.
         """
-        handlers: dict[str, Callable[[Raw], Awaitable[None]]] = self._handlers["quotes"]
-        gone = [symbol for symbol in handlers if symbol not in symbols]
-        new = [symbol for symbol in symbols if symbol not in handlers]
-        for symbol in gone:
-            del handlers[symbol]
-        for symbol in new:
-            handlers[symbol] = self._dispatch
+        self._wanted = symbols
+        is_changed = self._choose()
         if not symbols:
             await self._link.rest()
             return
         self._link.wanted.set()
+        if is_changed:
+            await self._send_change()
+
+    def _choose(self) -> bool:
+        """As many as there is room for, as far as that is known; True when they are others than before.
+
+        alpaca-py subscribes to what its handlers hold.
+        """
+        before = set(self._handlers["quotes"])
+        chosen = self._wanted[: self._room.share(len(self._wanted))]
+        self._handlers["quotes"] = dict.fromkeys(chosen, self._dispatch)
+        return before != set(chosen)
+
+    async def _send_change(self) -> None:
         socket = self._link.stream._ws
-        if self._running and socket is not None and socket.open and (gone or new):
+        if self._running and socket is not None and socket.open:
             # When the socket closes meanwhile, the next login subscribes to what `handlers` holds then.
+            gone = sorted(self._taken - self._handlers["quotes"].keys())
             await self._link.unless_closed(self._send_unsubscribe_msg("quotes", gone))
             await self._link.unless_closed(self._send_subscribe_msg())
 
+    async def _subscribed(self, symbols: object) -> None:
+        """The exchange tells what it brings from now on; there may be room for more."""
+        self._taken = set(symbols) if isinstance(symbols, list) else set(self._handlers["quotes"])
+        self._room.take(len(self._taken))
+        self._link.confirmed()
+        if self._taken >= self._handlers["quotes"].keys():
+            await self._ask_for_more()
+
+    async def _refused(self) -> None:
+        """More than the plan allows: nothing of the last question was done."""
+        self._room.refuse(len(self._handlers["quotes"]))
+        await self._ask_for_more()
+
+    async def _ask_for_more(self) -> None:
+        if self._choose() and set(self._handlers["quotes"]) != self._taken:
+            await self._send_change()
+        elif left := ", ".join(self.without_room()):
+            self._tell(
+                f"Alpaca's plan has room for {self._room.taken} of {len(self._wanted)} pairs on this stream and sends no "
+                f"prices of {left}: `dcabot asset disable` makes room, and so does a larger plan"
+            )
+
+    def _tell(self, sentence: str) -> None:
+        if sentence != self._told:
+            log.warning("%s: %s", self._link.feed.value, sentence)
+            self._told = sentence
+
     async def _start_ws(self) -> None:
         await self._link.log_in(super()._start_ws)
+        self._room, self._taken = Room(), set()
+        self._choose()
 
     async def _send_subscribe_msg(self) -> None:
         sent: set[str] | None = None
@@ -183,7 +243,9 @@ class _Quotes(CryptoDataStream):
             else:  # for an error alpaca-py would give up what else is in the frame
                 self._link.unreadable(TypeError("a quote's symbol is no text"))
         elif kind == "subscription":
-            self._link.confirmed()
+            await self._subscribed(msg.get("quotes"))
+        elif kind == "error" and msg.get("code") == SYMBOL_LIMIT and len(self._handlers["quotes"]) > 1:
+            await self._refused()
         elif kind == "error":
             self._link.complained(msg)
 

@@ -47,8 +47,6 @@ SIDES: Mapping[str, Side] = {"buy": Side.BUY, "sell": Side.SELL}
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,12}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
-# What Alpaca takes for the name of a pair (alpaca.md 2.10). It refuses a list that holds another as a whole.
-_PAIR = re.compile(r"[A-Z]+x?/[A-Z]+", re.ASCII)
 
 
 class WireError(Exception):
@@ -201,11 +199,6 @@ def order_body(symbol: str, order: Order) -> dict[str, str]:
     if order.limit_price is not None:
         body["limit_price"] = text(order.limit_price)
     return body
-
-
-def is_pair(symbol: str) -> bool:
-    """False for what Alpaca cannot list: `btc/usd`, `BTCUSD`, a blank or a line's end beside it."""
-    return _PAIR.fullmatch(symbol) is not None
 
 
 def joined(symbol: str) -> str:

@@ -96,4 +96,6 @@ class Health:
         held = len(self.trader.held)
         counts = {status: sum(e.cycle.status is status for e in entries) for status in CycleStatus}
         words = ", ".join(f"{count} {status.value}" for status, count in counts.items() if count)
-        return f"{counted(len(entries), 'asset')}: {words}" + (f"; {held} held, see the log" if held else "")
+        left = ", ".join(self.streams.without_room())
+        room = f"; Alpaca's plan has no room on its stream for {left}" if left else ""
+        return f"{counted(len(entries), 'asset')}: {words}" + (f"; {held} held, see the log" if held else "") + room

@@ -126,6 +126,73 @@ def test_a_symbol_is_added_and_removed_on_the_open_socket(alpaca: Simulator) -> 
     play(story())
 
 
+MALFORMED = ["BTC-USD", "btc/usd", "BTCUSD", " ETH/USD", "ETH/USD\n", "1INCH/USD", "*", ""]
+
+
+def test_a_malformed_symbol_costs_the_others_nothing(alpaca: Simulator) -> None:
+    async def story() -> None:
+        async with watching(alpaca, *MALFORMED, BTC) as w:
+            await w.until_up()
+            await until(lambda: _said_after(alpaca, w, BTC))
+            await w.streams.set_symbols([*MALFORMED, BTC, ETH])
+            await until(lambda: _said_after(alpaca, w, ETH))
+            assert w.times(Feed.QUOTES) == 1 and not w.streams.health(Feed.QUOTES).error
+
+    play(story())
+
+
+MANY = ["BTC/USD", "ETH/USD", "SOL/USD", "DOGE/USD", "LTC/USD", "AVAX/USD"]
+
+
+@pytest.mark.parametrize("room", [1, 2, 3, 5])
+def test_those_that_the_plan_has_room_for_are_brought(room: int, caplog: pytest.LogCaptureFixture) -> None:
+    """At the start, after a reconnection, and when the plan or the wishes change."""
+
+    async def story() -> None:
+        with Simulator(symbols=MANY, symbols_maximum=room) as alpaca:
+            async with watching(alpaca, *MANY) as w:
+                await w.until_up()
+                await until(lambda: w.streams.without_room() == tuple(MANY[room:]))
+                await until(lambda: _all_said(alpaca, w, MANY[:room]))
+                assert set(w.latest) == set(MANY[:room])
+                alpaca.faults.cut("data")
+                await until(lambda: w.times(Feed.QUOTES) == 2)
+                w.latest.clear()
+                await until(lambda: _all_said(alpaca, w, MANY[:room]))
+                assert set(w.latest) == set(MANY[:room])
+                last_first = MANY[::-1]
+                await w.streams.set_symbols(last_first)
+                await until(lambda: _all_said(alpaca, w, last_first[:room]))
+                await w.streams.set_symbols(MANY[:room])
+                await until(lambda: _all_said(alpaca, w, MANY[:room]))
+                assert w.streams.without_room() == ()
+                assert w.times(Feed.QUOTES) == 2
+
+    play(story())
+    assert (
+        f"has room for {room} of 6 pairs on this stream and sends no prices of {', '.join(MANY[room:])}" in caplog.text
+    )
+
+
+def test_one_more_than_the_plan_allows_leaves_the_others_alone() -> None:
+    async def story() -> None:
+        with Simulator(symbols=MANY, symbols_maximum=2) as alpaca:
+            async with watching(alpaca, BTC, ETH) as w:
+                await w.until_up()
+                await w.streams.set_symbols([BTC, ETH, "SOL/USD"])
+                await until(lambda: w.streams.without_room() == ("SOL/USD",))
+                await until(lambda: _all_said(alpaca, w, [BTC, ETH]))
+                assert w.times(Feed.QUOTES) == 1
+
+    play(story())
+
+
+def _all_said(alpaca: Simulator, w: Watcher, symbols: list[str]) -> bool:
+    for symbol in symbols:
+        alpaca.set_quote(symbol, "100", "102")
+    return set(w.latest) >= set(symbols)
+
+
 def _said_after(alpaca: Simulator, w: Watcher, symbol: str) -> bool:
     alpaca.set_quote(symbol, "3000", "3002")
     return symbol in w.latest
@@ -513,16 +580,13 @@ def test_an_error_after_the_subscription_is_noticed_and_named(alpaca: Simulator)
     play(story())
 
 
-def test_too_many_symbols_are_a_fatal_trouble_that_is_tried_again_with_patience() -> None:
+def test_a_plan_without_room_for_one_symbol_is_a_fatal_trouble() -> None:
     async def story(alpaca: Simulator) -> None:
         async with watching(alpaca, BTC, ETH) as w:
             await until(lambda: "symbol limit" in w.fatal(Feed.QUOTES))
             assert not w.is_up(Feed.QUOTES)
-            await w.streams.set_symbols([BTC])
-            await until(lambda: w.is_up(Feed.QUOTES))
-            assert not w.fatal(Feed.QUOTES)
 
-    with Simulator(symbols=[BTC, ETH], symbols_maximum=1) as alpaca:
+    with Simulator(symbols=[BTC, ETH], symbols_maximum=0) as alpaca:
         play(story(alpaca))
 
 

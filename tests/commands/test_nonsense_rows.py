@@ -201,3 +201,20 @@ def test_an_order_that_never_existed_is_void_and_its_cycle_goes_on(busy_seat: Se
     assert busy_seat.run("consistency-checker").code == 0
     assert [row[2] for row in small_books.orders()] == ["filled", "filled", "void"]
     assert small_books.status() == "watching"
+
+
+def test_symbols_with_a_slip_cost_the_other_assets_nothing(small_books: Books, alpaca: Simulator, start: Start) -> None:
+    """At the start, and when they come later: the stream would refuse all for one, and REST too."""
+    slips = ["BTC-USD", "btc/usd", " ETH/USD", "ETH/USD\n", "1INCH/USD", "*", "FOO/USD", "\x1b[31mX/USD"]
+    for symbol in ("BTC/USD", *slips[:4]):
+        small_books.add_asset(symbol)
+    with start(small_books, hurry={"paces.SWEEP_IDLE_SECONDS": 1}, DCABOT_DATA_TIMEOUT_SECONDS="1") as daemon:
+        daemon.until_said("BTC/USD cycle .* held after a fee|BTC/USD cycle 1: .*fee")
+        for symbol in slips[4:]:
+            small_books.add_asset(symbol)
+        daemon.until_said("1INCH/USD is suspended")
+        alpaca.faults.cut(DATA)
+        alpaca.set_quote("BTC/USD", "61000", "61010")
+        daemon.until(lambda: small_books.status() == "cooldown", "the sale")
+        assert "\x1b" not in daemon.log()
+        assert daemon.stop()[0] == 0
