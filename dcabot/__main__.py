@@ -5,6 +5,7 @@ from importlib import import_module
 
 from dcabot import __version__
 from dcabot.commands import DONE, INTERRUPTED, USAGE, guard
+from dcabot.commands.terminal import harmless
 
 COMMANDS = {
     "run": ("daemon", "the daemon, in the foreground, log on stderr"),
@@ -26,10 +27,11 @@ COMMANDS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; its exit code."""
-    try:
-        return guard(_run, sys.argv[1:] if argv is None else argv)
-    except KeyboardInterrupt:  # an import takes long enough for a Ctrl-C
-        return INTERRUPTED
+    with harmless(sys.stdout, sys.stderr):
+        try:
+            return guard(_run, sys.argv[1:] if argv is None else argv)
+        except KeyboardInterrupt:  # an import takes long enough for a Ctrl-C
+            return INTERRUPTED
 
 
 def _run(words: list[str]) -> int:

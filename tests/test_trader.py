@@ -178,7 +178,7 @@ def test_new_assets_get_their_cycle_and_disabled_ones_no_new_buys(trading: Desk)
     assert trading.quote("2000", "2001", "ETH/USD") is not None
 
 
-MALFORMED = [
+SLIPS = [
     "BTC-USD",
     "btc/usd",
     "BTCUSD",

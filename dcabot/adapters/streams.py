@@ -213,8 +213,8 @@ class _Quotes(CryptoDataStream):
             await self._send_change()
         elif left := ", ".join(self.without_room()):
             self._tell(
-                f"Alpaca's plan has room for {self._room.taken} of {len(self._wanted)} pairs on this stream and sends no "
-                f"prices of {left}: `dcabot asset disable` makes room, and so does a larger plan"
+                f"Alpaca's plan has room for {self._room.taken} of {len(self._wanted)} pairs on this stream "
+                f"and sends no prices of {left}: `dcabot asset disable` makes room, and so does a larger plan"
             )
 
     def _tell(self, sentence: str) -> None:

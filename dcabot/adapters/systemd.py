@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from sdnotify import SystemdNotifier
 
+from dcabot.core.foreign import plain
+
 MICROSECONDS = 1_000_000
 
 
@@ -57,4 +59,4 @@ def _watchdog_seconds(environ: Mapping[str, str]) -> float | None:
 
 def _line(status: str) -> str:
     """One line, and ASCII: sdnotify drops a message that Latin-1 cannot hold without a word."""
-    return " ".join(status.split()).encode("ascii", "replace").decode("ascii")
+    return plain(" ".join(status.split())).encode("ascii", "replace").decode("ascii")

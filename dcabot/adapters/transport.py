@@ -25,6 +25,7 @@ from requests.utils import get_environ_proxies
 
 from dcabot.adapters.budget import Budget
 from dcabot.adapters.trust import is_loopback
+from dcabot.core.foreign import plain
 from dcabot.core.snapshot import ExchangeDenied, ExchangeUnreachable
 
 CONNECT_SECONDS = 3.0
@@ -232,6 +233,10 @@ def message(error: APIError) -> str:
 
 def sentence(error: Exception) -> str:
     """What went wrong, in one short line."""
+    return plain(_sentence(error))
+
+
+def _sentence(error: Exception) -> str:
     if isinstance(error, APIError):
         text = message(error) or " ".join(str(error).split()) or "no reason given"
         return f"HTTP {error.status_code}: {text[:SHOWN_MAX]}"

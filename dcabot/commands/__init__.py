@@ -13,7 +13,9 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timezone
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
+
+from dcabot.core.foreign import plain, plain_lines
 
 DONE, FAILED, USAGE, UNREACHABLE, MISCONFIGURED, INTERRUPTED = 0, 1, 2, 75, 78, 130
 UNREAD = 141  # as a shell reports a program that a closed pipe ended
@@ -91,6 +93,17 @@ def _say(error: Exception | str, code: int) -> int:
     return code
 
 
+class Lines(logging.Formatter):
+    """One line for each event, whatever others wrote into it; a traceback has its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = plain(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, error: Any) -> str:
+        return plain_lines(super().formatException(error))
+
+
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, instead of below a screenful of usage."""
 
@@ -110,7 +123,9 @@ def parser(name: str, what: str, logs: bool = False) -> argparse.ArgumentParser:
 def start_logging(verbose: bool = False) -> None:
     """Log on stderr; under systemd the journal adds the time itself."""
     form = "%(levelname)s %(message)s" if "JOURNAL_STREAM" in os.environ else "%(asctime)s %(levelname)s %(message)s"
-    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, format=form, stream=sys.stderr, force=True)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Lines(form))
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler], force=True)
     # What our lines do not show need not be found out; an order waits for its line.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None

@@ -20,6 +20,7 @@ from dcabot.backtest.checks import Source
 from dcabot.backtest.figures import Figures, Fill, Result, settings
 from dcabot.backtest.run import Influence, Setup
 from dcabot.commands.console import coins, console, percent, price, span, table, usd
+from dcabot.commands.terminal import beneath
 from dcabot.core.money import text
 from dcabot.core.report import CycleReport
 
@@ -259,6 +260,7 @@ def progress(what: str) -> Iterator[Told]:
         TextColumn("{task.percentage:.0f} %"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+    err = Console(file=beneath(sys.stderr))
+    with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

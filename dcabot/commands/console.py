@@ -5,12 +5,15 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.measure import Measurement
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from dcabot.commands import DONE, FAILED, USAGE
+from dcabot.commands.terminal import beneath
+from dcabot.core.foreign import plain, plain_lines
 from dcabot.core.money import HUNDRED, text
 
 CENT = Decimal("0.01")
@@ -28,7 +31,25 @@ class Output(Console):
 def console() -> Console:
     """Standard output as it is now; tests replace it."""
     width = None if sys.stdout.isatty() else WIDTH_PIPED
-    return Output(file=sys.stdout, width=width, highlight=False, soft_wrap=not sys.stdout.isatty())
+    made = Output(file=beneath(sys.stdout), width=width, highlight=False, soft_wrap=not sys.stdout.isatty())
+    made.push_render_hook(HarmlessWords())
+    return made
+
+
+class HarmlessWords(RenderHook):
+    """A hook of rich's that escapes the words of what is drawn and leaves rich's own colours and controls alone."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Drawn(one) for one in renderables]
+
+
+class _Drawn:
+    def __init__(self, inner: ConsoleRenderable) -> None:
+        self._inner = inner
+
+    def __rich_console__(self, out: Console, options: ConsoleOptions) -> RenderResult:
+        for piece in out.render(self._inner, options):
+            yield piece if piece.control else Segment(plain_lines(piece.text), piece.style)
 
 
 def table(
@@ -57,8 +78,13 @@ def table(
         else:
             made.add_column(heading, justify="right", min_width=_widest(*heading.split(), *here))
     for row in cells:
-        made.add_row(*row)
+        made.add_row(*map(_words, row))
     return made
+
+
+def _words(cell: str) -> Text:
+    """As it stands: no markup in it is obeyed, and no line ends in it."""
+    return Text(plain(cell))
 
 
 def _widest(*words: str) -> int:

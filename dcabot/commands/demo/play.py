@@ -12,13 +12,14 @@ from dcabot.commands.demo.stage import Stage, StoryFailed, stage
 from dcabot.commands.demo.story import PLOTS, TICK_MILLISECONDS, Telling
 from dcabot.commands.demo.tables import closing
 from dcabot.commands.demo.view import View, console_for, view_for
+from dcabot.commands.terminal import beneath
 
 DEADLINE_SECONDS = 240  # four times what it takes
 
 
 def play(plain: bool, speed: Decimal, check: Callable[[], None]) -> int:
     """Tell the whole story; the exit code. `check` raises when we are to end."""
-    console = console_for(sys.stdout)
+    console = console_for(beneath(sys.stdout))
     tellings = [Telling(plot, speed) for plot in PLOTS]
     try:
         with stage(PLOTS, [telling.tick(None) for telling in tellings]) as running:
