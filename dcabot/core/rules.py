@@ -1,6 +1,5 @@
 """Which settings can work. The daemon, `dcabot asset` and `dcabot check` ask the same function."""
 
-import re
 from dataclasses import replace
 from decimal import ROUND_UP, Decimal
 
@@ -13,13 +12,15 @@ MAXIMUM_NOTIONAL = Decimal(200_000)  # USD an order; docs.alpaca.markets/docs/cr
 # A buy's fee leaves fewer coins, a sell's fewer dollars: at the same price (1 - fee) squared of the money comes back.
 ROUND_TRIP_FEE_RATIO = (ONE / (ONE - FEE_RATIO_MAX) ** 2 - ONE).quantize(Decimal("0.000001"), rounding=ROUND_UP)
 SAFETY_COUNT_LIMIT = 1000
-# What Alpaca takes for the name of a pair (alpaca.md 2.10). It refuses a list that holds another as a whole.
-PAIR = re.compile(r"[A-Z]+x?/[A-Z]+", re.ASCII)
 
 
 def is_pair(symbol: str) -> bool:
-    """False for what Alpaca cannot list: `btc/usd`, `BTCUSD`, a blank or a line's end beside it."""
-    return PAIR.fullmatch(symbol) is not None
+    """Whether Alpaca can list that: ^[A-Z]+x?/[A-Z]+$ (alpaca.md 2.10).
+
+    It refuses a list that holds another as a whole.
+    """
+    coin, _, money = symbol.partition("/")
+    return all(name.isascii() and name.isalpha() and name.isupper() for name in (coin.removesuffix("x"), money))
 
 
 def faults(asset: Asset, instrument: Instrument | None) -> list[str]:
