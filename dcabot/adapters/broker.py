@@ -4,6 +4,7 @@ A request has three outcomes, told as values; a question is answered or raises. 
 said so itself. Everything blocks for at most some seconds and may be called from many threads at once.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -78,6 +79,8 @@ REFUSALS: tuple[tuple[str, Refusal], ...] = (
     ("forbidden", Refusal.UNAUTHORIZED),
     ("verification failed", Refusal.UNAUTHORIZED),
 )
+# An id that the exchange has already; the words are said to come with blanks too.
+ID_TAKEN = re.compile(r"client[ _]order[ _]id\b.*\bunique")
 # Statuses by which Alpaca itself says that it did not take the order. 408 and 409 do not say so.
 NOT_PLACED = frozenset({400, 403, 404, 422})
 
@@ -293,18 +296,20 @@ class _Missing(ExchangeMisunderstood):
 def _refused(error: APIError) -> SubmitOutcome:
     """What an error answer to an order means: refused only where Alpaca says so in its own words."""
     status, said, shown = error.status_code, message(error).lower(), wire.storable(sentence(error))
+    name = transport.request_id(error)
     if status == 429:
-        return Refused(shown, Refusal.RATE_LIMITED)
+        return Refused(shown, Refusal.RATE_LIMITED, name)
     if status == 401:
-        return Refused(shown, Refusal.UNAUTHORIZED)
+        return Refused(shown, Refusal.UNAUTHORIZED, name)
     if status not in NOT_PLACED or not said:
         return Unknown(shown)
-    if "client_order_id" in said and "unique" in said:
+    if ID_TAKEN.search(said):
         return Unknown(f"the exchange has that order already ({shown})")
     default = Refusal.INVALID if status in (400, 422) else Refusal.OTHER
     if said.startswith("asset ") and said.endswith(" not found"):
         default = Refusal.NOT_TRADABLE
-    return Refused(shown, next((code for words, code in REFUSALS if words in said), default))
+    code = next((code for words, code in REFUSALS if words in said), default)
+    return Refused(shown, code, name)
 
 
 def _not_cancelled(error: APIError) -> CancelOutcome:

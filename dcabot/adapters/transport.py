@@ -9,6 +9,7 @@ import io
 import json
 import os
 import random
+import re
 import socket
 import time
 from collections.abc import Mapping
@@ -43,6 +44,7 @@ PAUSE_SECONDS = 0.5  # doubling, with jitter
 # What requests, urllib3 and the JSON parser raise on anything a network or a server can do.
 # ValueError: broken JSON, and numbers of thousands of digits; RecursionError: JSON nested without end.
 TROUBLE = (OSError, urllib3.exceptions.HTTPError, ValueError, RecursionError)
+REQUEST_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 SHOWN_MAX = 160  # characters of a foreign text that a message repeats
 QUOTES = "\"')"
 
@@ -229,6 +231,13 @@ def message(error: APIError) -> str:
         return ""
     found = body.get("message") if isinstance(body, dict) else None
     return found if isinstance(found, str) else ""
+
+
+def request_id(error: APIError) -> str:
+    """Alpaca's name for the request, which its support asks for; empty if it gave none."""
+    headers = {} if error.response is None else error.response.headers
+    found = headers.get("X-Request-ID", "")
+    return found if REQUEST_ID.fullmatch(found) else ""
 
 
 def sentence(error: Exception) -> str:

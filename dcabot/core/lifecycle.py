@@ -75,7 +75,8 @@ def on_refused(cycle: Cycle, client_order_id: str, answer: Refused, now: datetim
     if order is None or order.status is not OrderStatus.INTENDED:
         return None
     refused = replace(order, status=OrderStatus.REJECTED, closed_at=now, note=answer.why, refusal=answer.code)
-    sentence = f"{order.purpose.value} order refused: {answer.why}"
+    request = f" (X-Request-ID {answer.request_id})" if answer.request_id else ""
+    sentence = f"{order.purpose.value} order refused: {answer.why}{request}"
     decision = settle_status(cycle.with_order(refused), sentence, now)
     return replace(decision, quiet=_is_told(decision.cycle, refused))
 

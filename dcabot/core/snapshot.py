@@ -117,10 +117,14 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The exchange certainly does not have the order."""
+    """The exchange certainly does not have the order.
+
+    `request_id` is what Alpaca's support asks for: its name for the request, if it gave one.
+    """
 
     why: str
     code: Refusal = Refusal.OTHER
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,6 +165,7 @@ UNKNOWN = {
     "404 of a proxy": answer(404, b"<html>not found</html>"),
     "a redirect": answer(301, b"", Location="http://127.0.0.1:1/"),
     "duplicate id": answer(422, {"code": 40010001, "message": "client_order_id must be unique"}),
+    "duplicate id with blanks": answer(422, {"message": "client order id must be unique"}),
     "empty answer": answer(200),
     "no content": answer(204),
     "broken JSON": answer(200, b'{"id": "61e'),
@@ -178,6 +179,28 @@ UNKNOWN = {
     "half an answer": OK[:-20].replace(b"Content-Length", b"Connection: close\r\nContent-Length"),
     "not HTTP": b"hello\r\n\r\n",
 }
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ({"X_Request_ID": "0f3a1b2c-77"}, "0f3a1b2c-77"),
+        ({}, ""),
+        ({"X_Request_ID": "\x1b[2J red"}, ""),
+        ({"X_Request_ID": "x" * 65}, ""),
+    ],
+)
+def test_a_refusal_has_the_id_of_its_request(
+    make_broker: Callable[..., Broker],
+    sent: dict[str, str],
+    told: str,
+) -> None:
+    for status in (401, 403, 422, 429):
+        with Scripted(answer(status, {"message": "no"}, **sent)) as server:
+            outcome = make_broker(server.url).submit(BTC, BUY)
+        assert isinstance(outcome, Refused)
+        assert outcome.request_id == told
+        assert told not in outcome.why or not told
 
 
 @pytest.mark.parametrize("said", UNKNOWN.values(), ids=UNKNOWN.keys())

@@ -182,6 +182,14 @@ def test_a_refusal_that_comes_after_news_of_the_order_changes_nothing() -> None:
     assert on_refused(make_cycle(), INTENDED.client_order_id, Refused("nobody's"), NOW) is None
 
 
+def test_a_refusal_in_the_log_names_its_request() -> None:
+    answer = Refused("HTTP 403: no", request_id="0f3a")
+    decision = on_refused(make_cycle(INTENDED), INTENDED.client_order_id, answer, NOW)
+    assert decision is not None
+    assert decision.reason.endswith("order refused: HTTP 403: no (X-Request-ID 0f3a)")
+    assert decision.cycle.orders[-1].note == "HTTP 403: no"  # the same refusal again is the same
+
+
 def test_an_order_the_exchange_denies_is_void_only_after_its_grace() -> None:
     cycle = make_cycle(INTENDED, status=C.BUYING)
     assert on_absent(cycle, INTENDED.client_order_id, make_time(119), GRACE) is None
