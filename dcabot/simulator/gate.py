@@ -13,6 +13,7 @@ from aiohttp import web
 from dcabot.core.venue import Refusal
 from dcabot.simulator.exchange import Exchange
 from dcabot.simulator.faults import MAINTENANCE_BODY, RequestFault, until_released
+from dcabot.simulator.guard import refuse_stranger
 from dcabot.simulator.protocol import MALFORMED, UNKNOWN_METHOD, Protocol, answer, refuse
 from dcabot.simulator.requests import BadRequest
 
@@ -94,7 +95,10 @@ class Gate:
 
     async def _let(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         is_upgrade = request.path in STREAM_PATHS and "upgrade" in request.headers.get("Connection", "").lower()
-        if is_upgrade or request.path.startswith(CONTROL):
+        if request.path.startswith(CONTROL):
+            stranger = refuse_stranger(request.headers, self._exchange.settings.host)
+            return await _translated(request, handler) if stranger is None else refuse(stranger)
+        if is_upgrade:
             return await _translated(request, handler)
         return await self._pass(request, handler)
 

@@ -92,7 +92,7 @@ def test_who_hangs_up_ends_the_step_where_it_stands() -> None:
     with walking() as alpaca:
         with socket.create_connection((alpaca.server.host, alpaca.server.port)) as asking:
             body = b'{"seconds": 31622400}'
-            head = b"POST /_sim/advance HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+            head = b"POST /_sim/advance HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
             asking.sendall(head + body)
             until(lambda: alpaca.clock.now() > START)
         assert step(alpaca, 1).status_code == 200

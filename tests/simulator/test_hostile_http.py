@@ -28,7 +28,7 @@ def connect(alpaca: Simulator) -> socket.socket:
 
 def exchange(alpaca: Simulator, line: bytes, headers: bytes = b"", body: bytes = b"") -> tuple[int, bytes]:
     """Status and body of the answer to a request of these bytes and the right keys."""
-    keys = f"Host: x\r\nAPCA-API-KEY-ID: {alpaca.key}\r\nAPCA-API-SECRET-KEY: {alpaca.secret}\r\n".encode()
+    keys = f"Host: localhost\r\nAPCA-API-KEY-ID: {alpaca.key}\r\nAPCA-API-SECRET-KEY: {alpaca.secret}\r\n".encode()
     with connect(alpaca) as connection:
         connection.sendall(line + b"\r\n" + keys + b"Connection: close\r\n" + headers + b"\r\n" + body)
         received = b""
@@ -40,7 +40,7 @@ def exchange(alpaca: Simulator, line: bytes, headers: bytes = b"", body: bytes =
 
 POST = b"POST /v2/orders HTTP/1.1"
 GET = b"GET /v2/account HTTP/1.1"
-SLOW_BODY = POST + b"\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"
+SLOW_BODY = POST + b"\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"
 
 
 @pytest.mark.parametrize(
@@ -97,13 +97,13 @@ def test_a_query_of_market_data_that_makes_no_sense_is_refused(shared: Simulator
 def test_keys_that_are_no_text_are_wrong_keys(shared: Simulator) -> None:
     with connect(shared) as connection:
         connection.sendall(
-            b"GET /v2/clock HTTP/1.1\r\nHost: x\r\nAPCA-API-KEY-ID: \xff\r\nAPCA-API-SECRET-KEY: \xff\r\n\r\n"
+            b"GET /v2/clock HTTP/1.1\r\nHost: localhost\r\nAPCA-API-KEY-ID: \xff\r\nAPCA-API-SECRET-KEY: \xff\r\n\r\n"
         )
         assert connection.recv(4096).startswith(b"HTTP/1.1 401 ")
     upgrade = b"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     with connect(shared) as connection:
         connection.sendall(
-            b"GET /v1beta3/crypto/us HTTP/1.1\r\nHost: x\r\nAPCA-API-KEY-ID: \xff\xfe\r\n"
+            b"GET /v1beta3/crypto/us HTTP/1.1\r\nHost: localhost\r\nAPCA-API-KEY-ID: \xff\xfe\r\n"
             + upgrade + b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         )  # fmt: skip
         received = b""
@@ -120,7 +120,7 @@ def test_clients_that_vanish_at_any_moment_are_no_news(shared: Simulator, caplog
         vanishing = connect(shared)
         vanishing.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         stream = b"/stream" if number % 2 else b"/v1beta3/crypto/us"
-        vanishing.sendall(SLOW_BODY if number % 3 else b"GET " + stream + b" HTTP/1.1\r\nHost: x\r\n" + upgrade)
+        vanishing.sendall(SLOW_BODY if number % 3 else b"GET " + stream + b" HTTP/1.1\r\nHost: localhost\r\n" + upgrade)
         if number % 5 == 0:
             vanishing.settimeout(0.01)
             with contextlib.suppress(TimeoutError):
@@ -146,7 +146,7 @@ def test_clients_that_never_finish_a_request_make_room_for_others(shared: Simula
     try:
         assert client(shared).get_account().cash
         assert is_over(endless[0])
-        endless[-1].sendall(b"ount HTTP/1.1\r\nHost: x\r\n\r\n")
+        endless[-1].sendall(b"ount HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"forbidden" in endless[-1].recv(4096)
     finally:
         for one in endless:
@@ -156,7 +156,7 @@ def test_clients_that_never_finish_a_request_make_room_for_others(shared: Simula
 def test_a_client_between_two_requests_is_not_put_out_by_those_that_never_ask(shared: Simulator) -> None:
     with connect(shared) as working:
         keys = f"APCA-API-KEY-ID: {shared.key}\r\nAPCA-API-SECRET-KEY: {shared.secret}\r\n"
-        request = f"GET /v2/clock HTTP/1.1\r\nHost: x\r\n{keys}\r\n".encode()
+        request = f"GET /v2/clock HTTP/1.1\r\nHost: localhost\r\n{keys}\r\n".encode()
         working.sendall(request)
         assert working.recv(4096).startswith(b"HTTP/1.1 200 OK")
         waiting = [connect(shared) for _ in range(IDLE_MAX + 5)]
@@ -171,7 +171,7 @@ def test_a_client_that_works_is_not_put_out_by_those_that_wait(shared: Simulator
     rule = shared.faults.hold("GET", "/v2/clock")
     with connect(shared) as working:
         keys = f"APCA-API-KEY-ID: {shared.key}\r\nAPCA-API-SECRET-KEY: {shared.secret}\r\n"
-        working.sendall(f"GET /v2/clock HTTP/1.1\r\nHost: x\r\n{keys}\r\n".encode())
+        working.sendall(f"GET /v2/clock HTTP/1.1\r\nHost: localhost\r\n{keys}\r\n".encode())
         until(lambda: rule.hits)
         waiting = [connect(shared) for _ in range(IDLE_MAX + 5)]
         rule.release()
