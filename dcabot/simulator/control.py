@@ -1,6 +1,8 @@
 """The control API, on its own path and without keys: what Python can do to a simulator, over HTTP.
 
-GET  /_sim                        what it counts, the faults and their arguments
+It is for programs of this machine: `guard.py` turns away what a page in a browser sends.
+
+GET  /_sim                        counts, the faults with their arguments, what is here
 GET  /_sim/journal?kind=&after=&limit=   entries, oldest first; DELETE forgets them
 GET  /_sim/quotes                 [monotonic_ns, symbol, bid, ask] of every quote sent
 POST /_sim/quote                  {"symbol", "bid", "ask"}, or a list of them
@@ -28,6 +30,7 @@ from aiohttp import web
 from dcabot.core.venue import Refusal
 from dcabot.simulator import requests
 from dcabot.simulator.clock import TURN
+from dcabot.simulator.coverage import ENDPOINTS
 from dcabot.simulator.exchange import Exchange
 from dcabot.simulator.faults import FAULTS, Faults, PositionFault, RequestFault, UpdateFault
 from dcabot.simulator.flood import Flood
@@ -66,7 +69,9 @@ class Control:
     async def state(self, request: web.Request) -> web.Response:
         venue = self._exchange.venue
         faults = {name: _usage(getattr(Faults, name)) for name in sorted(FAULTS)}
-        return answer({"orders": len(venue.orders), "open": len(venue.open), "faults": faults})
+        counts = {"orders": len(venue.orders), "open": len(venue.open)}
+        endpoints = [one.row() for one in ENDPOINTS]
+        return answer({**counts, "faults": faults, "endpoints": endpoints})
 
     async def journal(self, request: web.Request) -> web.Response:
         after = requests.count(request.query, "after", 0, 10**12, least=0)

@@ -28,6 +28,7 @@ from dcabot.core.venue import (
     VenueStatus,
     one_level,
 )
+from dcabot.simulator import configurations
 from dcabot.simulator.clock import SECOND, Clock, ns_of
 from dcabot.simulator.depth import Level, level, levels
 from dcabot.simulator.faults import Faults
@@ -64,6 +65,7 @@ class Exchange:
             self._levels if self._partial else one_level,
         )
         self.account_id = self.new_id()
+        self._configurations = configurations.defaults()
         self.last_equity = self.venue.account.cash
         self._day = clock.now().date()
         self._unannounced: dict[str, VenueOrder] = {}
@@ -266,6 +268,16 @@ class Exchange:
             raise ValueError(f"no transfer {transfer_id[:40]!r}")
         self.venue.account.settle(transfer_id, _transfer_status(status))
         self.journal.add("transfer", id=transfer_id, status=status)
+
+    @property
+    def configurations(self) -> dict[str, Any]:
+        suspended = self.venue.account.standing.trade_suspended_by_user
+        return {**self._configurations, "suspend_trade": suspended}
+
+    def configure(self, body: dict[str, Any]) -> None:
+        """Take a person's configurations of the account. Raises BadRequest."""
+        self._configurations = configurations.changed(self.configurations, body)
+        self.set_account({"trade_suspended_by_user": self._configurations["suspend_trade"]})
 
     def set_account(self, changes: dict[str, Any]) -> None:
         """Change what the account may do, as GET /v2/account names it. Raises ValueError."""

@@ -53,6 +53,8 @@ class TradingHost:
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/v2/account", self.account),
+            web.get("/v2/account/configurations", self.configurations),
+            web.patch("/v2/account/configurations", self.configure),
             web.get("/v2/account/activities", self.activities),
             web.get("/v2/account/activities/{type}", self.activities),
             web.get("/v2/wallets/transfers", self.transfers),
@@ -83,10 +85,16 @@ class TradingHost:
         now = self._exchange.clock.now()
         account = self._venue.account
         tier = account.tier(now).number
-        return {
-            **account_json(self._exchange.money(), tier, now, self._exchange.account_id),
-            **asdict(account.standing),
-        }
+        money, settings = self._exchange.money(), self._exchange.configurations
+        shown = account_json(money, tier, now, self._exchange.account_id, settings)
+        return {**shown, **asdict(account.standing)}
+
+    async def configurations(self, request: web.Request) -> web.Response:
+        return answer(self._exchange.configurations)
+
+    async def configure(self, request: web.Request) -> web.Response:
+        self._exchange.configure(requests.read_json(await request.read()))
+        return answer(self._exchange.configurations)
 
     async def assets(self, request: web.Request) -> web.Response:
         query = request.query

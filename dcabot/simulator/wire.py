@@ -283,7 +283,13 @@ def _ratio(part: Decimal, whole: Decimal) -> str:
     return text((part / whole).quantize(Decimal("1e-16"))) if whole else "0"
 
 
-def account_json(money: dict[str, Decimal], tier: int, now: datetime, account_id: str) -> Json:
+def account_json(
+    money: dict[str, Decimal],
+    tier: int,
+    now: datetime,
+    account_id: str,
+    settings: Json,
+) -> Json:
     """The account, of its `money`.
 
     `cash` is without what open buys hold (`held`), as recorded; `value` is that of the coins.
@@ -291,6 +297,8 @@ def account_json(money: dict[str, Decimal], tier: int, now: datetime, account_id
     cash, value = text(money["cash"]), text(money["value"])
     equity = text(money["cash"] + money["held"] + money["value"])
     zero, free = "0", max(ZERO, money["cash"])
+    multiplier = settings["max_margin_multiplier"]
+    power = text(free * int(multiplier))
     return {
         "id": account_id,
         "account_number": "PA3SIMULATOR",
@@ -299,11 +307,11 @@ def account_json(money: dict[str, Decimal], tier: int, now: datetime, account_id
         "equity": equity,
         "last_equity": text(money["last_equity"]),
         "portfolio_value": equity,
-        "buying_power": text(free * 2),
-        "regt_buying_power": text(free * 2),
+        "buying_power": power,
+        "regt_buying_power": power,
         "non_marginable_buying_power": text(free),
         "options_buying_power": text(free),
-        "effective_buying_power": text(free * 2),
+        "effective_buying_power": power,
         "accrued_fees": text(money["fees"]),
         "pending_transfer_in": zero,
         "long_market_value": value,
@@ -313,12 +321,12 @@ def account_json(money: dict[str, Decimal], tier: int, now: datetime, account_id
         "maintenance_margin": zero,
         "last_maintenance_margin": zero,
         "sma": cash,
-        "multiplier": "2",
+        "multiplier": multiplier,
         "crypto_tier": tier,
         "balance_asof": f"{new_york(now) - timedelta(days=1):%Y-%m-%d}",
         "intraday_adjustments": zero,
         "pending_reg_taf_fees": zero,
-        "shorting_enabled": True,
+        "shorting_enabled": not settings["no_shorting"],
         "admin_configurations": {},
         "user_configurations": None,
         "options_approved_level": 3,
