@@ -1,18 +1,20 @@
 """`dcabot asset`: what it writes, what it shows, and what it refuses."""
 
-import io
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from dcabot.commands.asset import _ladder_table
-from dcabot.core.ladder import ladder as rungs_of
 from tests import servers
-from tests.builders import make_asset, make_instrument
 from tests.commands.seat import Said, Seat
-from tests.programs import drawn_on_terminal, environment, mariadb_books, run_program
+from tests.programs import (
+    alpaca_for_tests,
+    drawn_on_terminal,
+    environment,
+    mariadb_books,
+    run_program,
+    sqlite_books,
+)
 
 AMOUNTS = ("--base-order-amount", "20", "--safety-order-amount", "20")
 
@@ -286,19 +288,16 @@ def test_a_terminal_of_80_columns_is_wide_enough(seat: Seat, tmp_path: Path) -> 
         assert "6,234.56" in text
 
 
-@pytest.mark.parametrize(
-    ("ask", "steps"),
-    [("0.000012845", ("0.000000001", "0.000001")), ("123456.78", ("0.01", "0.000000001"))],
-)
-def test_a_ladder_of_any_coin_fits_80_columns(ask: str, steps: tuple[str, str]) -> None:
-    instrument = make_instrument(price_step=steps[0], quantity_step=steps[1], quantity_min=steps[1])
-    asset = make_asset(base_notional=1000, safety_notional=1000, safety_count_max=12)
-    out = Console(file=io.StringIO(), width=80)
-    out.print(_ladder_table(rungs_of(asset, instrument, Decimal(ask)), Decimal(13_000)))
-    lines = out.file.getvalue().splitlines()
-    assert max(map(len, lines)) <= 80
-    assert "13,000.00" in lines[-1]
-    assert len(lines) in (15, 16)  # the headings have one line, or two
+def test_a_ladder_of_a_cheap_coin_fits_80_columns(tmp_path: Path) -> None:
+    amounts = ("--base-order-amount", "1000", "--safety-order-amount", "1000")
+    with alpaca_for_tests(symbols=["SHIB/USD"]) as alpaca:
+        variables = environment(tmp_path, alpaca.env(), sqlite_books(tmp_path).environment)
+        variables.update(TERM="xterm", COLUMNS="80")
+        _, text = drawn_on_terminal(tmp_path, variables, "asset", "add", "SHIB/USD", *amounts)
+    lines = [line.rstrip() for line in text.replace("\r", "").splitlines()]
+    table = [line for line in lines if line.startswith(("base ", "1 ", "2 ", "total "))]
+    assert len(table) == 4, text
+    assert max(map(len, table)) <= 80
 
 
 def test_no_database_is_one_line_and_75(seat: Seat, monkeypatch: pytest.MonkeyPatch) -> None:

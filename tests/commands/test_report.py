@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from dcabot.commands import UNREAD
-from dcabot.commands import report as report_command
 from dcabot.core.money import ZERO
 from tests.commands.seat import Seat
 from tests.programs import environment, until
@@ -278,7 +277,7 @@ def test_periods_have_a_running_sum_and_a_total(traded: Seat) -> None:
 
 def test_of_many_cycles_the_newest_are_shown(traded: Seat, monkeypatch: pytest.MonkeyPatch) -> None:
     round_trip(traded, ("60000", "60010"), ("61000", "61010"))
-    monkeypatch.setattr(report_command, "SHOWN", 1)
+    monkeypatch.setattr("dcabot.commands.report.SHOWN", 1)
     said = traded.run("report").out
     assert said.startswith("The newest 1 of 2 cycles. --from and --to choose others, --by sums them, --csv lists all.")
     assert "2 cycles, profit" in said
