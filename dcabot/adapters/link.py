@@ -10,6 +10,8 @@ from alpaca.common.utils import reconnect_delay
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.legacy.client import WebSocketClientProtocol
 
+from dcabot.adapters.trust import certificate_sentence, context, untrusted
+
 log = logging.getLogger(__name__)
 # websockets prints every frame at DEBUG, the login with its keys too.
 FRAMES_LOG = logging.getLogger(f"{__name__}.frames")
@@ -88,9 +90,10 @@ class Link:
         """Seconds since this connection was confirmed; zero while there is none."""
         return self._monotonic() - self._connected_since if self._connected_since is not None else 0.0
 
-    def websocket_params(self) -> dict[str, object]:
+    def websocket_params(self, url: str) -> dict[str, object]:
         """alpaca-py takes all or nothing: its own three, and what makes a dead peer show itself sooner."""
         return {
+            **({"ssl": context()} if url.startswith("wss:") else {}),
             "ping_interval": PING_SECONDS,
             "ping_timeout": PONG_SECONDS,
             "max_queue": 128,  # between two fillings of it, the rest of the program has its turn
@@ -277,6 +280,8 @@ def _login_trouble(error: Exception) -> tuple[str, str]:
         return reason, reason if status in (401, 403) else ""
     if isinstance(error, (asyncio.TimeoutError, TimeoutError)):
         return f"no answer to the login within {LOGIN_SECONDS:.0f} s", ""
+    if (refusal := untrusted(error)) is not None:
+        return certificate_sentence("Alpaca's stream", refusal), ""
     if isinstance(error, OSError):
         return f"no connection: {error.strerror or error}", ""
     if isinstance(error, WebSocketException):

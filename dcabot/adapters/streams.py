@@ -114,7 +114,7 @@ class _Orders(TradingStream):
             config.secret_key,
             raw_data=True,
             url_override=config.trading_stream_url,
-            websocket_params=link.websocket_params(),
+            websocket_params=link.websocket_params(config.trading_stream_url),
         )
         self._link = link
 
@@ -151,7 +151,7 @@ class _Quotes(CryptoDataStream):
             config.secret_key,
             raw_data=True,
             url_override=config.stream_url,
-            websocket_params=link.websocket_params(),
+            websocket_params=link.websocket_params(config.stream_url),
         )
         self._link = link
         self._on_quote = on_quote

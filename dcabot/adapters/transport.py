@@ -7,7 +7,6 @@ here, on its session, without touching its code. Source: alpaca.md 1.4.
 import http.client
 import io
 import json
-import os
 import random
 import re
 import socket
@@ -25,7 +24,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
 from dcabot.adapters.budget import Budget
-from dcabot.adapters.trust import is_loopback
+from dcabot.adapters.trust import certificate_sentence, certificates, is_loopback, untrusted
 from dcabot.core.foreign import plain
 from dcabot.core.snapshot import ExchangeDenied, ExchangeUnreachable
 
@@ -179,7 +178,7 @@ def prepare(client: RESTClient, url: str, budget: Budget) -> None:
     session = client._session = _Session()
     # Read the environment once: requests would do it, and look for ~/.netrc, on every request.
     session.proxies = {} if is_loopback(urlsplit(url).hostname or "") else get_environ_proxies(url)
-    session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    session.verify = certificates() or True
     session.trust_env = False
     adapter = _Adapter(pool_connections=1, pool_maxsize=POOL_SIZE)
     session.mount("http://", adapter)
@@ -253,6 +252,10 @@ def _sentence(error: Exception) -> str:
         return f"no connection to {_host(error)} within {CONNECT_SECONDS:.0f} s"
     if isinstance(error, requests.ReadTimeout):
         return f"no answer from {_host(error)} within {READ_SECONDS:.0f} s"
+    if (refusal := untrusted(error)) is not None:
+        return certificate_sentence(_host(error) if isinstance(error, requests.RequestException) else "Alpaca", refusal)
+    if isinstance(error, requests.exceptions.ProxyError):
+        return _proxy_sentence(error)
     if isinstance(error, requests.ConnectionError) and never_connected(error):
         why = str(error).rstrip(QUOTES).rpartition(": ")[2].rpartition("] ")[2]  # without its number
         return f"no connection to {_host(error)}: {why[:SHOWN_MAX]}"
@@ -267,9 +270,28 @@ def _host(error: requests.RequestException) -> str:
     return urlsplit(error.request.url or "").netloc if error.request is not None else "Alpaca"
 
 
+def _proxy_sentence(error: requests.exceptions.ProxyError) -> str:
+    """The proxy is in the environment of this process, which is where to look."""
+    cause: Any = getattr(error.args[0] if error.args else None, "reason", None)
+    inner = getattr(cause, "original_error", None)
+    place = _proxy(error)
+    if isinstance(inner, OSError) and "Tunnel connection failed" in str(inner):
+        return f"{place} did not let us through: {str(inner).rpartition('failed: ')[2][:SHOWN_MAX]}"
+    why = str(inner or cause or error).rstrip(QUOTES).rpartition(": ")[2].rpartition("] ")[2]
+    return f"no connection to {place}: {why[:SHOWN_MAX]}"
+
+
+def _proxy(error: requests.RequestException) -> str:
+    """Its name and address, and not the password that its URL may hold."""
+    url = get_environ_proxies(error.request.url or "") if error.request is not None else {}
+    scheme = urlsplit(error.request.url or "").scheme if error.request is not None else ""
+    parts = urlsplit(url.get(scheme) or url.get("all") or "")
+    return f"the proxy {parts.hostname}:{parts.port or ''} ({scheme}_proxy)".replace(": (", " (")
+
+
 def never_connected(error: Exception) -> bool:
     """True when no connection came about, so that nothing can have been sent."""
-    if isinstance(error, requests.ConnectTimeout):
+    if isinstance(error, requests.ConnectTimeout | requests.exceptions.ProxyError) or untrusted(error) is not None:
         return True
     cause = error.args[0] if isinstance(error, requests.ConnectionError) and error.args else None
     return isinstance(getattr(cause, "reason", None), urllib3.exceptions.NewConnectionError)
