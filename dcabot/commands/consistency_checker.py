@@ -11,7 +11,7 @@ from dcabot.adapters import results
 from dcabot.adapters.store import STOPPED, Store
 from dcabot.commands import DONE, FAILED, NEEDS_PERSON, counted, parser, start_logging, utc_now
 from dcabot.commands.troubles import in_rows, together, told
-from dcabot.commands.wiring import Parts, build, check_books_account, check_schema
+from dcabot.commands.wiring import Parts, awaits_keys, build, check_books_account, check_schema
 from dcabot.core.reconcile import POSITIONS, discrepancies
 from dcabot.core.snapshot import ExchangeError
 from dcabot.core.troubles import Trouble, lasting, of_answers, of_clock, remembered
@@ -29,6 +29,8 @@ def main(argv: list[str]) -> int:
     options.add_argument("--dry-run", action="store_true", help="only report")
     args = options.parse_args(argv)
     start_logging(args.verbose)
+    if awaits_keys(args.env_file):
+        return DONE
     parts = build(args.env_file)
     check_schema(parts.config)
     try:

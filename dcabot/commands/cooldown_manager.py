@@ -7,7 +7,7 @@ from dcabot.adapters.config import DATABASE, load
 from dcabot.adapters.rows import RowFault
 from dcabot.adapters.store import Store
 from dcabot.commands import DONE, counted, parser, start_logging, utc_now
-from dcabot.commands.wiring import open_books
+from dcabot.commands.wiring import awaits_keys, open_books
 from dcabot.core.lifecycle import on_cooldown_over
 from dcabot.core.model import Asset, Cycle, CycleStatus, Decision
 from dcabot.core.reconcile import Repair
@@ -20,6 +20,8 @@ def main(argv: list[str]) -> int:
     what = "End cooldowns whose time has passed; give enabled assets without a current cycle theirs. One pass."
     args = parser("cooldown-manager", what, logs=True).parse_args(argv)
     start_logging(args.verbose)
+    if awaits_keys(args.env_file):
+        return DONE
     store = open_books(load({DATABASE}, os.environ, args.env_file))
     now = utc_now()
 

@@ -3,7 +3,7 @@
 import logging
 
 from dcabot.commands import DONE, counted, parser, start_logging
-from dcabot.commands.wiring import assemble
+from dcabot.commands.wiring import assemble, awaits_keys
 
 log = logging.getLogger(__name__)
 
@@ -14,6 +14,8 @@ def main(argv: list[str]) -> int:
     what = "Cancel buys that are open too long; cancel or report open orders that no row knows. One pass."
     args = parser("order-manager", what, logs=True).parse_args(argv)
     start_logging(args.verbose)
+    if awaits_keys(args.env_file):
+        return DONE
     parts = assemble(args.env_file)
     sync = parts.sync(LAWS)
     swept = sync.sweep()

@@ -1,12 +1,13 @@
 """Where the parts of one program meet: settings in, store, broker, executor and sync out."""
 
+import logging
 import os
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from dcabot.adapters import notes
-from dcabot.adapters.config import DATABASE, EXCHANGE, Config, ConfigError, load
+from dcabot.adapters.config import DATABASE, EXCHANGE, Config, ConfigError, load, survey
 from dcabot.adapters.database import Database, connect
 from dcabot.adapters.dburl import DatabaseSettings
 from dcabot.adapters.migrations import pending, schema_version
@@ -18,6 +19,8 @@ from dcabot.sync import Sync
 
 if TYPE_CHECKING:
     from dcabot.adapters.broker import Broker
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,20 @@ class Parts:
         """Reconciliation with these laws."""
         limits = Limits(stale=timedelta(seconds=self.config.stale_order_seconds))
         return Sync(self.store, self.broker, self.executor, utc_now, limits, laws)
+
+
+def awaits_keys(env_file: str | None) -> bool:
+    """True on a fresh installation: systemd starts the caretakers every minute, and the keys are not filled in yet.
+
+    Nothing is wrong then, so no alert is due. Wherever the settings come from: only this program knows.
+    """
+    if "CREDENTIALS_DIRECTORY" not in os.environ:
+        return False
+    config = survey(os.environ, env_file).config
+    if config.key_id or config.secret_key:
+        return False
+    log.info("nothing to do until APCA_API_KEY_ID and APCA_API_SECRET_KEY are set; the daemon says where")
+    return True
 
 
 def assemble(env_file: str | None) -> Parts:

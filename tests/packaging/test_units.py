@@ -8,6 +8,8 @@ import pytest
 
 from dcabot.commands.paces import START_PATIENCE_SECONDS
 from tests.needs import needed
+from tests.programs import environment, run_program, sqlite_books
+from tests.servers import free_port
 
 FOLDER = Path(__file__).parents[2] / "systemd"
 SERVICES = sorted(FOLDER.glob("*.service"))
@@ -91,6 +93,26 @@ def test_a_caretaker_runs_once_at_a_time_and_not_for_ever(caretaker: str) -> Non
     unit = directives(FOLDER / f"dcabot-{caretaker}.service")
     assert unit["Type"] == ["oneshot"]
     assert int(unit["TimeoutStartSec"][0]) <= 300
+
+
+@pytest.mark.parametrize("caretaker", CARETAKERS)
+@pytest.mark.parametrize("kind", ["fresh", "in systemd's credential", "in the environment", "by hand"])
+def test_a_caretaker_waits_for_keys_wherever_they_will_be(tmp_path: Path, caretaker: str, kind: str) -> None:
+    """Keys in a credential of another origin were not seen by a look at one file: the caretakers never ran."""
+    books = sqlite_books(tmp_path)
+    keys = "APCA_API_KEY_ID=PK\nAPCA_API_SECRET_KEY=secret\n" if kind == "in systemd's credential" else "\n"
+    (tmp_path / "dcabot.env").write_text(f"{keys}APCA_API_BASE_URL=http://127.0.0.1:{free_port()}\n")
+    more = {"CREDENTIALS_DIRECTORY": str(tmp_path)} if kind != "by hand" else {}
+    if kind == "in the environment":
+        more |= {"APCA_API_KEY_ID": "PK", "APCA_API_SECRET_KEY": "secret"}
+    done = run_program(tmp_path, environment(tmp_path, books.environment, more), caretaker)
+    waits = "nothing to do until APCA_API_KEY_ID" in done.stderr
+    assert waits is (kind == "fresh"), done.stderr
+    if caretaker == "cooldown-manager":
+        assert done.returncode == 0  # it works on the database alone
+    else:
+        assert done.returncode == {"fresh": 0, "by hand": 78}.get(kind, 75)
+    assert "ExecCondition" not in directives(FOLDER / f"dcabot-{caretaker}.service")
 
 
 def test_every_unit_runs_as_our_own_user() -> None:
