@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 CONSUMER_SECONDS = 10.0  # the consumer is woken every second
 DATABASE_SECONDS = 60.0
 SWEEP_SECONDS = 600.0  # a sweep of many orders on a slow line ends within minutes, well or with a complaint
+OVER_SECONDS = 12.0  # the beat meets what is not over again after five
 STREAM_SECONDS = 60.0  # a reconnect takes a few seconds, half a minute after a refusal
 
 
@@ -27,7 +28,7 @@ class Health:
         now = time.monotonic()
         self._consumer_at = self._database_at = self._sweep_at = now
         self._up_at = dict.fromkeys(Feed, now)
-        self._told: list[str] = []
+        self._told: dict[str, float] = {}  # each outage, and when it was met last
         self._started_at = utc_now()
 
     def consumer_advanced(self) -> None:
@@ -53,13 +54,16 @@ class Health:
     def trouble(self, sentence: str) -> None:
         """Say an outage once; `well` says when it is over."""
         if sentence not in self._told:
-            self._told.append(sentence)
             log.error("%s", sentence)
+        self._told[sentence] = time.monotonic()
 
     def well(self) -> None:
-        if self._told:
-            log.info("over: %s", "; ".join(self._told))
-            self._told = []
+        """Some work went well. What other work met just now is not over by that: a full disk can be read."""
+        quiet_since = time.monotonic() - OVER_SECONDS
+        over = [sentence for sentence, met_at in self._told.items() if met_at <= quiet_since]
+        if over:
+            log.info("over: %s", "; ".join(over))
+        self._told = {sentence: at for sentence, at in self._told.items() if sentence not in over}
 
     def up_since(self, feed: Feed) -> float | None:
         """Since when it is connected, in monotonic seconds; None while it is not."""

@@ -1,5 +1,10 @@
 """What starves the watchdog, where the daemon itself would go on as if nothing were."""
 
+import logging
+
+import pytest
+
+from dcabot.commands import health
 from dcabot.simulator import Simulator
 from tests.commands.conftest import Start
 from tests.commands.test_daemon_faults import is_fed
@@ -37,3 +42,24 @@ def test_an_exchange_that_fails_is_no_reason_to_be_restarted(
         daemon.until_said("maintenance")
         assert is_fed(daemon, 4)
         assert not daemon.said("no look at REST has ended")
+
+
+def test_what_other_work_still_meets_is_not_over(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk: what only reads goes well every two seconds, and the beat cannot write."""
+    now = 1000.0
+    monkeypatch.setattr(health.time, "monotonic", lambda: now)
+    told = health.Health(None, None)  # type: ignore[arg-type]
+    with caplog.at_level(logging.INFO):
+        for _ in range(30):
+            told.trouble("the disk is full")
+            now += 2
+            told.well()
+            now += 3
+            told.well()
+        assert caplog.messages == ["the disk is full"]
+        now += health.OVER_SECONDS
+        told.well()
+        told.well()
+    assert caplog.messages == ["the disk is full", "over: the disk is full"]
