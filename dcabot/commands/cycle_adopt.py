@@ -5,12 +5,14 @@ on from there, and sells them. One transaction; the daemon finds them at its nex
 """
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
-from dcabot.adapters import assets
+from dcabot.adapters import assets, results
 from dcabot.adapters.assets import AssetError
 from dcabot.adapters.database import DatabaseBusy
+from dcabot.adapters.results import Wanted
 from dcabot.adapters.rows import Book
 from dcabot.adapters.store import Store
 from dcabot.commands import DONE, counted, utc_now
@@ -55,12 +57,26 @@ def _cycles(store: Store, book: Book, symbol: str) -> tuple[Cycle, list[Cycle]]:
     """The asset's last cycle that ended in error with coins, and all that came after it."""
     if symbol in book.faults:
         raise AssetError(book.faults[symbol])
-    entries = {entry.cycle.id: entry for entry in [*store.read_finished(), *book.entries]}
-    mine = [entries[number].cycle for number in sorted(entries) if entries[number].asset.symbol == symbol]
-    lost = [cycle for cycle in mine if cycle.status is CycleStatus.ERROR and fold(cycle.orders).held]
-    if not lost:
+    lost: Cycle | None = None
+    later: list[Cycle] = []
+    for cycle in _oldest_first(store, book, symbol):
+        if cycle.status is CycleStatus.ERROR and fold(cycle.orders).held:
+            lost, later = cycle, []
+        else:
+            later.append(cycle)
+    if lost is None:
         raise AssetError(f"no cycle of {symbol} ended in error with coins; there is nothing to take back")
-    return lost[-1], [cycle for cycle in mine if cycle.id > lost[-1].id]
+    return lost, later
+
+
+def _oldest_first(store: Store, book: Book, symbol: str) -> Iterator[Cycle]:
+    """All cycles of the asset; the one that is not over comes last."""
+    for asset, _ in assets.read_all(store.database):
+        if asset.symbol == symbol:
+            yield from results.cycles(store.database, Wanted(asset.id))
+    for entry in book.entries:
+        if entry.asset.symbol == symbol and entry.cycle.status not in OVER:
+            yield entry.cycle
 
 
 def _made_for_another(parts: Parts, lost: Cycle) -> str:

@@ -168,8 +168,10 @@ def _ledger(config: Config, began: datetime) -> Fees:
 
 
 def _sales_unknown_to(fees: Fees, cycle: Cycle) -> int:
-    sales = [order for order in cycle.orders if order.side is Side.SELL and order.filled_quantity]
-    return sum(not fees.knows(order) for order in sales)
+    return sum(
+        order.side is Side.SELL and bool(order.filled_quantity) and order.is_request and not fees.knows(order)
+        for order in cycle.orders
+    )
 
 
 def _note(words: str) -> None:

@@ -10,7 +10,7 @@ from dcabot.backtest.candles import Candles
 from dcabot.backtest.figures import Result, result
 from dcabot.backtest.path import HighLow, Path
 from dcabot.backtest.walk import Walk
-from dcabot.core.profit import proceeds
+from dcabot.core.profit import proceeds, profit_if_sold
 from tests.backtest.prices import candles, make_bot, random_candles
 
 FREE = Path(spread=Decimal(0))
@@ -98,3 +98,19 @@ def test_an_amount_that_rounds_below_the_minimum_is_told() -> None:
     walk.fast()
 
     assert "raise the amount" in result(walk).figures.note
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_profits_and_the_open_one_are_the_change_of_equity(seed: int) -> None:
+    """Of the account at the venue, if it sold what it holds at the last bid."""
+    walk, found = came_to(random_candles(seed, 3000))
+    bot = walk.bot
+    bid, rate = walk.prices.quote(int(walk.candles.close[-1]), 0).bid, bot.terms.tier.taker
+    account = bot.venue.account
+    worth = proceeds(account.balance(bot.coin), bid, rate)
+    change = account.cash - account.accrued_fees() - ENDLESS + worth
+    still = profit_if_sold(bot.cycle.orders, bid, bot.instrument.quantity_step, rate)
+    total = sum((one.profit for one in found.cycles), Decimal(0)) + still
+    assert found.cycles
+    # What rounding left over after a sale is in no cycle's profit.
+    assert abs(total - change) < Decimal("0.01")

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from dcabot.commands import UNREAD
+from dcabot.core.ledger import FEE_RATIO_MAX
 from dcabot.core.money import ZERO
+from dcabot.core.profit import proceeds
 from tests.commands.seat import Seat
 from tests.programs import environment, until
 
@@ -178,6 +180,34 @@ def test_what_was_handed_over_is_neither_profit_nor_loss(seat: Seat) -> None:
     assert Decimal(row["unsold"]) > 0
     assert -Decimal("0.06") < Decimal(row["profit"]) < 0  # the fee of the buy
     assert "0.000332443 not sold" in seat.run("report").out
+
+
+def test_profits_and_foreign_flows_are_the_change_of_equity(seat: Seat) -> None:
+    """A sold cycle, a deposit, a cycle whose coins the owner takes and sells, and one that is open."""
+    seat.alpaca.faults.delay_fees(0)
+    seat.books.add_asset(cooldown_period=0)
+    before = Decimal(seat.alpaca.account()["cash"])
+    round_trip(seat, ("60000", "60010"), ("59000", "59010"), ("60500", "60510"))
+    seat.alpaca.transfer("USD", 500)
+    seat.trade("60500", "60510")
+    assert seat.run("cycle", "release", "BTC/USD", "--yes").code == 0
+    (released,) = [one for one in seat.run("report", "--json").json if Decimal(one["unsold"])]
+    cash = Decimal(seat.alpaca.account()["cash"])
+    order = {"symbol": "BTC/USD", "qty": released["unsold"], "side": "sell", "type": "market"}
+    seat.alpaca.foreign_order(**order, time_in_force="gtc")
+    until(lambda: not seat.alpaca.positions(), "the owner's sale")
+    owners = Decimal(seat.alpaca.account()["cash"]) - cash - Decimal(released["unsold_cost"])
+    seat.books.add_asset("ETH/USD")
+    seat.trade("2000", "2001", "ETH/USD")
+    seat.price("1990", "1991", "ETH/USD")
+    (held,) = seat.alpaca.positions()
+    worth = proceeds(Decimal(held["qty"]), Decimal(1990), FEE_RATIO_MAX)
+    change = Decimal(seat.alpaca.account()["cash"]) + worth - before
+    profits = [Decimal(one["profit"]) for one in seat.run("report", "--json", "--ledger").json]
+    lines = seat.run("status", "--json").json["assets"]
+    (still,) = [Decimal(one["unrealised_profit"]) for one in lines if one["unrealised_profit"]]
+    assert len(profits) == 2
+    assert abs(sum(profits) + still + 500 + owners - change) < Decimal("0.0001")
 
 
 def test_one_asset_alone(traded: Seat) -> None:
