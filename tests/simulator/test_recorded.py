@@ -21,11 +21,22 @@ from tests.simulator.sdk import order, until
 FOLDER = Path(__file__).parent / "recorded"
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ACTIVITY_ID = re.compile(r"\d{17}::" + UUID.pattern)
+FEE_ID = re.compile(r"\d{8}0{9}::" + UUID.pattern)  # a day, and no time
+LONG_TIME = re.compile(r"\S+\.\d*0Z")  # with zeros that Alpaca leaves out
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
+KINDS = {
+    "uuid": UUID,
+    "fee id": FEE_ID,
+    "activity id": ACTIVITY_ID,
+    "long time": LONG_TIME,
+    "time": TIME,
+    "day": DAY,
+}
 VARIES = re.compile(r'[(:"]| for | [A-Z]')
 LATEST = ("quotes", "trades", "bars", "orderbooks")
 CHANNELS = ("quotes", "trades", "bars", "dailyBars", "orderbooks")
+LONG = 10**12  # ids of trades, which pass what a float can hold
 Record = dict[str, Any]
 
 
@@ -34,10 +45,10 @@ def kind(value: object) -> str:
     if isinstance(value, bool):
         return "flag"
     if isinstance(value, int | float):
-        return "number"
+        return "long number" if value > LONG else "number"
     if not isinstance(value, str):
         return type(value).__name__
-    for name, pattern in (("uuid", UUID), ("activity id", ACTIVITY_ID), ("time", TIME), ("day", DAY)):
+    for name, pattern in KINDS.items():
         if pattern.fullmatch(value):
             return f"text of a {name}"
     try:
@@ -126,7 +137,9 @@ def story() -> list[Record]:
     with make_alpaca(speed=0, start=start, cash=50_000) as alpaca:
         alpaca.set_quote("BTC/USD", "60000", "60010")
         with raw.trading(alpaca) as updates, raw.data(alpaca) as quotes:
-            raw.say(updates, action="authenticate", data={"key_id": alpaca.key, "secret_key": alpaca.secret})
+            raw.say(updates, action="auth", key="wrong", secret="wrong")
+            keys = {"key_id": alpaca.key, "secret_key": alpaca.secret}
+            raw.say(updates, action="authenticate", data=keys)
             raw.say(updates, action="listen", data={"streams": ["trade_updates"]})
             raw.say(quotes, action="auth", key="wrong", secret="wrong")
             raw.say(quotes, action="auth", key=alpaca.key, secret=alpaca.secret)
@@ -160,13 +173,16 @@ def trade(alpaca: Simulator, records: list[Record]) -> None:
         order(None, notional="10"),
         order("0.0001", kind="limit", limit_price="50000"),
         order("3", kind="limit", limit_price="50000"),
+        order(None, notional="25", kind="limit", limit_price="60010"),
         order(time_in_force="day"),
+        order(time_in_force="PO"),
         order("0.005", "sell"),
     ):
         ask(alpaca, records, "POST", "/v2/orders", body)
         until(lambda: all(one["status"] == "filled" for one in alpaca.orders()))
     resting = ask(alpaca, records, "POST", "/v2/orders", order("0.001", "sell", kind="limit", limit_price="70000"))
     ask(alpaca, records, "POST", "/v2/orders", order())
+    ask(alpaca, records, "PATCH", f"/v2/orders/{resting['id']}", {"limit_price": "71000"})
     ask(alpaca, records, "DELETE", f"/v2/orders/{resting['id']}")
     until(lambda: alpaca.orders()[-1]["status"] == "canceled")
     alpaca.advance(86_400)
@@ -182,7 +198,8 @@ def look(alpaca: Simulator, records: list[Record]) -> None:
     ):  # fmt: skip
         ask(alpaca, records, "GET", path)
     ask(alpaca, records, "GET", "/v2/account", key="wrong")
-    for what in (*(f"latest/{one}" for one in LATEST), "bars", "snapshots"):
+    ask(alpaca, records, "GET", "/v1beta3/crypto/us/bars?symbols=BTC/USD&timeframe=1Min&start=0")
+    for what in (*(f"latest/{one}" for one in LATEST), "bars", "trades", "snapshots"):
         query = "symbols=BTC/USD&timeframe=1Min&start=2026-09-18T00:00:00Z"
         ask(alpaca, records, "GET", f"/v1beta3/crypto/us/{what}?{query}")
 
@@ -197,6 +214,9 @@ def be_refused(alpaca: Simulator, records: list[Record]) -> None:
     for path in ("/v2/orders:by_client_order_id?client_order_id=nobody", "/v2/assets/NONE", "/v2/orders?limit=501"):
         ask(alpaca, records, "GET", path)
     ask(alpaca, records, "DELETE", f"/v2/orders/{alpaca.orders()[0]['id']}")
+    alpaca.set_account(trade_suspended_by_user=True)
+    ask(alpaca, records, "POST", "/v2/orders", order())
+    alpaca.set_account(trade_suspended_by_user=False)
     alpaca.faults.rate_limit(times=1)
     ask(alpaca, records, "GET", "/v2/account")
 
