@@ -58,6 +58,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--speed", type=_speed, default=1, help="venue seconds in a real second; 0: by hand only (default: 1)"
     )
+    parser.add_argument(
+        "--history",
+        type=_number,
+        default=Decimal(0),
+        metavar="SECONDS",
+        help="so much of the prices is from before the start: bars and quotes to ask for",
+    )
     parser.add_argument("--refresh", type=_speed, metavar="SECONDS", help="send each last quote again that often")
     parser.add_argument("--seed", type=int, default=0, help="of ids and of partial fills")
     parser.add_argument(
@@ -142,6 +149,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         symbols=symbols,
         cash=arguments.cash,
         prices=_prices(arguments, symbols),
+        history=arguments.history,
         refresh_seconds=arguments.refresh,
         speed=arguments.speed,
         start=arguments.start,
@@ -166,7 +174,8 @@ def _prices(arguments: argparse.Namespace, symbols: Sequence[str]) -> Iterable[T
     if arguments.candles:
         for _, path in arguments.candles:
             Path(path).stat()  # missing files are named now, not when their first price is due
-        each = [candles(path, symbol, arguments.spread) for symbol, path in arguments.candles]
+        spread, start = arguments.spread, arguments.start
+        each = [candles(path, symbol, spread, start=start) for symbol, path in arguments.candles]
         return heapq.merge(*each, key=lambda tick: tick.seconds)
     return walk(arguments.walk or 0, symbols, **{name: getattr(arguments, name) for name in WALK})
 
@@ -229,7 +238,8 @@ READERS: dict[Any, Callable[[str], Any]] = {
 }
 HOLDERS = (Settings, Policy, Timing)
 FLAGS = {  # they have an option of their own
-    *("host", "port", "seed", "speed", "rate_limit", "paper", "dead_slot", "cash", "partial_fills"),
+    *("host", "port", "seed", "speed", "rate_limit", "paper", "dead_slot"),
+    *("cash", "partial_fills", "history"),
 }
 SWITCHES = {
     field.name: (holder, READERS[field.type])

@@ -1,9 +1,11 @@
 """Bars and trades, made of what the venue saw: prices from quote mids, volume from its own executions.
 
 So a bar without a trade has v = 0, as on Alpaca's venue. Only minutes with a quote have a bar.
+What was before the start is remembered from the prices; its trades are made up.
 """
 
 import itertools
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -11,14 +13,15 @@ from datetime import datetime
 from decimal import Decimal
 
 from dcabot.core.model import Quote, Side
-from dcabot.core.money import EXACT, ZERO
-from dcabot.core.venue import Event, Execution
+from dcabot.core.money import EXACT, ZERO, step_up
+from dcabot.core.venue import QUANTITY_STEP, Event, Execution
 from dcabot.simulator.clock import SECOND, Clock, at_of, ns_of
 from dcabot.simulator.wire import Json, number
 
 MINUTE = 60 * SECOND
 KEPT = 50_000  # bars and trades of a symbol
 QUOTES_KEPT = 2_000
+QUIET = 8  # of so many quotes of the history one is traded at
 FIRST_TRADE = 5_046_874_561_900_000_000  # ids pass 2**53: who reads them as floats mixes them up
 
 
@@ -85,10 +88,43 @@ class Tape:
         self.on_bar: list[Callable[[str, str, Bar], None]] = []
         self.on_trade: list[Callable[[str, Trade], None]] = []
 
-    def load(self, symbol: str, bars: list[Bar]) -> None:
-        """History from before the simulator's start, oldest first."""
-        kept = self.bars.setdefault(symbol, deque(maxlen=KEPT))
-        kept.extend(bars)
+    def remember(self, quote: Quote, at_ns: int) -> None:
+        """A quote from before the start, oldest first; now and then somebody traded at it."""
+        if not 0 < quote.bid <= quote.ask:
+            return
+        mid, minute = (quote.bid + quote.ask) / 2, at_ns - at_ns % MINUTE
+        self.quotes.setdefault(quote.symbol, deque(maxlen=QUOTES_KEPT)).append((at_ns, quote))
+        bars = self.bars.setdefault(quote.symbol, deque(maxlen=KEPT))
+        if not bars or bars[-1].at_ns != minute:
+            bars.append(Bar(minute, mid, mid, mid, mid))
+        bar = bars[-1]
+        bar.high, bar.low, bar.close = max(bar.high, mid), min(bar.low, mid), mid
+        dice = zlib.crc32(f"{quote.symbol}{at_ns}".encode())
+        if dice % QUIET == 0:
+            taker, price = ("B", quote.ask) if dice % 2 else ("S", quote.bid)
+            coins = step_up(Decimal(dice % 100 + 1) / price, QUANTITY_STEP)
+            self._print(quote.symbol, Trade(self._next_trade(), at_ns, price, coins, taker), bar)
+        day_ns = minute - minute % (1440 * MINUTE)
+        day = self._days.get(quote.symbol)
+        if day is None or day.at_ns != day_ns:
+            self._days[quote.symbol] = _copy(bar, day_ns)
+
+    def end_history(self) -> None:
+        """The running day bars begin with what the day had before the start."""
+        for symbol, day in self._days.items():
+            bars = [bar for bar in self.bars[symbol] if bar.at_ns >= day.at_ns]
+            (self._days[symbol],) = _merged(bars, bucket_of("1Day"))
+
+    def _next_trade(self) -> int:
+        self._count += 1
+        return self._count
+
+    def _print(self, symbol: str, trade: Trade, bar: Bar) -> None:
+        """A trade becomes known, and a part of its bar."""
+        self.trades.setdefault(symbol, deque(maxlen=KEPT)).append(trade)
+        bar.volume += trade.quantity
+        bar.turnover += EXACT.multiply(trade.quantity, trade.price)
+        bar.trades += 1
 
     def hear_quote(self, quote: Quote, at_ns: int) -> None:
         if not 0 < quote.bid <= quote.ask:
@@ -103,20 +139,15 @@ class Tape:
             self._add_trade(event.execution)
 
     def _add_trade(self, execution: Execution) -> None:
-        self._count += 1
         is_buyer_taker = (execution.side is Side.BUY) != execution.maker
         trade = Trade(
-            self._count,
+            self._next_trade(),
             self._clock.now_ns(),
             execution.price,
             execution.quantity,
             "B" if is_buyer_taker else "S",
         )
-        self.trades.setdefault(execution.symbol, deque(maxlen=KEPT)).append(trade)
-        bar = self._current(execution.symbol, execution.price)
-        bar.volume += trade.quantity
-        bar.turnover += EXACT.multiply(trade.quantity, trade.price)
-        bar.trades += 1
+        self._print(execution.symbol, trade, self._current(execution.symbol, execution.price))
         for listener in self.on_trade:
             listener(execution.symbol, trade)
 

@@ -83,13 +83,30 @@ def _instant(words: str) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=timezone.utc)
 
 
-def candles(path: str | Path, symbol: str, spread: Number = "0.0010", scale: Number = 1) -> Iterator[Tick]:
+def is_inside(path: str | Path, start: datetime) -> bool:
+    """True if the file has candles from before this instant and from after it."""
+    has_earlier = False
+    for candle in read_candles(path):
+        if candle.at >= start:
+            return has_earlier or candle.at == start
+        has_earlier = True
+    return False
+
+
+def candles(
+    path: str | Path,
+    symbol: str,
+    spread: Number = "0.0010",
+    scale: Number = 1,
+    start: datetime | None = None,
+) -> Iterator[Tick]:
     """A file's candles as quotes of one symbol, the first at second 0. The low comes before the high.
 
+    With a `start` inside the file that instant is second 0: the candles before it are history.
     `scale` multiplies the prices. For several symbols: `heapq.merge(candles(...), candles(...))`.
     """
     listing, half, factor = listing_of(symbol), exact(spread) / 2, exact(scale)
-    first: datetime | None = None
+    first = start if start is not None and is_inside(path, start) else None
     for candle in read_candles(path):
         first = candle.at if first is None else first
         seconds = Decimal((candle.at - first) // timedelta(microseconds=1)) / 1_000_000

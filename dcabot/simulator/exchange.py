@@ -29,7 +29,7 @@ from dcabot.core.venue import (
     one_level,
 )
 from dcabot.simulator import configurations
-from dcabot.simulator.clock import SECOND, Clock, ns_of
+from dcabot.simulator.clock import SECOND, Clock, at_of, ns_of
 from dcabot.simulator.depth import Level, level, levels
 from dcabot.simulator.faults import Faults
 from dcabot.simulator.journal import Journal
@@ -71,6 +71,9 @@ class Exchange:
         self._unannounced: dict[str, VenueOrder] = {}
         self.on_event: list[Callable[[Event], None]] = []
         self.on_quote: list[Callable[[Quote, int], None]] = []
+        self.on_history: list[Callable[[Quote, int], None]] = []
+        self.on_history_end: list[Callable[[], None]] = []
+        self._history = exact(settings.history)
         self._ticks: Iterator[Tick] = iter(settings.prices)
         self._next_tick: Tick | None = None
         self.price_error: str | None = None
@@ -80,6 +83,7 @@ class Exchange:
     def start(self) -> None:
         """Begin with the first prices; the loop must run."""
         self._started_ns = self.clock.now_ns()
+        self._read_history()
         self._feed()
         if self.settings.refresh_seconds is not None:
             asyncio.get_running_loop().call_later(self.settings.refresh_seconds, self._refresh)
@@ -121,6 +125,21 @@ class Exchange:
         if events:
             self._tell(events)
 
+    def _read_history(self) -> None:
+        """Take in the ticks from before the start."""
+        while (tick := self._read_tick()) is not None:
+            if tick.seconds >= 0:
+                self._next_tick = tick
+                break
+            at_ns = self._started_ns + int(tick.seconds * SECOND)
+            quote = Quote(tick.symbol, tick.bid, tick.ask, at_of(at_ns))
+            if 0 < tick.bid <= tick.ask:
+                self.venue.on_quote(quote, quote.at)
+            for listener in self.on_history:
+                listener(quote, at_ns)
+        for ready in self.on_history_end:
+            ready()
+
     def _feed(self) -> None:
         """Publish the ticks that are due and wait for the next."""
         for _ in range(TICKS_AT_ONCE):
@@ -148,6 +167,8 @@ class Exchange:
                 )
             if tick is not None and tick.symbol not in self.listings:
                 raise ValueError(f"prices of {tick.symbol}, which is not listed")
+            if tick is not None and self._history:
+                tick = tick._replace(seconds=tick.seconds - self._history)
             return tick
         except (ValueError, OSError) as error:  # a line of a file that makes no sense: what is quoted stays
             self.price_error = str(error)

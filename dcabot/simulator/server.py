@@ -49,6 +49,8 @@ class Server:
         self.tape = Tape(self.clock)
         self.exchange.on_quote.append(self.tape.hear_quote)
         self.exchange.on_event.append(self.tape.hear_event)
+        self.exchange.on_history.append(self.tape.remember)
+        self.exchange.on_history_end.append(self.tape.end_history)
         self._quotes = QuoteDoor(self.exchange, self.tape)
         self.doors[DATA] = self._quotes
         self.flood = Flood(self.exchange, self._quotes)

@@ -27,6 +27,9 @@ class Timing:
 class Settings:
     """`prices` are ticks in order of time; `speed` 0 is a clock stepped by hand.
 
+    `history` is how many seconds of the prices lie before the start: bars, trades and quotes to ask
+    for. Prices at negative seconds are history too.
+
     `partial_fills` is the chance that a fill is partial and of random size; 0 in a test that counts
     fills: every order then fills whole, at one price. Else a large one takes several levels of the
     book, of `depth` dollars each, more or less.
@@ -36,6 +39,7 @@ class Settings:
     symbols: Iterable[str | Listing] = tuple(LISTINGS)
     cash: Number = 100_000
     prices: Iterable[Tick] = ()
+    history: Number = 0
     refresh_seconds: float | None = None
     speed: float = 1
     start: datetime | None = None
@@ -73,6 +77,7 @@ class Settings:
             ("timing", isinstance(self.timing, Timing), "a Timing"),
             ("key", isinstance(self.key, str), "a text"),
             ("cash", exact(self.cash) >= 0, "0 or more"),
+            ("history", exact(self.history) >= 0, "0 or more"),
             ("depth", exact(self.depth) > 0, "above 0"),
             ("rate_limit", _is_limit(self.rate_limit), "None or a whole number above 0"),
             ("data_rate_limit", _is_limit(self.data_rate_limit), "None or a whole number above 0"),
