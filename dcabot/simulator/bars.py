@@ -88,6 +88,10 @@ class Tape:
         self.on_bar: list[Callable[[str, str, Bar], None]] = []
         self.on_trade: list[Callable[[str, Trade], None]] = []
 
+    def load(self, symbol: str, bars: list[Bar]) -> None:
+        """Bars from before the start, oldest first."""
+        self.bars.setdefault(symbol, deque(maxlen=KEPT)).extend(bars)
+
     def remember(self, quote: Quote, at_ns: int) -> None:
         """A quote from before the start, oldest first; now and then somebody traded at it."""
         if not 0 < quote.bid <= quote.ask:
