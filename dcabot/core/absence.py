@@ -51,16 +51,16 @@ def departure(cycle: Cycle, fills: Iterable[Fill], transfers: Iterable[Transfer]
     """What left the account of a cycle's coins, by the exchange's own ledger.
 
     `ours` are Alpaca's ids of the orders that have a row. A sale of our own that another cycle had sent counts where it
-    came after all, when this cycle was open already.
+    came after all, when this cycle had bought already.
     """
-    since = asked_since(cycle)
+    since, bought_at = asked_since(cycle), _first_buy_at(cycle)
     mine = {order.order_id for order in cycle.orders}
     sold = withdrawn = ZERO
     times = []
     for fill in fills:
         if fill.symbol != cycle.symbol or fill.side is None or fill.order_id in mine or fill.at < since:
             continue
-        if fill.order_id not in ours or (fill.side is Side.SELL and fill.at >= cycle.opened_at):
+        if fill.order_id not in ours or (fill.side is Side.SELL and fill.at >= bought_at):
             sold += fill.quantity if fill.side is Side.SELL else -fill.quantity
             times.append(fill.at)
     coin = cycle.symbol.partition("/")[0]
@@ -71,6 +71,12 @@ def departure(cycle: Cycle, fills: Iterable[Fill], transfers: Iterable[Transfer]
         withdrawn += one.quantity + fee if one.outgoing else -one.quantity
         times.append(one.at)
     return Departure(sold, withdrawn, max(times, default=None))
+
+
+def _first_buy_at(cycle: Cycle) -> datetime:
+    """When the cycle had coins, by the exchange's clock; a sale from before took others'."""
+    buys = [order for order in cycle.orders if order.side is Side.BUY and order.filled_quantity]
+    return min((order.closed_at or order.created_at for order in buys), default=cycle.opened_at)
 
 
 def is_comparable(cycle: Cycle, at: datetime) -> bool:

@@ -109,6 +109,7 @@ class Books:
         self.known_book: tuple[int, Book] | None = None
         self._is_begun = False
         self.is_prompt = True  # whether the statement at hand was not kept waiting
+        self.held_until = 0.0  # a transaction of somebody else has the rows
         self._changes = 0  # there were so many when the transaction began
 
     def go_down(self, seconds: float) -> None:
@@ -131,6 +132,11 @@ class Books:
     def take_writes(self) -> None:
         self.is_read_only = False
 
+    def hold_rows(self, seconds: float) -> None:
+        """A person's UPDATE without its COMMIT, or a backup: whoever locks a row waits for it."""
+        self.held_until = self.world.now + seconds
+        self.world.tell("database", "somebody holds the rows for %.0f s", seconds)
+
     def before_statement(self, sql: str) -> None:
         if not self._is_begun:
             asked_at = self.world.clock()
@@ -147,7 +153,18 @@ class Books:
         if self.world.actor is not None and often and self.world.chance.roll("statement") < often:
             self.world.pause(self.world.chance.between("statement pause", 0.0, 0.3))
         if is_lock or not is_read:
+            self._wait_for_rows(sql)
             self.begin()
+
+    def _wait_for_rows(self, sql: str) -> None:
+        seconds = self.held_until - self.world.now
+        if seconds <= 0 or not any(table in sql for table in ("dca_assets", "dca_cycles", "dca_orders")):
+            return
+        if self.world.actor is None or sql.endswith(NO_WAIT):
+            raise DatabaseBusy("somebody holds the row")
+        self.world.pause(min(seconds, LOCK_WAIT_SECONDS))
+        if seconds > LOCK_WAIT_SECONDS:
+            raise DatabaseBusy("lock wait timeout exceeded")
 
     def begin(self) -> None:
         """From here to the end of the transaction nobody else runs."""

@@ -11,7 +11,6 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from dcabot.adapters.config import ConfigError
 from dcabot.adapters.database import DatabaseError
 from dcabot.adapters.rows import RowFault
 from dcabot.adapters.store import Store
@@ -85,7 +84,7 @@ class Caretakers:
         try:
             code = importlib.import_module(f"dcabot.commands.{name}").main(list(argv))
             self.world.saw(f"{program.name} {'failed' if code else 'done'}")
-        except (DatabaseError, ExchangeError, ConfigError, RowFault) as error:
+        except (DatabaseError, ExchangeError, RowFault) as error:
             self.world.saw(f"{program.name} unreachable")
             self.world.tell(program.name, "gives up: %s", error)
         finally:
@@ -125,7 +124,10 @@ def stage(caretakers: Caretakers) -> Iterator[None]:
             "utc_now": world.clock,
         },
         "consistency_checker": {
-            "assemble": lambda env_file: caretakers.parts(),
+            "build": lambda env_file: caretakers.parts(),
+            "check_schema": lambda config: None,
+            "check_books_account": lambda parts: None,
+            "utc_now": world.clock,
             "time": types.SimpleNamespace(sleep=world.pause, monotonic=world.monotonic),
         },
     }
@@ -143,6 +145,8 @@ def stage(caretakers: Caretakers) -> Iterator[None]:
         for name, values in given.items():
             module = importlib.import_module(f"dcabot.commands.{name}")
             for attribute, value in values.items():
+                # Else a name that moved leaves the program with its own parts, and it does nothing.
+                assert hasattr(module, attribute), f"{name} has no {attribute}"
                 stack.enter_context(instead(module, attribute, value))
             stack.enter_context(instead(module, "print", caretakers.say))
         yield

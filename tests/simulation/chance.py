@@ -14,6 +14,7 @@ T = TypeVar("T")
 # Kinds of trouble; each seed knows about half of them, and each at a strength of its own ("swarm testing").
 WEATHER = ("network", "slow", "refusals", "stream", "outages", "database", "crashes", "clock", "hands", "operator")
 WEATHER += ("fills", "lag", "foreign", "company")
+WEATHER += ("lies", "absences", "transfers", "storms", "holders")
 ALWAYS = "market"  # prices move in every seed
 
 

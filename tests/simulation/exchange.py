@@ -95,6 +95,7 @@ class Exchange:
         account = self.venue.account
         account.fee_delay, account.fee_spread = timedelta(seconds=90), timedelta()
         self.is_closed = False  # maintenance
+        self.storm_of = ""  # the status that every request is answered with
         self.changes = 0
         self.on_event: Callable[[Event], None] = lambda event: None
         self.on_admission: Callable[[VenueOrder], None] = lambda order: None
@@ -116,6 +117,13 @@ class Exchange:
 
     def reopen(self) -> None:
         self.is_closed = False
+        self.storm_of = ""
+
+    def storm(self, status: str, seconds: float) -> None:
+        """Every request is answered with 429 or 503: a storm that says nothing of any order."""
+        self.storm_of = status
+        self.world.tell("exchange", "answers %s for %.0f s", status, seconds)
+        self.world.at(seconds, self.reopen)
 
     def admit(self, request: OrderRequest, who: str) -> VenueOrder | VenueRefusal:
         """The request arrives. What is admitted starts to work a moment later, or is rejected after all."""
@@ -237,6 +245,8 @@ class SimBroker:
         if not self._budget.take():
             return Refused(OWN_LIMIT, Refusal.RATE_LIMITED)
         self.on_send(self.program, symbol, order)
+        if self.exchange.storm_of:
+            return self._stormy()
         fate = self.chance.fault("submit", "network", SUBMIT_TROUBLES)
         fate = fate or self.chance.fault("submit refused", "refusals", REFUSALS)
         if fate:
@@ -275,6 +285,9 @@ class SimBroker:
         self._door("before a cancel is sent")
         if not self._budget.take():
             return Unknown(OWN_LIMIT)
+        if self.exchange.storm_of:
+            self.world.pause(self._latency())
+            return Unknown(f"HTTP {self.exchange.storm_of}")
         fate = self.chance.fault("cancel", "network", CANCEL_TROUBLES)
         if fate:
             self.world.tell(self.program.name, "%s: %s", fate, order_id)
@@ -395,11 +408,20 @@ class SimBroker:
         self.world.pause(self._latency())
         if fate == "query: keys denied":
             raise ExchangeDenied("HTTP 401")
+        if self.exchange.storm_of:
+            raise ExchangeUnreachable(f"HTTP {self.exchange.storm_of}")
         if fate or self.exchange.is_closed:
             raise ExchangeUnreachable("HTTP 503")
         found = answer()
         self._travel(f"before {kind} is answered")
         return found
+
+    def _stormy(self) -> SubmitOutcome:
+        """What a storm makes of an order: 429 says that it was not taken, 503 says nothing."""
+        self.world.pause(self._latency())
+        if self.exchange.storm_of == "429":
+            return Refused("HTTP 429: too many requests", Refusal.RATE_LIMITED)
+        return Unknown("HTTP 503")
 
     def _travel(self, where: str) -> None:
         self.world.pause(self._latency())

@@ -180,7 +180,8 @@ def base_order_waits_for_coins_of_others(scene: Scene, before: OrderRow | None, 
     if before is not None or after.purpose != "base" or daemon is None or swept_at is None:
         return
     looked_at = (swept_at - START).total_seconds()
-    is_excused = scene.machines.has_jumped or scene.ever_void or scene.world.chance.weather["lag"]
+    weather = scene.world.chance.weather
+    is_excused = scene.machines.has_jumped or scene.ever_void or weather["lag"] or weather["absences"]
     if is_excused or looked_at < scene.exchange.hand_moved.get(symbol, 0.0) + 20.0:
         return
     position, bid = scene.exchange.position(symbol), daemon.acting[symbol].bid

@@ -1,6 +1,10 @@
 """Machines and their troubles: the supervisor of the daemons, timers, outages, streams, clocks."""
 
+from decimal import Decimal
+
+from dcabot.core.fees import COIN_STEP
 from dcabot.core.model import Quote
+from dcabot.core.money import step_down
 from dcabot.core.reconcile import Limits
 from dcabot.core.venue import Event
 from tests.simulation.books import Books
@@ -8,6 +12,7 @@ from tests.simulation.caretakers import CARETAKERS, Caretakers
 from tests.simulation.clockwork import World
 from tests.simulation.daemon import Daemon
 from tests.simulation.exchange import Exchange
+from tests.simulation.people import LISTED
 
 OUTAGES = (
     ("database: restarts", 0.10),
@@ -22,6 +27,10 @@ FEED_TROUBLES = (
     ("stream: quotes lost", 0.06),
     ("stream: quotes mute", 0.03),
 )
+ABSENCES = (("position: missing", 0.06), ("position: short", 0.03))
+ABSENT_SECONDS = (3.0, 12.0, 45.0, 240.0, None)  # the last: for as long as the troubles last
+STORMS = (("exchange: storm of 429", 0.05), ("exchange: storm of 503", 0.05))
+HOLDERS = (("database: somebody holds the rows", 0.08),)
 JUMPS = (("clock: jumps ahead", 0.06), ("clock: jumps back", 0.06), ("clock: leaps", 0.02))
 
 
@@ -69,6 +78,8 @@ class Machines:
         self.books.come_back()
         self.books.take_writes()
         self.exchange.reopen()
+        self.exchange.hidden.clear()
+        self.exchange.shown.clear()
         for daemon in self.alive():
             for feed in ("orders", "quotes"):
                 if daemon.is_ready:
@@ -96,6 +107,12 @@ class Machines:
         self._outage(self.chance.fault("outage", "outages", OUTAGES))
         self._feed_trouble(self.chance.fault("feeds", "stream", FEED_TROUBLES))
         self._jump(self.chance.fault("clock", "clock", JUMPS))
+        self._absence(self.chance.fault("absence", "absences", ABSENCES))
+        storm = self.chance.fault("storm", "storms", STORMS)
+        if storm:
+            self.exchange.storm(storm.rpartition(" ")[2], self.chance.between("storm", 5, 90))
+        if self.chance.fault("holder", "holders", HOLDERS):
+            self.books.hold_rows(self.chance.between("holder", 2, 40))
         if self.chance.fault("kill", "crashes", (("crash: everything", 0.03),)):
             for daemon in self.alive():
                 daemon.program.kill()
@@ -120,6 +137,21 @@ class Machines:
             for daemon in self.alive():
                 daemon.feeds.lose("orders", seconds)
                 daemon.feeds.lose("quotes", seconds)
+
+    def _absence(self, fate: str | None) -> None:
+        """A position is away from every answer, or shows less than there is."""
+        positions = self.exchange.venue.account.positions
+        symbols = [one.symbol for one in LISTED if positions.get(one.symbol.partition("/")[0])]
+        if fate is None or not symbols:
+            return
+        symbol = self.chance.pick("absent", symbols)
+        seconds = self.chance.pick("absence length", ABSENT_SECONDS)
+        if fate == "position: missing":
+            self.exchange.hide_position(symbol, seconds)
+        else:
+            share = Decimal(f"{self.chance.roll('absent share'):.3f}")
+            quantity = step_down(self.exchange.position(symbol) * share, COIN_STEP)
+            self.exchange.show_position(symbol, quantity, seconds)
 
     def _feed_trouble(self, fate: str | None) -> None:
         if fate is None:

@@ -182,6 +182,9 @@ class People:
         fate = self.chance.fault("hand", "hands", options)
         if fate:
             self._trade(fate, self.chance.pick("hand asset", self.market.symbols))
+        fate = self.chance.fault("transfer", "transfers", (("hand: deposits", 0.07), ("hand: withdraws", 0.05)))
+        if fate:
+            self._transfer(fate, self.chance.pick("transfer asset", self.market.symbols))
         options = (("foreign: limit buy", 0.1), ("foreign: market buy", 0.05), ("foreign: limit sell", 0.1))
         fate = self.chance.fault("foreign", "foreign", (*options, ("foreign: cancels", 0.15)))
         if fate:
@@ -245,6 +248,20 @@ class People:
             self.exchange.move(symbol, quantity)
         elif quantity:
             self._sell(symbol, step_down(-quantity, self.exchange.venue.instruments[symbol].quantity_step))
+
+    def _transfer(self, fate: str, symbol: str) -> None:
+        """Coins come from another wallet, or go to one; Alpaca lists it."""
+        coin = symbol.partition("/")[0]
+        if fate == "hand: deposits":
+            dollars = Decimal(self.chance.integer("deposit usd", 2, 2000))
+            quantity = (dollars / self.market.prices[symbol]).quantize(Decimal("0.000000001"))
+        else:
+            share = self.chance.pick("withdrawn share", (Decimal(1), Decimal("0.5"), Decimal("0.1")))
+            free = self.exchange.venue.account.available(coin)
+            quantity = -step_down(free * share, Decimal("0.000000001"))
+        if quantity:
+            self.world.tell("owner", "%s: %s %s", fate, quantity, coin)
+            self.exchange.transfer(symbol, quantity)
 
     def _sell(self, symbol: str, quantity: Decimal) -> None:
         """At the market, with an order of the owner's own."""
