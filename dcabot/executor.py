@@ -73,10 +73,10 @@ class Executor:
         cycle = decision.cycle
         level = logging.WARNING if decision.odd else logging.DEBUG if decision.quiet else logging.INFO
         log.log(level, "%s cycle %s: %s", cycle.symbol, cycle.id, decision.reason)
-        for order in decision.submit:
-            self._submit(cycle, order)
         for order in decision.cancel:
             self._cancel(cycle, order)
+        for order in decision.submit:
+            self._submit(cycle, order)
 
     def _submit(self, cycle: Cycle, order: Order) -> None:
         outcome = self.broker.submit(cycle.symbol, order)

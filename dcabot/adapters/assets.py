@@ -10,7 +10,7 @@ from dcabot.adapters.rows import asset_of
 from dcabot.core.model import Asset
 from dcabot.core.states import OPEN, OVER
 
-Value = Decimal | int | bool
+Value = Decimal | int | bool | str
 
 # The columns an operator sets, in the order of the brief.
 COLUMNS = (
@@ -22,6 +22,7 @@ COLUMNS = (
     "cooldown_period",
     "buy_order_price_deviation_percent",
 )
+OPTIONS = ("take_profit_order", "trade_beside_foreign_coins")  # that the brief does not know
 INTEGERS = frozenset({"max_safety_orders", "cooldown_period"})
 
 
@@ -37,7 +38,7 @@ def read_all(database: Database) -> list[tuple[Asset, dict[str, Value]]]:
     """Every row: as the strategy reads it, and as it stands in its columns."""
     with database.transaction():
         rows = list(schema.Asset.select().order_by(schema.Asset.asset_symbol))
-    return [(asset_of(row), {name: getattr(row, name) for name in COLUMNS}) for row in rows]
+    return [(asset_of(row), {name: getattr(row, name) for name in (*COLUMNS, *OPTIONS)}) for row in rows]
 
 
 def preview(symbol: str, columns: Mapping[str, Value], enabled: bool = True) -> Asset:

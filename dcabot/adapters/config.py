@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 from dcabot.adapters.dburl import DatabaseSettings, parse_url
 from dcabot.adapters.sources import ConfigError, Sources
 from dcabot.adapters.trust import is_loopback, is_this_machine
+from dcabot.core.money import parse, ratio
 
 __all__ = [
     "Config",
@@ -25,6 +27,8 @@ __all__ = [
 
 DATA_URL = "https://data.alpaca.markets"
 STREAM_URL = "wss://stream.data.alpaca.markets/v1beta3/crypto/us"
+
+SPREAD_PERCENT_LIMIT = 100
 
 EXCHANGE = "exchange"
 DATABASE = "database"
@@ -78,6 +82,7 @@ class Config:
     quote_max_age_seconds: int
     asset_refresh_seconds: int
     orphan_orders: OrphanOrders
+    spread_max_ratio: Decimal | None  # None for any spread
     notes: tuple[str, ...] = ()  # what is odd but stops nothing
     in_the_clear: tuple[str, ...] = ()  # those of them that are said until they are mended
 
@@ -158,6 +163,7 @@ def _read(reader: Sources, needs: Collection[str]) -> Config:
         quote_max_age_seconds=seconds("DCABOT_QUOTE_MAX_AGE_SECONDS", 60),
         asset_refresh_seconds=seconds("DCABOT_ASSET_REFRESH_SECONDS", 30),
         orphan_orders=_orphan_orders(reader),
+        spread_max_ratio=_spread_max(reader),
         notes=(*reader.notes, *reader.in_the_clear),
         in_the_clear=tuple(reader.in_the_clear),
     )
@@ -240,6 +246,19 @@ def _mail(reader: Sources) -> MailSettings | None:
         return None
     user, password = reader.get("ALERT_EMAIL_SMTP_USER"), reader.password("ALERT_EMAIL_SMTP_PASSWORD")
     return MailSettings(sender, receiver, server, port, user, password)
+
+
+def _spread_max(reader: Sources) -> Decimal | None:
+    name = "DCABOT_SPREAD_MAX_PERCENT"
+    value = reader.get(name) or "1"
+    try:
+        percent = parse(value)
+    except ValueError:
+        percent = Decimal(-1)
+    if not 0 <= percent <= SPREAD_PERCENT_LIMIT:
+        reader.problem(name, f"must be a number from 0 to {SPREAD_PERCENT_LIMIT}, not {value!r}")
+        return None
+    return ratio(percent) if percent else None
 
 
 def _orphan_orders(reader: Sources) -> OrphanOrders:

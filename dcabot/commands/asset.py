@@ -17,10 +17,10 @@ from dcabot.commands.market import NOT_ASKED, Market, look, usual
 from dcabot.commands.wiring import open_books
 from dcabot.core.ladder import Rung, ladder, most_spent, rest_of_ladder
 from dcabot.core.ledger import fold
-from dcabot.core.model import Asset, Cycle
+from dcabot.core.model import Asset, Cycle, TakeProfitOrder
 from dcabot.core.money import HUNDRED, ZERO, step_down, text
 from dcabot.core.profit import result
-from dcabot.core.rules import ROUND_TRIP_FEE_RATIO, faults
+from dcabot.core.rules import ROUND_TRIP_FEE_RATIO, faults, low_profit
 from dcabot.core.states import OVER, is_open
 
 HELP = {
@@ -33,6 +33,11 @@ HELP = {
     "buy_order_price_deviation_percent": "percent below the last sale at which the rest ends early",
 }
 UNITS = {"amount": "USD", "orders": "COUNT", "deviation": "PERCENT", "percent": "PERCENT", "period": "SECONDS"}
+SALES = {
+    "limit": "its take profit is sold with a limit, never at a loss",
+    "market": "its take profit is sold at the market, for what that pays",
+}
+YES_NO = {"yes": True, "no": False}
 # The amounts have no default: how much to spend is nobody's guess.
 DEFAULTS: dict[str, Value] = {
     "max_safety_orders": 5,
@@ -95,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
         flag = f"--{name.replace('_', '-')}"
         adding.add_argument(flag, type=kind, metavar=unit, default=default, required=default is None, help=told)
         setting.add_argument(flag, type=kind, metavar=unit, help=HELP[name])
+    _add_options(adding, default_order=TakeProfitOrder.LIMIT.value)
+    _add_options(setting)
     for name, told in {
         "list": "all assets, one line each",
         "show": "one asset: its price ladder, the most it can spend, its fees",
@@ -111,15 +118,42 @@ def _parser() -> argparse.ArgumentParser:
     return made
 
 
+def _add_options(action: argparse.ArgumentParser, default_order: str | None = None) -> None:
+    """The settings that are chosen, not counted."""
+    told = "limit: sell at the take profit or better, never at a loss; market: for what the market pays"
+    action.add_argument(
+        "--take-profit-order",
+        choices=[one.value for one in TakeProfitOrder],
+        default=default_order,
+        help=f"{told} (default: {default_order})" if default_order else told,
+    )
+    action.add_argument(
+        "--trade-beside-foreign-coins",
+        choices=list(YES_NO),
+        default="no" if default_order else None,
+        help="trade although the account holds coins of this pair that dcabot did not buy",
+    )
+
+
+def _options(args: argparse.Namespace) -> dict[str, Value]:
+    """Those that were given."""
+    found: dict[str, Value] = {}
+    if args.take_profit_order is not None:
+        found["take_profit_order"] = args.take_profit_order
+    if args.trade_beside_foreign_coins is not None:
+        found["trade_beside_foreign_coins"] = YES_NO[args.trade_beside_foreign_coins]
+    return found
+
+
 def _sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}."
 
 
 def _add(args: argparse.Namespace, config: Config, database: Database) -> int:
-    columns = {name: getattr(args, name) for name in COLUMNS}
+    columns = {name: getattr(args, name) for name in COLUMNS} | _options(args)
     asset = assets.preview(args.symbol, columns, not args.disabled)
     market = look(config, [args.symbol])
-    if _refuse(asset, market):
+    if _refuse(asset, market) or _refuse_low_profit(asset):
         return USAGE
     assets.add(database, args.symbol, columns, not args.disabled, utc_now())
     print(f"{args.symbol} added{', disabled' if args.disabled else ''}.")
@@ -128,14 +162,17 @@ def _add(args: argparse.Namespace, config: Config, database: Database) -> int:
 
 
 def _set(args: argparse.Namespace, config: Config, database: Database) -> int:
-    changes = {name: getattr(args, name) for name in COLUMNS if getattr(args, name) is not None}
+    given = {name: getattr(args, name) for name in COLUMNS}
+    changes: dict[str, Value] = {name: value for name, value in given.items() if value is not None}
+    changes |= _options(args)
     if not changes:
         print("dcabot asset: nothing to set; `dcabot asset set --help` lists the settings", file=sys.stderr)
         return USAGE
     old, columns = _find(database, args.symbol)
     asset = assets.preview(args.symbol, {**columns, **changes}, old.enabled)
     market = look(config, [args.symbol])
-    if _refuse(asset, market):
+    is_priced = bool(changes.keys() & {"take_profit_percent", "base_order_amount"})
+    if _refuse(asset, market) or (is_priced and _refuse_low_profit(asset)):
         return USAGE
     assets.change(database, args.symbol, changes, utc_now())
     for name, value in changes.items():
@@ -154,14 +191,15 @@ def _list(args: argparse.Namespace, config: Config, database: Database) -> int:
             asset.symbol,
             "yes" if asset.enabled else "no",
             *(_shown(columns[name]) for name in LISTED),
+            asset.take_profit_order.value,
             usd(most_spent(asset)),
         ]
         for asset, columns in found
     ]
     enabled = [asset for asset, _ in found if asset.enabled]
     most = sum((most_spent(asset) for asset in enabled), ZERO)
-    rows.append(["total", f"{len(enabled)}", *["-"] * len(LISTED), usd(most)])
-    headings = ["<asset", "<on", *LISTED.values(), "most spent"]
+    rows.append(["total", f"{len(enabled)}", *["-"] * len(LISTED), "", usd(most)])
+    headings = ["<asset", "<on", *LISTED.values(), "<sale", "most spent"]
     console().print(Fitted(headings, rows, gap=1))
     for asset, _ in found:
         _warn(asset, NOT_ASKED)
@@ -228,9 +266,19 @@ def _refuse(asset: Asset, market: Market) -> bool:
     return bool(found)
 
 
+def _refuse_low_profit(asset: Asset) -> bool:
+    """Say that a sale could lose a cent, and at which take profit it cannot; true when it could."""
+    fault = low_profit(asset)
+    if fault:
+        print(f"dcabot asset: {fault}", file=sys.stderr)
+    return bool(fault)
+
+
 def _warn(asset: Asset, market: Market) -> None:
     for doubt in market.tight(asset):
         console().print(f"{asset.symbol} would hardly ever buy: {doubt}")
+    if doubt := low_profit(asset):
+        console().print(f"{asset.symbol}: {doubt}")
 
 
 def _tell(asset: Asset, market: Market, cycle: Cycle | None = None) -> None:
@@ -253,6 +301,9 @@ def _tell(asset: Asset, market: Market, cycle: Cycle | None = None) -> None:
         out.print(f"\n{_standing(asset, cycle, rungs)}")
     if rungs:
         out.print(_ladder_table(rungs, most_spent(asset) if cycle is None else None))
+    beside = "trades beside foreign coins" if asset.trades_beside_foreign_coins else ""
+    waits = "no new cycle while the account holds coins of it that dcabot did not buy"
+    out.print(f"\n{_sentence(SALES[asset.take_profit_order.value])} {_sentence(beside or waits)}")
     out.print(
         f"\nAt most {usd(most_spent(asset))} USD are spent in one cycle. The take profit of "
         f"{percent(asset.rules.take_profit_ratio)} pays at most {percent(ROUND_TRIP_FEE_RATIO)} for fees."

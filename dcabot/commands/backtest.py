@@ -38,7 +38,7 @@ from dcabot.commands import (
 from dcabot.commands.asset import DEFAULTS, HELP
 from dcabot.commands.wiring import open_books
 from dcabot.core.fees import TIERS
-from dcabot.core.model import Instrument
+from dcabot.core.model import Instrument, TakeProfitOrder
 from dcabot.core.money import ONE, ratio, text
 from dcabot.core.rules import faults, tight
 from dcabot.core.snapshot import ExchangeError, ExchangeUnreachable
@@ -127,6 +127,11 @@ def _parser() -> argparse.ArgumentParser:
             metavar="N",
             help=told,
         )
+    rules.add_argument(
+        "--take-profit-order",
+        choices=[one.value for one in TakeProfitOrder],
+        help="how the take profit is sold (default: market, unless the settings say otherwise)",
+    )
     _add_prices(made.add_argument_group("prices"))
     _add_model(made.add_argument_group("what a candle does not tell", "The defaults are the pessimistic ones."))
     _add_output(made.add_argument_group("output"))
@@ -206,6 +211,8 @@ def _columns(args: argparse.Namespace) -> Columns:
     if args.settings:
         columns |= _from_file(Path(args.settings), args.symbol)
     columns |= {name: getattr(args, name) for name in COLUMNS if getattr(args, name) is not None}
+    if args.take_profit_order is not None:
+        columns["take_profit_order"] = args.take_profit_order
     columns |= {name: int(first) if name in INTEGERS else first for name, (first, *_) in args.sweep or ()}
     if missing := [name for name in COLUMNS if name not in columns]:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
@@ -224,15 +231,23 @@ def _from_file(path: Path, symbol: str) -> Columns:
         raise WrongUse(f"{path}: {error.strerror}") from None
     if symbol not in reader:
         raise WrongUse(f"{path}: no section [{symbol}]")
-    if strangers := [name for name in reader[symbol] if name not in COLUMNS]:
-        raise WrongUse(f"{path}: [{symbol}] has no setting {', '.join(strangers)}; there are {', '.join(COLUMNS)}")
+    known = (*COLUMNS, "take_profit_order")
+    if strangers := [name for name in reader[symbol] if name not in known]:
+        raise WrongUse(f"{path}: [{symbol}] has no setting {', '.join(strangers)}; there are {', '.join(known)}")
     try:
-        return {
-            name: (arguments.whole if name in INTEGERS else arguments.number)(words)
-            for name, words in reader[symbol].items()
-        }
+        return {name: _setting(name, words) for name, words in reader[symbol].items()}
     except argparse.ArgumentTypeError as error:
         raise WrongUse(f"{path}: [{symbol}]: {error}") from None
+
+
+def _setting(name: str, words: str) -> Value:
+    if name != "take_profit_order":
+        return (arguments.whole if name in INTEGERS else arguments.number)(words)
+    try:
+        return TakeProfitOrder(words).value
+    except ValueError:
+        choices = " or ".join(one.value for one in TakeProfitOrder)
+        raise argparse.ArgumentTypeError(f"take_profit_order must be {choices}, not {words!r}") from None
 
 
 def _setup(args: argparse.Namespace, columns: Mapping[str, Value], instrument: Instrument) -> Setup:

@@ -21,6 +21,7 @@ from dcabot.backtest.figures import Figures, Fill, Result, settings
 from dcabot.backtest.run import Influence, Setup
 from dcabot.commands.console import coins, console, percent, price, span, table, usd
 from dcabot.commands.terminal import beneath
+from dcabot.core.model import TakeProfitOrder
 from dcabot.core.money import text
 from dcabot.core.report import CycleReport
 
@@ -51,12 +52,19 @@ def show(run: Run, args: argparse.Namespace) -> None:
         _print_tables(run, args)
 
 
+SALES = {
+    TakeProfitOrder.MARKET: "at the market",
+    TakeProfitOrder.LIMIT: "at a limit, at once or not at all, never below what the cycle cost",
+}
+
+
 def assumptions(setup: Setup) -> dict[str, str]:
     """Every choice that is behind the figures, in words."""
     terms, path = setup.terms, setup.path
     between = "the price passes through everything in between" if path.walks else "only these four prices are quoted"
     return {
         "a candle": f"open, {_order(path.order.value)}, close; {between}",
+        "take profit": f"sold {SALES[setup.asset.take_profit_order]}",
         "spread": percent(path.spread),
         "slippage": percent(terms.slippage),
         "fees": f"tier {terms.tier.number}, {percent(terms.tier.taker)} of every fill",

@@ -21,9 +21,9 @@ from dcabot.commands.finding import Finding, failed, misconfigured, ok, skipped,
 from dcabot.commands.market import Market, usual
 from dcabot.commands.wiring import another_account
 from dcabot.core.ladder import still_to_spend
-from dcabot.core.model import Asset, Cycle, Instrument
+from dcabot.core.model import Asset, Cycle, Instrument, TakeProfitOrder
 from dcabot.core.money import ZERO
-from dcabot.core.rules import faults
+from dcabot.core.rules import faults, low_profit
 from dcabot.core.snapshot import Account, ExchangeDenied, ExchangeError
 from dcabot.core.states import OVER
 
@@ -216,8 +216,18 @@ def assets(world: World) -> Iterator[Finding]:
     world.taken += [(asset, None) for asset in world.book.idle]
     if not world.taken and not world.book.faults:
         yield warning("assets", "none yet", "dcabot asset add BTC/USD --base-order-amount 20 --safety-order-amount 20")
-    for asset, _ in sorted(world.taken, key=lambda one: one[0].symbol):
+    known = sorted((asset for asset, _ in world.taken), key=lambda asset: asset.symbol)
+    for asset in known:
         yield _asset(asset, world.instruments)
+        if doubt := low_profit(asset):
+            yield warning("asset", f"{asset.symbol}: {doubt}", _remedy(asset.symbol))
+    market = [one.symbol for one in known if one.take_profit_order is TakeProfitOrder.MARKET]
+    if market:
+        yield warning(
+            "sales",
+            f"sold at the market, for what that pays: {', '.join(market)}",
+            f"dcabot asset set {market[0]} --take-profit-order limit",
+        )
 
 
 def _asset(asset: Asset, instruments: dict[str, Instrument] | None) -> Finding:

@@ -96,6 +96,7 @@ class Daemon:
             parts.sync(),
             utc_now,
             timedelta(seconds=config.quote_max_age_seconds),
+            config.spread_max_ratio,
         )
         self.systemd = Systemd(os.environ)
         self.streams = Streams(config, self.on_quote, self.on_trade_update, self.on_connected)

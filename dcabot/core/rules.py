@@ -6,6 +6,7 @@ from decimal import ROUND_UP, Decimal
 from dcabot.core.ledger import FEE_RATIO_MAX
 from dcabot.core.model import Asset, Instrument, Rules
 from dcabot.core.money import EXACT, HUNDRED, ONE, ZERO, text
+from dcabot.core.sale_price import smallest_take_profit_ratio
 
 MINIMUM_NOTIONAL = Decimal(10)  # USD, "cost basis must be >= minimal amount of order 10"; alpaca.md 5.2
 MAXIMUM_NOTIONAL = Decimal(200_000)  # USD an order; docs.alpaca.markets/docs/crypto-trading
@@ -45,6 +46,22 @@ def judged(asset: Asset, instrument: Instrument | None) -> Asset:
     if sells_on:
         found.append("no buys; its position is still sold at its take profit")
     return replace(asset, held_back="; ".join(found), sells_on=sells_on)
+
+
+def low_profit(asset: Asset) -> str:
+    """A sentence when a sale at the take profit can cost a cent or two more than it brings, else empty.
+
+    No fault: such an asset trades on, and at a limit it waits for the price that brings everything back.
+    """
+    if asset.rules.base_notional <= ZERO or _profit_faults(asset.rules):
+        return ""
+    least = smallest_take_profit_ratio(asset.rules.base_notional)
+    if asset.rules.take_profit_ratio >= least:
+        return ""
+    return (
+        f"take_profit_percent {_percent(asset.rules.take_profit_ratio)} is below {_percent(least)}, the least that "
+        f"brings back a base order of {text(asset.rules.base_notional)} USD: Alpaca rounds each fee up to the cent"
+    )
 
 
 def may_sell(asset: Asset, instrument: Instrument | None) -> bool:

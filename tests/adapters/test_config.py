@@ -1,6 +1,7 @@
 """Where the settings come from, in which order, and that every mistake is named at once without showing a secret."""
 
 import os
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,7 @@ def test_the_defaults_are_those_of_the_table() -> None:
     seconds = (found.stale_order_seconds, found.data_timeout_seconds, found.quote_max_age_seconds)
     assert (*seconds, found.asset_refresh_seconds) == (300, 120, 60, 30)
     assert found.orphan_orders is OrphanOrders.OWN
+    assert found.spread_max_ratio == Decimal("0.01")
     assert found.database is not None and found.database.port == 3306
     assert found.mail is None and found.notes == ()
 
@@ -67,6 +69,7 @@ def test_every_variable_reaches_its_setting() -> None:
             "DCABOT_QUOTE_MAX_AGE_SECONDS": "3",
             "DCABOT_ASSET_REFRESH_SECONDS": "4",
             "DCABOT_ORPHAN_ORDERS": "All",
+            "DCABOT_SPREAD_MAX_PERCENT": "0.25",
             "ALERT_EMAIL_SENDER": "a@example",
             "ALERT_EMAIL_RECEIVER": "b@example",
             "ALERT_EMAIL_SMTP_SERVER": "smtp.example",
@@ -85,6 +88,7 @@ def test_every_variable_reaches_its_setting() -> None:
     seconds = (found.stale_order_seconds, found.data_timeout_seconds, found.quote_max_age_seconds)
     assert (*seconds, found.asset_refresh_seconds) == (1, 2, 3, 4)
     assert found.orphan_orders is OrphanOrders.ALL
+    assert found.spread_max_ratio == Decimal("0.0025")
     mail = found.mail
     assert mail is not None
     assert (mail.sender, mail.receiver, mail.server, mail.port) == ("a@example", "b@example", "smtp.example", 25)
@@ -380,6 +384,18 @@ def test_the_credential_is_known_by_the_file_to_edit(tmp_path: Path) -> None:
     (tmp_path / "dcabot.env").write_text("")
     found = problems({"CREDENTIALS_DIRECTORY": str(tmp_path)}, {"exchange"})
     assert f"systemd's copy of {tmp_path / 'etc.env'}" in found[0]
+
+
+def test_no_limit_of_the_spread_is_zero() -> None:
+    assert load(BOTH, WHOLE | {"DCABOT_SPREAD_MAX_PERCENT": "0"}).spread_max_ratio is None
+
+
+@pytest.mark.parametrize("value", ["-1", "101", "one", "nan", "1e400", "1 %"])
+def test_a_spread_that_is_no_percentage_is_named(value: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(BOTH, WHOLE | {"DCABOT_SPREAD_MAX_PERCENT": value})
+    (problem,) = caught.value.problems
+    assert "DCABOT_SPREAD_MAX_PERCENT must be a number from 0 to 100" in problem
 
 
 @pytest.mark.parametrize("value", ["0", "-5", "1,5", "1.5", "1e3", "nan", "٣", "9" * 40, "x", "604801"])

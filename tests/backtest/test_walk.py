@@ -17,6 +17,7 @@ from dcabot.backtest.path import HighLow, Path
 from dcabot.backtest.run import Setup, walked
 from dcabot.backtest.walk import Walk
 from dcabot.core.fees import TIERS, coin_fee
+from dcabot.core.model import TakeProfitOrder
 from tests.backtest.prices import candles, led, make_bot, outcome, random_candles
 from tests.builders import START, make_asset, make_instrument
 
@@ -32,6 +33,7 @@ def drawn(seed: int) -> tuple[dict[str, Any], dict[str, Any], Terms, Path]:
         "take_profit_ratio": dice.choice(["0.001", "0.006", "0.02"]),
         "cooldown_seconds": dice.choice([0, 7, 300, 7200]),
         "restart_drop_ratio": dice.choice(["0", "0.001", "0.02"]),
+        "take_profit_order": random.Random(f"sale {seed}").choice(list(TakeProfitOrder)),
     }
     prices = {
         "swing": dice.choice([3, 12, 60]),
@@ -58,6 +60,8 @@ def test_fast_is_slow_to_the_last_digit(seed: int, pytestconfig: pytest.Config) 
         rules, shape, terms, path = drawn(seed + 1000 * number)
         prices = random_candles(seed, 80, **shape)
         steps = {"price_step": random.Random(seed).choice(["0.01", "0.5", "0.07"])}
+        if seed % 5 == 4:
+            steps["quantity_step"] = random.Random(seed).choice(["0.1", "0.03", "2"])
         slow = led(make_bot(terms, steps, **rules), prices, path, slowly=True)
         fast = led(make_bot(terms, steps, **rules), prices, path)
         assert outcome(fast) == outcome(slow), (rules, shape, terms, path)
@@ -75,6 +79,38 @@ def test_the_random_walks_make_everything_happen() -> None:
     assert {order.status.value for order in orders} >= {"filled", "canceled"}
     assert sum(len(bot.finished) for bot in bots) > 100
     assert any("waits for money" in bot.note for bot in bots)
+
+
+def test_a_sale_at_a_limit_pays_for_its_slippage() -> None:
+    """It is sold where the price that arrives still reaches the limit, and never below."""
+    rising = candles([(10_000, 10_000, 10_000, 10_000), (10_000, 11_000, 10_000, 11_000)], "0.01")
+    rules = {"take_profit_ratio": "0.02", "take_profit_order": TakeProfitOrder.LIMIT}
+    for slippage in ("0", "0.0005", "0.01"):
+        bot = led(make_bot(Terms(slippage=Decimal(slippage)), **rules), rising, Path(spread=Decimal(0)))
+        cycle = bot.finished[0]
+        (sale,) = [order for order in cycle.orders if order.side.value == "sell"]
+        assert sale.limit_price is not None and sale.filled_price is not None
+        assert sale.limit_price <= sale.filled_price < sale.limit_price + Decimal("0.02")
+
+
+def test_coarse_steps_end_each_cycle_with_what_cannot_be_sold() -> None:
+    prices = random_candles(1, 200, swing=60, start=2_000)
+    for step in ("0.3", "0.07"):
+        rules = {"base_notional": 2000, "safety_count_max": 0, "take_profit_ratio": "0.006"}
+        bot = led(make_bot(Terms(), {"quantity_step": step}, cooldown_seconds=0, **rules), prices, Path())
+        assert bot.finished
+        for cycle in bot.finished:
+            assert [order.purpose.value for order in cycle.orders] == ["base", "take_profit"]
+
+
+@pytest.mark.parametrize("tick", ["6000000", "30000000", "60000000"])
+def test_prices_in_millionths_come_to_an_end(tick: str) -> None:
+    """What one step of coins costs is as much as a base order."""
+    rows = [(1000, 1020, 1000, 1000)] * 20
+    bot = make_bot(Terms(), {"price_step": "1"}, base_notional=100, cooldown_seconds=0)
+    led(bot, candles(rows, tick), Path(walks=False))
+    bought = [one for one in bot.executions if one.side.value == "buy"]
+    assert len(bought) <= 40
 
 
 def test_a_price_that_falls_through_several_thresholds_buys_at_each() -> None:

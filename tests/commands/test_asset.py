@@ -50,6 +50,41 @@ def test_add_writes_the_row_and_shows_what_it_means(seat: Seat) -> None:
     ]
 
 
+def test_add_sells_at_a_limit_unless_told_otherwise(seat: Seat) -> None:
+    amounts = ("--base-order-amount", "20", "--safety-order-amount", "20")
+    said = seat.run("asset", "add", "BTC/USD", *amounts)
+    assert "Its take profit is sold with a limit, never at a loss." in said.out
+    said = seat.run("asset", "add", "ETH/USD", *amounts, "--take-profit-order", "market")
+    assert "Its take profit is sold at the market" in said.out
+    rows = seat.run("asset", "list").out
+    assert "limit" in rows and "market" in rows
+    said = seat.run("asset", "set", "ETH/USD", "--take-profit-order", "limit")
+    assert "ETH/USD take_profit_order: market -> limit" in said.out
+
+
+def test_trading_beside_foreign_coins_is_a_setting(seat: Seat) -> None:
+    amounts = ("--base-order-amount", "20", "--safety-order-amount", "20")
+    said = seat.run("asset", "add", "BTC/USD", *amounts)
+    assert "No new cycle while the account holds coins of it that dcabot did not buy." in said.out
+    said = seat.run("asset", "set", "BTC/USD", "--trade-beside-foreign-coins", "yes")
+    assert "BTC/USD trade_beside_foreign_coins: False -> True" in said.out
+    assert "Trades beside foreign coins." in seat.run("asset", "show", "BTC/USD").out
+
+
+def test_a_take_profit_that_can_lose_a_cent_is_refused(seat: Seat) -> None:
+    amounts = ("--base-order-amount", "20", "--safety-order-amount", "20")
+    said = seat.run("asset", "add", "BTC/USD", *amounts, "--take-profit-percent", "0.6")
+    assert said.code == 2
+    assert "take_profit_percent 0.6 is below 0.6024, the least that brings back a base order of 20 USD" in said.err
+    seat.run("asset", "add", "BTC/USD", *amounts, "--take-profit-percent", "0.61")
+    said = seat.run("asset", "set", "BTC/USD", "--base-order-amount", "11")
+    assert said.code == 2
+    seat.books.execute("UPDATE dca_assets SET take_profit_percent = 0.55")
+    said = seat.run("asset", "set", "BTC/USD", "--cooldown-period", "60")
+    assert said.code == 0
+    assert "BTC/USD: take_profit_percent 0.55 is below" in said.out
+
+
 def test_each_rung_shows_its_own_take_profit_price(seat: Seat) -> None:
     out = add(seat, "BTC/USD", "--max-safety-orders", "3")
     prices = [Decimal(row[-2].replace(",", "")) for row in ladder(out)]
