@@ -52,7 +52,7 @@ def _mend(parts: Parts, sync: Sync) -> list[Trouble]:
     if swept.doubtful or swept.snapshot.unread:
         # One odd read is no fact: look again, seconds later.
         time.sleep(SECOND_LOOK_AFTER.total_seconds())
-        swept = sync.sweep()
+        swept = sync.settle()  # what is missing is asked about once more
         mended += swept.mended
     opened = sync.open_missing_cycles(swept.book)
     _recompute(sync.store)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from decimal import Decimal
 
 from dcabot.adapters import assets, results
 from dcabot.adapters.assets import AssetError
@@ -25,7 +26,7 @@ from dcabot.commands.cycle_adopt import adopt
 from dcabot.commands.market import NOT_ASKED, Market, look
 from dcabot.commands.wiring import Parts, assemble, open_books
 from dcabot.core.byhand import awaited, on_close, on_release
-from dcabot.core.ledger import fold
+from dcabot.core.ledger import PRICE_STEP, fold
 from dcabot.core.model import Asset, Cycle, Decision, Instrument, Purpose
 from dcabot.core.money import text
 from dcabot.core.profit import in_words, profit
@@ -57,7 +58,7 @@ def main(argv: list[str]) -> int:
         start_logging(args.verbose)
         parts = assemble(args.env_file)
         if args.action == "adopt":
-            return adopt(parts, args.symbol, args.yes)
+            return adopt(parts, args.symbol, args.price, args.yes)
         with _told_when_interrupted(args, parts.store):
             return _close(args, parts) if args.action == "close" else _release(args, parts)
     except (AssetError, NotDone) as error:
@@ -78,12 +79,15 @@ def _parser() -> argparse.ArgumentParser:
     for name, told in {
         "close": "sell the position now, at the market, and disable the asset",
         "release": "end the cycle and sell nothing: the position is yours, and blocks base orders until it is gone",
-        "adopt": "give the position of the last cycle that ended in error to the current one, when Alpaca shows it",
+        "adopt": "take coins that no cycle bought into the current cycle; they are sold with it",
     }.items():
         action = actions.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
         action.add_argument("symbol", metavar="SYMBOL", type=arguments.symbol, help="such as BTC/USD")
         action.add_argument("--yes", action="store_true", help="do not ask")
         if name == "adopt":
+            action.add_argument(
+                "--price", type=_price, metavar="USD", help="what each coin cost (default: as Alpaca's fills say)"
+            )
             continue
         action.add_argument(
             "--wait", type=_seconds, default=WAIT_SECONDS, metavar="SECONDS", help="at most (default: %(default)s)"
@@ -383,6 +387,13 @@ def _as_json(entry: Entry, moments: list[Moment], market: Market) -> dict[str, o
             for one in moments
         ],
     }
+
+
+def _price(word: str) -> Decimal:
+    price = arguments.number(word)
+    if price <= 0:
+        raise argparse.ArgumentTypeError(f"{word!r} is no price")
+    return price.quantize(PRICE_STEP)
 
 
 def _seconds(word: str) -> int:

@@ -4,10 +4,10 @@ The first two are asked again and again, on the locked row, until nothing is lef
 begun again by asking again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 
 from dcabot.core.absence import suspension
 from dcabot.core.exits import (
@@ -17,11 +17,22 @@ from dcabot.core.exits import (
     request_cancel,
     sell_at_market,
 )
-from dcabot.core.ledger import DUST_NOTIONAL, fold
+from dcabot.core.ledger import DUST_NOTIONAL, PRICE_STEP, fold
 from dcabot.core.lifecycle import settle_status
-from dcabot.core.model import Cycle, CycleStatus, Decision, EndedBy, Instrument, Purpose, Side
-from dcabot.core.money import step_down, text
+from dcabot.core.model import (
+    Cycle,
+    CycleStatus,
+    Decision,
+    EndedBy,
+    Instrument,
+    Order,
+    OrderStatus,
+    Purpose,
+    Side,
+)
+from dcabot.core.money import EXACT, ZERO, step_down, text
 from dcabot.core.retry import backoff_until
+from dcabot.core.snapshot import Fill
 from dcabot.core.states import OVER, is_open
 
 
@@ -86,6 +97,63 @@ def on_adopt(current: Cycle, lost: Cycle, now: datetime) -> Decision:
     held = text(fold(current.orders).held)
     sentence = f"took back {held} {current.symbol} of cycle {lost.id}, which had ended in error"
     return settle_status(current, sentence, now)
+
+
+def taking_obstacle(cycle: Cycle) -> str:
+    """Why a cycle cannot take foreign coins in now, as a sentence; empty when it can."""
+    if missing := suspension(cycle):
+        return missing
+    if any(is_open(order) for order in cycle.orders):
+        return f"cycle {cycle.id} of {cycle.symbol} waits for an order; ask again when that is over"
+    if not fold(cycle.orders).settled:
+        return f"the fee of cycle {cycle.id} is not known yet; ask again in a minute"
+    return ""
+
+
+def on_take(cycle: Cycle, coins: Decimal, price: Decimal, now: datetime) -> Decision:
+    """Foreign coins become the cycle's: booked as a buy that was filled at this price and never sent."""
+    lot = Order(
+        client_order_id=cycle.next_id(Purpose.ADOPTED),
+        purpose=Purpose.ADOPTED,
+        side=Side.BUY,
+        quantity=coins,
+        limit_price=price,
+        created_at=now,
+        status=OrderStatus.FILLED,
+        filled_quantity=coins,
+        filled_price=price,
+        fee_quantity=ZERO,
+        closed_at=now,
+        note="adopted by hand",
+    )
+    taken = replace(cycle.with_order(lot), covered_at=now)
+    return settle_status(taken, f"took in {text(coins)} {cycle.symbol} at {text(price)} each", now)
+
+
+def cost_of(coins: Decimal, symbol: str, fills: Iterable[Fill], mine: Collection[str]) -> Decimal | None:
+    """What foreign coins cost, by the exchange's own ledger: the newest buys that no later sale has used up.
+
+    `mine` are Alpaca's ids of the cycle's own orders. None where the ledger does not tell.
+    """
+    lacking, cost, sold = coins, ZERO, ZERO
+    for fill in sorted(fills, key=lambda one: one.at, reverse=True):
+        if fill.symbol != symbol or fill.order_id in mine:
+            continue
+        if fill.side is Side.SELL:
+            sold += fill.quantity
+            continue
+        gone = min(sold, fill.quantity)
+        sold -= gone
+        counted = min(fill.quantity - gone, lacking)
+        lacking -= counted
+        cost = EXACT.add(cost, EXACT.multiply(counted, fill.price))
+        if not lacking:
+            break
+    known = coins - lacking
+    if not known:
+        return None
+    price = EXACT.divide(cost, known).quantize(PRICE_STEP, rounding=ROUND_UP)
+    return price if lacking * price < DUST_NOTIONAL else None
 
 
 def awaited(cycle: Cycle, instrument: Instrument, now: datetime) -> str:

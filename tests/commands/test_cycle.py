@@ -297,7 +297,7 @@ def test_close_and_release_work_beside_a_running_daemon(start: Start, seat: Seat
             daemon.until(lambda s=symbol: books.cycles(s)[-1:] and books.cycles(s)[-1][1] != "0", f"{symbol} held")
         assert run_program(tmp_path, variables, "cycle", "close", "BTC/USD", "--yes").returncode == 0
         assert run_program(tmp_path, variables, "cycle", "release", "ETH/USD", "--yes").returncode == 0
-        daemon.until_said("ETH/USD that no cycle owns")
+        daemon.until_said("ETH/USD that no cycle bought")
         assert daemon.stop()[0] == 0
     assert books.cycles("BTC/USD")[0][0] == "complete"
     assert [status for status, _, _ in books.cycles("ETH/USD")] == ["complete", "watching"]

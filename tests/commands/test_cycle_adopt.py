@@ -16,14 +16,13 @@ WORDS = ("cycle", "adopt", "BTC/USD", "--yes")
 
 
 def lose(seat: Seat, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A base and a safety order are filled; then Alpaca twice shows nothing, and the cycle ends in error."""
+    """A base and a safety order are filled; the first edition ended such a cycle in error on two odd answers."""
     seat.books.add_asset()
     seat.trade("60000", "60010")
     seat.trade("58000", "58010")
-    monkeypatch.setattr("dcabot.sync.SECOND_LOOK_AFTER", timedelta(0))
-    rule = seat.alpaca.faults.respond(200, [], method="GET", path="/v2/positions")
+    seat.books.execute("UPDATE dca_cycles SET status = 'error', completed_at = '2026-01-01 00:00:00'")
+    seat.trader.refresh()
     seat.trader.sweep()
-    rule.stop()
     assert [status for status, _, _ in seat.books.cycles()] == ["error", "watching"]
 
 
@@ -61,7 +60,7 @@ def test_a_second_time_there_is_nothing_to_take_back(lost: Seat) -> None:
     assert lost.run(*WORDS).code == 0
     said = lost.run(*WORDS)
     assert said.code == 1
-    assert "no cycle of BTC/USD ended in error with coins" in said.line
+    assert "Alpaca shows no BTC/USD that no cycle bought; there is nothing to take in" in said.line
     assert lost.books.cycles()[1][2] == 1
 
 
@@ -70,7 +69,7 @@ def test_what_alpaca_does_not_show_is_not_taken_back(lost: Seat) -> None:
     lost.alpaca.faults.respond(200, [], method="GET", path="/v2/positions")
     said = lost.run(*WORDS)
     assert said.code == 1
-    assert "Alpaca shows 0 BTC/USD; there is nothing to take back" in said.line
+    assert "Alpaca shows no BTC/USD that no cycle bought; there is nothing to take in" in said.line
     assert lost.books.cycles() == before
 
 
@@ -80,7 +79,36 @@ def test_coins_of_another_pair_are_not_taken_under_a_new_name(lost: Seat) -> Non
     lost.alpaca.faults.respond(200, positions, method="GET", path="/v2/positions")
     said = lost.run("cycle", "adopt", "ETH/USD", "--yes")
     assert said.code == 1
-    assert "cycle 1 bought BTC/USD; the asset is called ETH/USD now" in said.line
+    assert "do not tell what 0.000" in said.line and "say it with --price" in said.line
+
+
+def test_foreign_coins_join_the_cycle_at_what_they_cost(seat: Seat) -> None:
+    seat.books.add_asset()
+    seat.trade("60000", "60010")
+    seat.alpaca.foreign_order(symbol="BTC/USD", qty="0.001", side="buy", type="market", time_in_force="gtc")
+    said = seat.run(*WORDS)
+    assert said.code == 0, said.err
+    assert "Cycle 1 of BTC/USD holds 0.00132" in said.out and "at an average of 60,010.00" in said.out
+    lot = seat.books.execute("SELECT side, status, filled_price, order_id FROM dca_orders WHERE purpose = 'adopted'")
+    assert [(side, status, Decimal(paid), name) for side, status, paid, name in lot] == [
+        ("buy", "filled", Decimal(60010), None)
+    ]
+    seat.trade("70000", "70010")
+    assert seat.books.cycles()[0][0] == "complete"
+    assert not seat.alpaca.positions()
+    assert seat.run("report").code == 0
+
+
+def test_deposited_coins_need_a_price(seat: Seat) -> None:
+    seat.books.add_asset(is_enabled=0)
+    seat.books.execute("UPDATE dca_assets SET is_enabled = 1")
+    seat.alpaca.transfer("BTC", "0.001")
+    seat.trade("60000", "60010")
+    assert "say it with --price" in seat.run(*WORDS).line
+    said = seat.run(*WORDS, "--price", "50000")
+    assert said.code == 0, said.err
+    assert "holds 0.001 at an average of 50,000.00 now" in said.out
+    assert seat.run(*WORDS, "--price", "0").code == 2
 
 
 def test_it_asks_and_an_unknown_pair_is_one_line(lost: Seat) -> None:
@@ -95,7 +123,7 @@ def test_it_asks_and_an_unknown_pair_is_one_line(lost: Seat) -> None:
 def test_it_works_beside_a_running_daemon(lost: Seat, start: Start, tmp_path: Path) -> None:
     books, variables = lost.books, environment(tmp_path, lost.alpaca.env(), lost.books.environment)
     with start(books) as daemon:
-        daemon.until_said("BTC/USD that no cycle owns")
+        daemon.until_said("BTC/USD that no cycle bought")
         done = run_program(tmp_path, variables, *WORDS)
         assert done.returncode == 0, done.stderr
         lost.price("70000", "70010")
