@@ -161,7 +161,7 @@ def is_short(cycle: Cycle, position: Decimal) -> bool:
 
 
 def on_unknown_fee(cycle: Cycle, position: Decimal, now: datetime) -> Decision | None:
-    """More coins are there than were bought, so the position cannot tell the fee: take the worst."""
+    """Foreign coins came or went meanwhile, so the position cannot tell the fee: take the worst."""
     if not may_compare(cycle) or not hides_fee(cycle, position):
         return None
     for order in cycle.orders:
@@ -169,16 +169,16 @@ def on_unknown_fee(cycle: Cycle, position: Decimal, now: datetime) -> Decision |
             cycle = cycle.with_order(replace(order, fee_quantity=fee_of(order)))
     held = fold(cycle.orders).held
     sentence = (
-        f"Alpaca shows {text(position)} {cycle.symbol}, more than was bought: the fee is taken as the "
-        f"highest, {text(held)} of them are the cycle's"
+        f"Alpaca shows {text(position)} {cycle.symbol}, and foreign coins among them came or went: the fee is "
+        f"taken as the highest, {text(held)} are the cycle's"
     )
     return settle_status(replace(cycle, covered_at=now), sentence, now)
 
 
 def hides_fee(cycle: Cycle, position: Decimal) -> bool:
-    """True when the fee of a buy is not known and foreign coins that came meanwhile hide it."""
+    """True when the fee of a buy is not known and foreign coins that came or went meanwhile hide it."""
     missing = _learnt_fee(cycle, position)
-    return missing is not None and missing < -unclaimed_rest(cycle)
+    return missing is not None and not -unclaimed_rest(cycle) <= missing <= _highest_fee(cycle)
 
 
 def may_compare(cycle: Cycle) -> bool:

@@ -196,8 +196,11 @@ def short(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | Non
 
 def unknown_fee(entry: Entry, snapshot: Snapshot, limits: Limits) -> Discrepancy | None:
     """Harm prevented: a cycle that never sells because foreign coins hide the fee of its buy."""
-    if not absence.is_comparable(entry.cycle, snapshot.at):
+    held = snapshot.position(entry.cycle.symbol)
+    if held is None or not absence.is_comparable(entry.cycle, snapshot.at):
         return None
+    if absence.is_missing(entry.cycle, held):
+        return None  # coins that come back may tell it
     return _of_position("unknown_fee", lifecycle.on_unknown_fee, entry, snapshot)
 
 

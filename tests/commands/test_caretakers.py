@@ -120,7 +120,9 @@ def test_the_order_manager_cancels_a_stale_buy_and_the_books_follow(
     assert small_books.orders()[0][2] == "canceled"
 
 
-@pytest.mark.parametrize(("policy", "left"), [("own", {"by-hand"}), ("all", set()), ("none", {"by-hand", "dcabot-7-1-base-1"})])
+@pytest.mark.parametrize(
+    ("policy", "left"), [("own", {"by-hand"}), ("all", set()), ("none", {"by-hand", "dcabot-7-1-base-1"})]
+)
 def test_the_order_manager_treats_orders_of_others_as_it_is_told(
     alpaca: Simulator, run: Run, policy: str, left: set[str]
 ) -> None:

@@ -1,7 +1,6 @@
 """`dcabot cycle adopt`: the way back from `error`, alone and beside a running daemon, on both databases."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 

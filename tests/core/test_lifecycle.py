@@ -333,8 +333,15 @@ def test_fee_hidden_by_foreign_coins_is_the_worst(position: str) -> None:
     assert on_unknown_fee(decision.cycle, D(position), NOW) is None
 
 
+def test_fee_is_the_worst_when_foreign_coins_went() -> None:
+    """Simulation seed 184: foreign coins were there when the buy was written, and were sold."""
+    cycle = make_cycle(make_order(filled="0.2", price="100", foreign_quantity=D(1)))
+    decision = on_unknown_fee(cycle, D("0.1999"), NOW)
+    assert decision is not None and fold(decision.cycle.orders).held == D("0.1995")
+
+
 def test_a_position_that_is_no_larger_hides_no_fee() -> None:
-    for position in ("0.2", "0.1995", "0.1", "0"):
+    for position in ("0.2", "0.1995", "0.198"):
         assert on_unknown_fee(make_cycle(make_order(filled="0.2", price="100")), D(position), NOW) is None
     assert on_unknown_fee(held_cycle(), D(5), NOW) is None
 
