@@ -49,10 +49,13 @@ def adopt(parts: Parts, symbol: str, asked_price: Decimal | None, yes: bool) -> 
     if current is None:
         raise AssetError(f"{symbol} has no current cycle that could take it: `dcabot asset enable {symbol}` first")
     lost, later = _failed(parts.store, swept.book, symbol)
-    if lost is not None and asked_price is None:
-        if not (adoption_obstacle(lost, later, position) or _made_for_another(parts, lost)):
-            return _give_back(parts, lost, position, yes)
+    if lost is not None and asked_price is None and not _obstacle(parts, lost, later, position):
+        return _give_back(parts, lost, position, yes)
     return _take_in(parts, current, position, asked_price, yes)
+
+
+def _obstacle(parts: Parts, lost: Cycle, later: list[Cycle], position: Decimal) -> str:
+    return adoption_obstacle(lost, later, position) or _made_for_another(parts, lost)
 
 
 def _give_back(parts: Parts, lost: Cycle, position: Decimal, yes: bool) -> int:
