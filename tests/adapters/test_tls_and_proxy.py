@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import shutil
 import socket
 import ssl
 import threading
@@ -70,8 +69,6 @@ class Encrypted:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not shutil.which("openssl"):
-        pytest.skip("no openssl here")
     made = tmp_path_factory.mktemp("certificates")
     certificates.signed(certificates.authority(made), "server", "IP:127.0.0.1")
     certificates.signed(made / "authority.pem", "stranger", "DNS:elsewhere.example")
