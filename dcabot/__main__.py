@@ -14,7 +14,7 @@ COMMANDS = {
     "consistency-checker": ("consistency_checker", "one pass: make the book agree with Alpaca"),
     "alert": ("alert", "tell by e-mail that a unit failed; systemd starts it"),
     "check": ("check", "preflight: settings, keys, account, database, assets, units; one line each"),
-    "status": ("status", "is all well, what does each asset do, and what comes next"),
+    "status": ("status", "healthy or not, what each asset does, and what comes next"),
     "report": ("report", "finished cycles and what they brought"),
     "cycle": ("cycle", "one cycle: show every order and fill, close it now, release its position or adopt it again"),
     "backtest": ("backtest", "what settings would have done with past prices"),

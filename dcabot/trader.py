@@ -32,14 +32,18 @@ from dcabot.core.model import (
     OrderStatus,
     Quote,
     Side,
+    TakeProfitOrder,
 )
 from dcabot.core.money import text
+from dcabot.core.notices import Notices
 from dcabot.core.quotes import Seen, impossible, remembered
 from dcabot.core.reconcile import Entry
-from dcabot.core.rules import faults, is_pair, may_sell
+from dcabot.core.rules import is_pair, judged
+from dcabot.core.sale_price import sale_price
 from dcabot.core.second_look import SecondLook
 from dcabot.core.states import OVER, is_open
 from dcabot.core.strategy import Market, on_quote, reaches_sale_price
+from dcabot.core.troubles import age_sentence
 from dcabot.executor import Executor
 from dcabot.recovery import Recovery
 from dcabot.sync import SECOND_LOOK_AFTER, Swept, Sync
@@ -88,6 +92,9 @@ class Trader:
     suspended: dict[str, str] = field(default_factory=dict)  # pairs whose orders somebody else must explain first
     looked_at: datetime = EPOCH  # when Alpaca's list of all orders was read
     named: dict[str, Decimal] = field(default_factory=dict)  # foreign coins that the log has told of
+    sale_prices: dict[str, tuple[Entry, Decimal | None]] = field(default_factory=dict)
+    notices: Notices = field(default_factory=Notices)
+    obstacle: str = ""  # of the account: while there is one, no order is sent
     funds: Funds = field(default_factory=Funds)
     stream_up: bool = False
     data_since: float | None = None
@@ -196,7 +203,8 @@ class Trader:
         decision = on_quote(entry.asset, entry.cycle, market)
         self._keep_look(entry, market, decision)
         self._notice_obstacle(symbol, decision, now)
-        if decision is None:
+        self._notice(entry, market, decision)
+        if decision is None or self.obstacle:
             return None
         if not decision.acts:
             if decision.reason and not decision.waits_for:
@@ -290,9 +298,10 @@ class Trader:
 
     def _read_account(self) -> None:
         asked_at = self.clock()
-        reading = self.broker.account().buying_power
+        account = self.broker.account()
+        self.obstacle = account.obstacle
         self._settle_promises()
-        self._spend(lambda funds: funds.read(reading, asked_at))
+        self._spend(lambda funds: funds.read(account.buying_power, asked_at))
 
     def _settle_promises(self) -> None:
         """Follow what became of the orders that money was promised to."""
@@ -389,9 +398,37 @@ class Trader:
     def _say_if_it_came_so(self, quote: Quote, now: datetime) -> None:
         """A quote that grew old here is a quiet market; one that came old means that nothing is ever traded."""
         if self.seen_at.get(quote.symbol) != quote.at:
-            age = (now - quote.at).total_seconds()
-            when = f"{age:.0f} s old" if age > 0 else f"{-age:.0f} s in the future"
-            self.say(quote.symbol, f"quotes come {when} and decide nothing: is this machine's clock right?")
+            sentence = age_sentence(quote, now)
+            self.say(quote.symbol, sentence)
+            self.notices.unusable(quote.symbol, sentence, now)
+
+    def _notice(self, entry: Entry, market: Market, decision: Decision | None) -> None:
+        """What `core/troubles.py` goes by: whether the position should be sold, why a buy waits."""
+        symbol, waits, is_wide = entry.cycle.symbol, "", False
+        if decision is None:
+            self.notices.carried_out(symbol)
+        elif not decision.acts and not decision.looks:
+            waits, is_wide = decision.reason, decision.waits_for is Obstacle.SPREAD
+        is_reached = self._is_reached(entry, market)
+        self.notices.judged(symbol, market.now, is_reached, waits, is_wide)
+
+    def _is_reached(self, entry: Entry, market: Market) -> bool:
+        """True when the position should be sold now: at the market only after both looks."""
+        symbol = entry.cycle.symbol
+        known = self.sale_prices.get(symbol)
+        if known is None or known[0] is not entry:
+            holding = fold(entry.cycle.orders)
+            price = None
+            if holding.held:
+                price = sale_price(entry.asset, holding, market.instrument)
+            known = self.sale_prices[symbol] = entry, price
+        price = known[1]
+        if price is None or market.quote.bid < price:
+            return False
+        if entry.asset.take_profit_order is TakeProfitOrder.LIMIT:
+            return True
+        look = self.looks.get(symbol)
+        return look is not None and (look.agrees(price) or look.is_silent(market.now))
 
     def _in_contact(self, now: datetime) -> bool:
         recently = self.swept_at is not None and now - self.swept_at < CONTACT_MAX_AGE
@@ -456,6 +493,7 @@ class Trader:
             if why := asset.held_back or suspension(entry.cycle) or self.suspended.get(asset.symbol, ""):
                 held[asset.symbol] = why
         before, self.entries, self.held = self.held, entries, held  # first, so that what is said is true
+        self.notices.follow(entries)
         for symbol, sentence in held.items():
             if before.get(symbol) != sentence:
                 log.error("%s is suspended: %s", symbol, sentence)
@@ -463,14 +501,9 @@ class Trader:
             log.info("%s is no longer suspended", symbol)
 
     def _judged(self, asset: Asset) -> Asset:
-        """The asset with what is wrong in its settings: one that cannot work is held, the others trade."""
+        """The asset with what is wrong in its settings: one that cannot work is suspended, the others trade."""
         instrument = self.instruments.get(asset.symbol)
-        found = faults(asset, instrument)
-        if not found:
-            return asset
-        sells_on = may_sell(asset, instrument)
-        found += ["no buys; what is held is still sold at its take profit"] if sells_on else []
-        return replace(asset, held_back="; ".join(found), sells_on=sells_on)
+        return judged(asset, instrument)
 
     def _reload(self, symbol: str, cycle_id: int) -> None:
         """After a commit of ours: the entry as it stands, or the whole book when it is another cycle's turn.

@@ -298,6 +298,7 @@ def running_daemon(
     """`dcabot run`, killed at the end unless it ended before. Nobody's secret may be in its log.
 
     `hurry` shortens its patience, so that a test need not wait a minute: {"health.STREAM_SECONDS": 2}.
+    "troubles.PATIENCE" is that of every kind of trouble which is not told at once.
     """
     number = next(n for n in range(1000) if not (folder / f"daemon-{n}.log").exists())
     log_file = folder / f"daemon-{number}.log"
@@ -333,6 +334,11 @@ def hurried(hurry: Mapping[str, float], *words: str) -> list[str]:
     lines = ["import sys", "from dcabot.__main__ import main"]
     for name, seconds in hurry.items():
         module, constant = name.split(".")
+        if module == "troubles":
+            lines += ["from datetime import timedelta", "from dcabot.core import troubles"]
+            lines += [f"least = timedelta(seconds={seconds})"]
+            lines += ["troubles.PATIENCE = {k: min(v, least) for k, v in troubles.PATIENCE.items()}"]
+            continue
         folder = "adapters" if module in ("transport", "link") else "commands"
         lines += [f"import dcabot.{folder}.{module} as {module}", f"assert {module}.{constant}"]
         lines += [f"{module}.{constant} = {seconds}"]

@@ -85,7 +85,7 @@ def watch(folder: Path, variables: dict[str, str], words: list[str]) -> None:
     command = [sys.executable, "-m", *words]
     with subprocess.Popen(command, cwd=folder, env=variables, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "All is well.\n"
+        assert process.stdout.readline() == "Healthy.\n"
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=PATIENCE)
     assert process.returncode == 0

@@ -6,6 +6,7 @@ said so itself. Everything blocks for at most some seconds and may be called fro
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 from urllib.parse import quote as percent_encoded
@@ -15,7 +16,7 @@ from alpaca.common.rest import RESTClient
 
 from dcabot.adapters import transport, wire
 from dcabot.adapters.budget import Budget
-from dcabot.adapters.config import Config
+from dcabot.adapters.config import Config, Venue
 from dcabot.adapters.transport import TROUBLE, message, sentence
 from dcabot.adapters.wire import WireError
 from dcabot.core.model import Instrument, Order, OrderReport, Quote, Refusal
@@ -93,6 +94,7 @@ class Broker:
     def __init__(self, config: Config, clock: Callable[[], datetime], budget: Budget | None = None) -> None:
         self._clock = clock
         self._base_url = config.base_url
+        self._is_live = config.venue not in (Venue.PAPER, Venue.SIMULATOR)
         self._budget = budget or Budget()
         self._data_budget = Budget()  # the data host counts its own requests
         # Queries have their own connections, so that a slow one never holds one that an order needs.
@@ -204,7 +206,8 @@ class Broker:
         return Listing(listing.rows, unreadable)
 
     def account(self) -> Account:
-        return _read(wire.account, self._query("/account"))
+        account = _read(wire.account, self._query("/account"))
+        return replace(account, is_live=self._is_live)
 
     def instruments(self) -> Listing[Instrument]:
         """What the exchange allows for each pair quoted in USD."""

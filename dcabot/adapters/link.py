@@ -41,12 +41,14 @@ class Health(NamedTuple):
     """How one stream is. Times are monotonic seconds; `connected_since` is None while it is down.
 
     `error` is the last trouble; `fatal` is one that waiting will not mend, until it is mended.
+    `tried_at` is when the last attempt to connect ended, well or not.
     """
 
     connected_since: float | None
     heard_at: float | None
     error: str
     fatal: str
+    tried_at: float
 
 
 class SdkStream(Protocol):
@@ -76,6 +78,7 @@ class Link:
         self._logged_in_at: float | None = None
         self._connected_since: float | None = None
         self._heard_at: float | None = None
+        self._tried_at = monotonic()
         self._down_since: float | None = None
         self._failures = 0
         self._planned = False  # the next loss is of our own making
@@ -84,7 +87,8 @@ class Link:
         self._complaint, self._complained_at = "", 0.0
 
     def health(self) -> Health:
-        return Health(self._connected_since, self._heard_at, self._error, self._fatal)
+        times = self._connected_since, self._heard_at
+        return Health(*times, self._error, self._fatal, self._tried_at)
 
     def age(self) -> float:
         """Seconds since this connection was confirmed; zero while there is none."""
@@ -121,6 +125,7 @@ class Link:
 
     async def rest(self) -> None:
         """Nothing is wanted of this feed: close it until something is."""
+        self._tried_at = self._monotonic()
         self.wanted.clear()
         if self._task is not None:
             await self._hang_up()
@@ -161,6 +166,7 @@ class Link:
 
     def confirmed(self) -> None:
         """The exchange confirmed the subscription: from now on nothing is missed."""
+        self._tried_at = self._monotonic()
         self._fatal = ""
         if self._connected_since is not None or self._logged_in_at is None:
             return
@@ -192,6 +198,7 @@ class Link:
         if now - self._logged_in_at >= STEADY_SECONDS:
             self._failures = 0
         self._logged_in_at = self._connected_since = None
+        self._tried_at = now
         self._forget_timer()
         if self._planned:
             self._planned, self._down_since = False, now
@@ -213,6 +220,7 @@ class Link:
 
     def _failed(self, reason: str, fatal: str) -> None:
         """Remember, and say it once until it changes."""
+        self._tried_at = self._monotonic()
         self._error, self._fatal = reason, fatal
         if self._down_since is None:
             self._down_since = self._monotonic()

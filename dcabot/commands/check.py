@@ -19,7 +19,7 @@ NAME_WIDTH = 12
 
 
 def main(argv: list[str]) -> int:
-    """0 all is well, warnings too; 78 the configuration is wrong; 75 something could not be reached; else 1."""
+    """0 healthy, with or without warnings; 78 the configuration is wrong; 75 something could not be reached; else 1."""
     options = parser(
         "check", "Look at everything that must be right before trading, and say what to do where it is not."
     )
@@ -62,11 +62,11 @@ def _print(out: Console, finding: Finding) -> None:
 
 def _sum(findings: Iterable[Finding]) -> str:
     counts = Counter(finding.verdict for finding in findings)
-    words = {Verdict.FAILED: "failed", Verdict.WARNING: "to look at", Verdict.SKIPPED: "skipped"}
+    words = {Verdict.FAILED: "failed", Verdict.WARNING: "warnings", Verdict.SKIPPED: "skipped"}
     found = ", ".join(f"{counts[verdict]} {word}" for verdict, word in words.items() if counts[verdict])
     if counts[Verdict.FAILED]:
         return f"{found}."
-    return f"All is well; {found}." if found else "All is well."
+    return f"Healthy; {found}." if found else "Healthy."
 
 
 def _exit_code(findings: Iterable[Finding]) -> int:

@@ -17,16 +17,15 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from dcabot.adapters import notes, wire
-from dcabot.adapters.config import ConfigError
 from dcabot.adapters.database import DatabaseBusy, DatabaseError, DatabaseUnreachable
 from dcabot.adapters.store import STOPPED
 from dcabot.adapters.streams import Feed, Streams
 from dcabot.adapters.systemd import Systemd
 from dcabot.commands import DONE, FAILED, STARTING, news, paces, parser, start_logging, utc_now
-from dcabot.commands.health import Health
+from dcabot.commands.health import Findings, Health
 from dcabot.commands.lanes import ORDER_THREADS, Lanes, leave_within
 from dcabot.commands.schedule import (
     Action,
@@ -47,7 +46,7 @@ from dcabot.commands.schedule import (
 )
 from dcabot.commands.wiring import Parts, build, check_account, check_schema
 from dcabot.core.model import Decision
-from dcabot.core.snapshot import ExchangeError, ExchangeUnreachable
+from dcabot.core.snapshot import ExchangeDenied, ExchangeError, ExchangeUnreachable
 from dcabot.sync import Swept
 from dcabot.trader import Occasion, Trader
 
@@ -100,7 +99,7 @@ class Daemon:
         )
         self.systemd = Systemd(os.environ)
         self.streams = Streams(config, self.on_quote, self.on_trade_update, self.on_connected)
-        self.health = Health(self.trader, self.streams)
+        self.health = Health(self.trader, self.streams, lambda: self.lanes.longest())
         watchdog = self.systemd.watchdog_seconds or paces.HEALTH_SECONDS * 3
         self.schedule = Schedule(
             Settings(
@@ -113,7 +112,8 @@ class Daemon:
         self.stopping = asyncio.Event()
         self.is_seen = False  # by `dcabot status`
         self.is_renewing = False
-        self.told_sentence = self.told_sickness = ""
+        self.told_sentence = self.told_stuck = ""
+        self.written: tuple[str, ...] | None = None  # of the troubles in the database
         self.tasks: set[asyncio.Task[None]] = set()
         self.lanes: Lanes
         self.streaming: asyncio.Task[None]
@@ -121,7 +121,7 @@ class Daemon:
     async def run(self) -> None:
         """Start, trade, stop. SIGTERM and SIGINT end it at any moment; an error that nobody expects is raised."""
         self.loop = asyncio.get_running_loop()
-        self.lanes = Lanes(self.health.trouble)
+        self.lanes = Lanes(self.health.complain)
         for number in (signal.SIGTERM, signal.SIGINT):
             self.loop.add_signal_handler(number, self.stopping.set)
         self.loop.add_signal_handler(signal.SIGHUP, self._tell, self.schedule.reload)
@@ -171,10 +171,12 @@ class Daemon:
         self.systemd.status("starting: agreeing with the exchange")
         await self._patiently(partial(check_schema, self.parts.config))
         await self._patiently(self._be_alone)
+        database, store = self.parts.store.database, self.parts.store
+        # Written down by the daemon before this one; what still is so need not be told anew.
+        written = await self._patiently(store.read_troubles)
+        self.health.inherit(written, await self._patiently(store.read_told))
+        # A blocked account is no reason to stay away: it may be free again at the next look.
         account = await self._patiently(self.parts.broker.account)
-        if account.obstacle:
-            raise ConfigError([f"Alpaca: {account.obstacle}"])
-        database = self.parts.store.database
         await self._patiently(partial(check_account, database, account.number))
         await self._patiently(self.trader.recover)
         await self._patiently(partial(notes.keep_account, database, account.number, utc_now()))
@@ -204,18 +206,30 @@ class Daemon:
         while True:
             try:
                 return await self.lanes.run(self.lanes.sweeps, work)
-            except (DatabaseUnreachable, DatabaseBusy, ExchangeUnreachable) as error:
+            except (DatabaseUnreachable, DatabaseBusy, ExchangeError) as error:
                 # Another daemon is waited for too: a lost host's lock lapses after two minutes, and systemd gives up
                 # what ends at once ten times.
                 if time.monotonic() > patience_ends:
-                    raise
-                self.systemd.status(f"starting: {error}")
+                    await self._give_up(error)
+                self.systemd.status(f"{STARTING}: {error}")
                 log.warning("%s; trying again", error)
-                if isinstance(error, ExchangeUnreachable):  # the database answers, and is ours by now
+                if isinstance(error, ExchangeError):  # the database answers, and is ours by now
                     with contextlib.suppress(DatabaseError):
                         await self.lanes.run(self.lanes.pulse, partial(self._beat, f"{STARTING}: {error}"))
                         self.is_seen = True
                 await asyncio.sleep(paces.RETRY_SECONDS)
+
+    async def _give_up(self, error: Exception) -> NoReturn:
+        """End a start with the error that it met again and again.
+
+        Keys that worked before may work again: systemd starts us until they do. Keys that never
+        worked on this database are a mistake in the settings.
+        """
+        if isinstance(error, ExchangeDenied):
+            known = partial(notes.account_number, self.parts.store.database)
+            if await self.lanes.run(self.lanes.sweeps, known):
+                raise ExchangeUnreachable(str(error)) from error
+        raise error
 
     # The schedule: what it says is begun, and what came is told.
 
@@ -237,15 +251,15 @@ class Daemon:
             case Decide():
                 self._decide(action.quotes, action.again)
             case Reconcile():
-                self._spawn(self._in_round(self._sweep, self._reconciled))
+                failed = self.health.reconciliation_failed
+                self._spawn(self._in_round(self._sweep, self._reconciled, failed))
             case AskQuotes():
                 self._spawn(self._ask_quotes(action.symbols))
             case LearnInstruments():
                 self._spawn(self._in_round(self.trader.learn_instruments, self._instruments_learnt))
             case EndRound():
-                self.health.sweep_ended()
                 if action.went_well:
-                    self.health.well()
+                    self.health.over()
             case Refresh():
                 self._spawn(self._refresh(action.on_request))
             case Beat():
@@ -302,6 +316,7 @@ class Daemon:
         self.schedule.streams_are(quotes_since, orders_since)
 
     def _acted(self, symbol: str, decision: Decision | None, error: Exception | None) -> None:
+        self.health.acted(symbol, error)
         if error is not None:
             self._tell(self.schedule.request_failed, symbol, time.monotonic())
         else:
@@ -340,12 +355,20 @@ class Daemon:
 
     # Reconciliation.
 
-    async def _in_round(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
+    async def _in_round(
+        self,
+        work: Callable[[], T],
+        done: Callable[[T], None],
+        failed: Callable[[Exception], None] | None = None,
+    ) -> None:
         """One step of a round, in the sweeps lane."""
         try:
             result = await self.lanes.run(self.lanes.sweeps, work)
         except (ExchangeError, DatabaseError) as error:
-            self.health.trouble(str(error))
+            if failed is not None:
+                failed(error)
+            else:
+                self.health.complain(str(error))
             self._tell(self.schedule.reconciliation_failed, time.monotonic())
         else:
             done(result)
@@ -355,7 +378,7 @@ class Daemon:
         return self.trader.sweep()
 
     def _reconciled(self, swept: Swept) -> None:
-        self.health.database_answered()
+        self.health.reconciled()
         self._notice_streams()
         found = Found(tuple(swept.late_news), bool(swept.mended or swept.doubtful))
         standing = Standing.of(self.trader)
@@ -374,7 +397,7 @@ class Daemon:
         try:
             await self.lanes.run(self.lanes.books, self.trader.refresh)
         except DatabaseError as error:
-            self.health.trouble(str(error))
+            self.health.complain(str(error))
             self._tell(self.schedule.refresh_failed, time.monotonic())
         else:
             symbols = self.trader.symbols()
@@ -388,11 +411,10 @@ class Daemon:
         """Prove, whatever else waits, that the database answers and that we are its only daemon."""
         try:
             await self.lanes.run(self.lanes.pulse, self._beat)
-            self.health.database_answered()
         except AnotherDaemon:
             raise
         except DatabaseError as error:
-            self.health.trouble(str(error))
+            self.health.complain(str(error))
         self._renew_connection()
         self._tell(self.schedule.beat_ended, time.monotonic())
 
@@ -409,8 +431,16 @@ class Daemon:
     def _beat(self, sentence: str = "") -> None:
         """In the pulse lane, which waits for nobody else."""
         self._be_alone()  # or it is another daemon's beat by now
-        beat = self.health.beat(utc_now())
-        self.parts.store.write_beat(replace(beat, sentence=sentence) if sentence else beat)  # for `dcabot status`
+        beat, findings = self.health.beat(utc_now()), self.health.findings
+        beat = replace(beat, sentence=sentence) if sentence else beat
+        if sentence == STOPPED:
+            findings = Findings()
+        # For `dcabot status` and the consistency checker.
+        if findings.words == self.written:
+            self.parts.store.write_beat(beat)
+        else:
+            self.parts.store.write_beat(beat, findings.troubles, findings.told)
+            self.written = findings.words
 
     def _say_goodbye(self) -> None:
         """The last of the pulse lane. Nobody waits for a database that is away: the beat grows old all the same."""
@@ -418,12 +448,13 @@ class Daemon:
             self._beat(STOPPED)
 
     def _tell_health(self) -> None:
-        sick, sentence = self.health.sickness(), self.health.sentence()
-        if not sick:
+        self.health.look(utc_now())
+        stuck, sentence = self.health.stuck(), self.health.sentence()
+        if not stuck:
             self.systemd.watchdog()
-        elif not self.told_sickness:
-            log.error("not well, the watchdog is not fed: %s", sick)
-        self.told_sickness = sick
+        elif not self.told_stuck:
+            log.error("stuck, and the watchdog is not fed: %s", stuck)
+        self.told_stuck = stuck
         if sentence != self.told_sentence:
             self.systemd.status(sentence)
             self.told_sentence = sentence

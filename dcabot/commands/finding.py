@@ -1,4 +1,4 @@
-"""What one check found; where it is not well, what to do about it belongs to it."""
+"""What one check found; where something is wrong, what to do about it belongs to it."""
 
 from dataclasses import dataclass
 from enum import Enum

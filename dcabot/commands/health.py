@@ -1,69 +1,119 @@
-"""Is the daemon well, and what does it do: what the watchdog, STATUS and an alert go by."""
+"""The daemon's health: able to trade or not, and alive or stuck.
+
+Unhealthy is what keeps it from trading: the troubles of `core/troubles.py`, told to STATUS, to the
+log and, with the beat, to the database. The watchdog is another matter. It is starved only by what
+a restart mends: a consumer or a worker that is stuck, a stream that is no longer tried.
+"""
 
 import logging
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dcabot.adapters.store import Beat
 from dcabot.adapters.streams import Feed, Streams
-from dcabot.commands import counted, utc_now
+from dcabot.commands import UNHEALTHY, counted, utc_now
 from dcabot.core.model import CycleStatus
+from dcabot.core.snapshot import ExchangeDenied
+from dcabot.core.telling import Told, tell
+from dcabot.core.troubles import (
+    Contact,
+    Trouble,
+    lasting,
+    of_contact,
+    of_pair,
+    of_unexplained,
+    of_unreadable,
+    patience,
+    remembered,
+)
 from dcabot.trader import Trader
 
 log = logging.getLogger(__name__)
 
 CONSUMER_SECONDS = 10.0  # the consumer is woken every second
-DATABASE_SECONDS = 60.0
-SWEEP_SECONDS = 600.0  # a sweep of many orders on a slow line ends within minutes, well or with a complaint
 OVER_SECONDS = 12.0  # the beat meets what is not over again after five
-STREAM_SECONDS = 60.0  # a reconnect takes a few seconds, half a minute after a refusal
+WORKER_SECONDS = 600.0  # a reconciliation of many orders on a slow line takes minutes
+STREAM_SECONDS = 120.0  # a login that hangs is given up after 15 s, and the next pause is 30 s at most
+WORDS = {
+    CycleStatus.WATCHING: "waiting",
+    CycleStatus.BUYING: "buying",
+    CycleStatus.SELLING: "selling",
+    CycleStatus.COOLDOWN: "in cooldown",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """The troubles and notes at one moment, and when each was told."""
+
+    troubles: tuple[Trouble, ...] = ()
+    told: Mapping[str, Told] | None = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What is written down: another time alone is nothing new."""
+        return tuple(f"{one.name}: {one.sentence}" for one in self.troubles)
 
 
 class Health:
-    """When each part last showed a sign of life, in monotonic seconds."""
+    """What was seen of each part, and what follows from it. Plain times are monotonic seconds."""
 
-    def __init__(self, trader: Trader, streams: Streams) -> None:
+    def __init__(self, trader: Trader, streams: Streams, worker_seconds: Callable[[], float]) -> None:
         self.trader = trader
         self.streams = streams
+        self.findings = Findings()
+        self._worker_seconds = worker_seconds  # how long the longest work of a worker has taken
         now = time.monotonic()
-        self._consumer_at = self._database_at = self._sweep_at = now
+        self._consumer_at = self._reconciled_at = now
         self._up_at = dict.fromkeys(Feed, now)
-        self._told: dict[str, float] = {}  # each outage, and when it was met last
+        self._failure: Exception | None = None  # of the last reconciliation
+        self._since: dict[str, datetime] = {}  # of each condition
+        self._earlier: list[Trouble] = []  # of the daemon before this one
+        self._complaints: dict[str, float] = {}  # each outage, and when it was met last
         self._started_at = utc_now()
+
+    # What happens.
 
     def consumer_advanced(self) -> None:
         self._consumer_at = time.monotonic()
 
-    def database_answered(self) -> None:
-        self._database_at = time.monotonic()
+    def reconciled(self) -> None:
+        self._reconciled_at, self._failure = time.monotonic(), None
 
-    def sweep_ended(self) -> None:
-        """Well or not: an exchange that cannot be reached is no reason to be restarted, a lane that hangs is."""
-        self._sweep_at = time.monotonic()
+    def reconciliation_failed(self, error: Exception) -> None:
+        self._failure = error
+        self.complain(str(error))
 
-    def beat(self, now: datetime) -> Beat:
-        """What `dcabot status` shows of a daemon in another process."""
-        return Beat(
-            self._started_at, now, self._heard(Feed.QUOTES, now), self._heard(Feed.ORDERS, now), self.sentence()
-        )
+    def acted(self, symbol: str, error: Exception | None) -> None:
+        """A decision was carried out, or not."""
+        if error is None:
+            self.trader.notices.carried_out(symbol)
+        else:
+            self.trader.notices.failed(symbol, str(error), utc_now())
 
-    def _heard(self, feed: Feed, now: datetime) -> datetime | None:
-        heard_at = self.streams.health(feed).heard_at
-        return None if heard_at is None else now - timedelta(seconds=time.monotonic() - heard_at)
+    def inherit(self, troubles: list[Trouble], told: Mapping[str, Told]) -> None:
+        """The troubles of the daemon before this one stand until their patience has passed here."""
+        self._earlier = [one for one in troubles if one.kind.is_trouble]
+        self.findings = Findings(tuple(self._earlier), told)
 
-    def trouble(self, sentence: str) -> None:
-        """Say an outage once; `well` says when it is over."""
-        if sentence not in self._told:
+    def complain(self, sentence: str) -> None:
+        """Say an outage once; `over` says when it is over."""
+        if sentence not in self._complaints:
             log.error("%s", sentence)
-        self._told[sentence] = time.monotonic()
+        self._complaints[sentence] = time.monotonic()
 
-    def well(self) -> None:
+    def over(self) -> None:
         """Some work went well. What other work met just now is not over by that: a full disk can be read."""
         quiet_since = time.monotonic() - OVER_SECONDS
-        over = [sentence for sentence, met_at in self._told.items() if met_at <= quiet_since]
+        over = [sentence for sentence, met_at in self._complaints.items() if met_at <= quiet_since]
         if over:
             log.info("over: %s", "; ".join(over))
-        self._told = {sentence: at for sentence, at in self._told.items() if sentence not in over}
+        for sentence in over:
+            del self._complaints[sentence]
+
+    # The streams.
 
     def up_since(self, feed: Feed) -> float | None:
         """Since when it is connected, in monotonic seconds; None while it is not."""
@@ -72,34 +122,106 @@ class Health:
     def is_up(self, feed: Feed) -> bool:
         return self.up_since(feed) is not None
 
-    def sickness(self) -> str:
-        """Why the watchdog must not be fed, as a sentence; empty when all is well."""
+    # What follows.
+
+    def look(self, now: datetime) -> None:
+        """Find out what is so, and tell what is new."""
+        found = of_contact(self._contact(now))
+        hindrance = found[0].sentence if found else ""
+        entries = dict(self.trader.entries)
+        held = self.trader.held
+        found += of_unreadable({name: held[name] for name in held if name not in entries})
+        # Orders of ours that nobody here can explain: whether they brought coins is a person's matter.
+        unexplained = dict(self.trader.suspended)
+        found += of_unexplained(unexplained)
+        for symbol, entry in entries.items():
+            if symbol in unexplained:
+                continue
+            found += of_pair(entry, self.trader.notices.of(symbol, now), now, hindrance)
+        self._since = remembered(self._since, found, now)
+        troubles = lasting(found, self._since, now)
+        names = {one.name for one in troubles}
+        earlier = [one for one in self._earlier if one.name not in names]
+        troubles += [one for one in earlier if self._may_last(one, now)]
+        self._tell(sorted(troubles, key=lambda one: (one.since, one.name)), now)
+
+    def _may_last(self, earlier: Trouble, now: datetime) -> bool:
+        """True until this daemon would have found the trouble of the one before."""
+        return now - self._started_at < patience(earlier.kind) + timedelta(minutes=1)
+
+    def _contact(self, now: datetime) -> Contact:
+        error = self._failure
+        reconciled_at = now - timedelta(seconds=time.monotonic() - self._reconciled_at)
+        return Contact(
+            reconciled_at,
+            failure=str(error) if error is not None else "",
+            keys_refused=str(error) if isinstance(error, ExchangeDenied) else "",
+            obstacle=self.trader.obstacle,
+        )
+
+    def _tell(self, troubles: list[Trouble], now: datetime) -> None:
+        needed = {one.name: one for one in troubles if one.kind.is_trouble}
+        telling = tell(self.findings.told or {}, needed, now)
+        for name in telling.due:
+            one = needed[name]
+            log.error("unhealthy (%s): %s. %s", name, one.sentence, one.remedy)
+        for name in telling.over:
+            log.info("healthy again (%s)", name)
+        self.findings = Findings(tuple(troubles), telling.told)
+
+    def stuck(self) -> str:
+        """Why only a restart helps, as a sentence: then the watchdog is not fed. Else empty."""
         now = time.monotonic()
         if now - self._consumer_at > CONSUMER_SECONDS:
             return f"quotes were not looked at for {now - self._consumer_at:.0f} s"
-        if now - self._database_at > DATABASE_SECONDS:
-            return f"the database did not answer for {now - self._database_at:.0f} s"
-        if now - self._sweep_at > SWEEP_SECONDS:
-            return f"no look at REST has ended for {now - self._sweep_at:.0f} s"
+        if (seconds := self._worker_seconds()) > WORKER_SECONDS:
+            return f"a worker has been stuck for {seconds:.0f} s"
         for feed in Feed:
-            if self.is_up(feed) or (feed is Feed.QUOTES and not self.trader.symbols()):
+            health = self.streams.health(feed)
+            is_wanted = feed is Feed.ORDERS or bool(self.trader.symbols())
+            if health.connected_since is not None or not is_wanted:
                 self._up_at[feed] = now
-            elif now - self._up_at[feed] > STREAM_SECONDS:
-                down = now - self._up_at[feed]
-                return f"{feed.value} is down for {down:.0f} s: {self.streams.health(feed).error}"
+            tried_at = max(self._up_at[feed], health.tried_at)
+            if now - tried_at > STREAM_SECONDS:
+                return f"{feed.value}: no attempt to connect has ended for {now - tried_at:.0f} s"
         return ""
+
+    def beat(self, now: datetime) -> Beat:
+        """What `dcabot status` shows of a daemon in another process."""
+        quote_at, update_at = self._heard(Feed.QUOTES, now), self._heard(Feed.ORDERS, now)
+        return Beat(self._started_at, now, quote_at, update_at, self.sentence())
+
+    def _heard(self, feed: Feed, now: datetime) -> datetime | None:
+        heard_at = self.streams.health(feed).heard_at
+        return None if heard_at is None else now - timedelta(seconds=time.monotonic() - heard_at)
 
     def sentence(self) -> str:
         """What `systemctl status` shows."""
-        sick = self.sickness()
-        if sick:
-            return f"NOT WELL: {sick}"
+        if stuck := self.stuck():
+            return f"{UNHEALTHY}, a restart follows: {stuck}"
+        troubles = [one for one in self.findings.troubles if one.kind.is_trouble]
+        if troubles:
+            more = f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else ""
+            return f"{UNHEALTHY}: {troubles[0].sentence}{more}"
+        return "; ".join([self._counts(), *self._waits()])
+
+    def _counts(self) -> str:
         entries = list(self.trader.entries.values())
         if not entries and not self.trader.held:
             return "no assets are enabled; `dcabot asset add` adds one"
-        held = len(self.trader.held)
-        counts = {status: sum(e.cycle.status is status for e in entries) for status in CycleStatus}
-        words = ", ".join(f"{count} {status.value}" for status, count in counts.items() if count)
-        left = ", ".join(self.streams.without_room())
-        room = f"; Alpaca's plan has no room on its stream for {left}" if left else ""
-        return f"{counted(len(entries), 'asset')}: {words}" + (f"; {held} held, see the log" if held else "") + room
+        counts = {status: sum(e.cycle.status is status for e in entries) for status in WORDS}
+        words = ", ".join(f"{count} {WORDS[status]}" for status, count in counts.items() if count)
+        suspended = len(self.trader.held)
+        more = f"; {suspended} suspended, see the log" if suspended else ""
+        return f"{counted(len(entries), 'asset')}: {words}".rstrip(": ") + more
+
+    def _waits(self) -> list[str]:
+        """What is said and waited for."""
+        waits = [one.sentence for one in self.findings.troubles]
+        for feed in Feed:
+            if not self.is_up(feed) and (feed is Feed.ORDERS or self.trader.symbols()):
+                why = self.streams.health(feed).error
+                waits += [f"{feed.value} away: {why}"] if why else []
+        if left := self.streams.without_room():
+            waits.append(f"Alpaca's plan has no room on its stream for {', '.join(left)}")
+        return waits + list(self._complaints)[-1:]

@@ -34,10 +34,25 @@ class Lanes:
         self._all = (self.orders, self.books, self.sweeps, self.data, self.pulse)
         self._on_trouble = on_trouble
         self._is_closed = False
+        self._began: dict[int, float] = {}  # when each thread began what it is at
 
     async def run(self, lane: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         """The result of the work, or its error."""
-        return await asyncio.get_running_loop().run_in_executor(lane, work)
+        return await asyncio.get_running_loop().run_in_executor(lane, self._timed, work)
+
+    def longest(self) -> float:
+        """For how many seconds the longest of all works has been going on."""
+        began = list(self._began.values())
+        return time.monotonic() - min(began) if began else 0.0
+
+    def _timed(self, work: Callable[..., T], *given: object) -> T:
+        """In a thread: the work, so that `longest` sees it."""
+        thread = threading.get_ident()
+        self._began[thread] = time.monotonic()
+        try:
+            return work(*given)
+        finally:
+            del self._began[thread]
 
     def put(
         self,
@@ -69,7 +84,7 @@ class Lanes:
             with contextlib.suppress(RuntimeError):  # the loop ended while a thread was still waiting for an answer
                 loop.call_soon_threadsafe(finished, future)
 
-        lane.submit(work, *given).add_done_callback(tell)
+        lane.submit(self._timed, work, *given).add_done_callback(tell)
 
     def fail(self, error: BaseException) -> None:
         """End the daemon with this error, unless it ends with another one."""

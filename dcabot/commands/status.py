@@ -1,4 +1,4 @@
-"""`dcabot status`: is all well, what does each asset do, and what will happen next at which price."""
+"""`dcabot status`: healthy or not, what each asset does, and what comes next at which price."""
 
 import json
 import os
@@ -18,9 +18,10 @@ from dcabot.adapters.config import DATABASE, load
 from dcabot.adapters.database import DatabaseBusy, DatabaseUnreachable
 from dcabot.adapters.rows import Book
 from dcabot.adapters.store import STOPPED, Beat, Store
-from dcabot.commands import DONE, FAILED, STARTING, parser, utc_now
+from dcabot.commands import DONE, FAILED, STARTING, UNHEALTHY, parser, utc_now
 from dcabot.commands.console import Fitted, ago, coins, console, percent, price, table, usd
 from dcabot.commands.market import Market, Window, usual
+from dcabot.commands.troubles import in_rows, together, told
 from dcabot.commands.wiring import open_books
 from dcabot.core.ledger import DUST_NOTIONAL, Holding, fold
 from dcabot.core.model import Asset, CycleStatus, Order, Side
@@ -34,7 +35,6 @@ from dcabot.core.strategy import restart_price, safety_price
 
 BEAT_MAX_AGE = timedelta(seconds=30)  # the daemon writes every few seconds
 WATCH_SECONDS = 3.0  # a look costs a request of the 200 a minute that trading lives on
-SICK = "NOT WELL"
 START = "`systemctl start dcabot` starts it, without systemd `dcabot run`"
 
 
@@ -67,14 +67,17 @@ class Report:
     lines: tuple[Line, ...]
     troubles: tuple[str, ...]
     notes: tuple[str, ...]
+    cannot_buy: tuple[str, ...] = ()  # enabled assets
 
     @property
-    def is_well(self) -> bool:
+    def is_healthy(self) -> bool:
         return not self.troubles
 
 
 def main(argv: list[str]) -> int:
-    options = parser("status", "Whether all is well, what each asset is doing, and what happens next at which price.")
+    options = parser(
+        "status", "Whether dcabot can trade, what each asset is doing, and what comes next at which price."
+    )
     form = options.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="for programs; the names are stable")
     form.add_argument("--watch", action="store_true", help="look again every few seconds until Ctrl-C")
@@ -92,7 +95,7 @@ def main(argv: list[str]) -> int:
         print(json.dumps(as_json(report), indent=2))
     else:
         console().print(shown(report))
-    return DONE if report.is_well else FAILED
+    return DONE if report.is_healthy else FAILED
 
 
 def read(window: Window, store: Store, now: datetime) -> Report:
@@ -101,8 +104,14 @@ def read(window: Window, store: Store, now: datetime) -> Report:
     beat = store.read_beat()
     market = window.look([entry.asset.symbol for entry in book.entries], with_positions=True)
     lines = tuple(_lines(book, market, now))
-    troubles = [*_daemon_troubles(beat, now), *(f"{line.symbol}: {line.trouble}" for line in lines if line.trouble)]
-    notes = [market.note] if market.note else list(_unowned(book, market))
+    written = [] if beat is None or beat.sentence == STOPPED else store.read_troubles()
+    conditions = together(written, in_rows(book, market.instrument, now))
+    troubles = _daemon_troubles(beat, now)
+    needed = [told(one, now) for one in conditions if one.kind.is_trouble]
+    troubles += _daemon_sentence(beat, is_known=bool(needed)) + needed
+    waits = [one for one in conditions if not one.kind.is_trouble]
+    notes = [told(one, now) for one in waits]
+    notes += [market.note] if market.note else list(_unowned(book, market))
     notes += [
         f"{asset.symbol} would hardly ever buy: {doubt}"
         for asset in (*(entry.asset for entry in book.entries if entry.cycle.status not in OVER), *book.idle)
@@ -110,7 +119,8 @@ def read(window: Window, store: Store, now: datetime) -> Report:
         for doubt in market.tight(asset)
     ]
     notes += window.notes
-    return Report(now, beat, lines, tuple(troubles), tuple(notes))
+    cannot_buy = tuple(dict.fromkeys(one.asset for one in waits))
+    return Report(now, beat, lines, tuple(troubles), tuple(notes), cannot_buy)
 
 
 def _unowned(book: Book, market: Market) -> Iterable[str]:
@@ -132,8 +142,16 @@ def _daemon_troubles(beat: Beat | None, now: datetime) -> list[str]:
     if beat.sentence == STOPPED:
         return [f"the daemon was stopped {ago(beat.beat_at, now)}. {START}"]
     if now - beat.beat_at > BEAT_MAX_AGE:
-        return [f"the daemon is down; it last spoke {ago(beat.beat_at, now)}. {START}"]
-    return [f"the daemon is {beat.sentence}"] if beat.sentence.startswith((SICK, STARTING)) else []
+        return [f"the daemon is down; its last heartbeat was {ago(beat.beat_at, now)}. {START}"]
+    return []
+
+
+def _daemon_sentence(beat: Beat | None, is_known: bool) -> list[str]:
+    """The daemon's own word, unless it is about a trouble that is known already."""
+    if beat is None or (is_known and beat.sentence.startswith(f"{UNHEALTHY}: ")):
+        return []
+    is_bad = beat.sentence.startswith((UNHEALTHY, STARTING))
+    return [f"the daemon is {beat.sentence}"] if is_bad else []
 
 
 def _lines(book: Book, market: Market, now: datetime) -> Iterable[Line]:
@@ -145,7 +163,7 @@ def _lines(book: Book, market: Market, now: datetime) -> Iterable[Line]:
         coming = f"buys {usd(asset.rules.base_notional)} USD once it has one" if asset.enabled else ""
         yield Line(asset.symbol, asset.enabled, state, ZERO, None, None, None, None, "", None, "", coming)
     for symbol, fault in book.faults.items():
-        yield Line(symbol, False, "held", ZERO, None, None, None, None, "", None, fault)
+        yield Line(symbol, False, "suspended", ZERO, None, None, None, None, "", None, fault)
 
 
 def _line(entry: Entry, market: Market, now: datetime) -> Line:
@@ -163,7 +181,7 @@ def _line(entry: Entry, market: Market, now: datetime) -> Line:
     return Line(
         symbol=asset.symbol,
         enabled=asset.enabled,
-        state="held" if wrong else _state(entry, now),
+        state=_suspended_or(_state(entry, now), entry, wrong),
         held=holding.held,
         average=holding.average_price if holding.held else None,
         bid=quote.bid if quote else None,
@@ -223,6 +241,10 @@ def _state(entry: Entry, now: datetime) -> str:
     return cycle.status.value if asset.enabled else f"{cycle.status.value}, no new buys"
 
 
+def _suspended_or(state: str, entry: Entry, wrong: str) -> str:
+    return "suspended" if wrong or entry.cycle.missing_since is not None else state
+
+
 def _cooldown_until(entry: Entry) -> datetime:
     begun = entry.cycle.cooldown_since or entry.cycle.opened_at
     return begun + timedelta(seconds=entry.asset.rules.cooldown_seconds)
@@ -239,14 +261,15 @@ def _order(order: Order, now: datetime) -> str:
 
 
 def shown(report: Report) -> RenderableType:
-    """One glance: well or not, then a line for each asset."""
-    head = Text("All is well." if report.is_well else "Not well:", style="green" if report.is_well else "bold red")
-    parts: list[RenderableType] = [head, *(Text(f"  {trouble}") for trouble in report.troubles)]
+    """One glance: healthy or not, then a line for each asset."""
+    parts: list[RenderableType] = [_headline(report)]
+    parts += [Text(f"  {trouble}") for trouble in report.troubles]
     if report.beat is not None:
         beat, now = report.beat, report.at
         parts.append(
             Text(
-                f"Daemon: {beat.sentence}; started {ago(beat.started_at, now)}, spoke {ago(beat.beat_at, now)}, "
+                f"Daemon: {beat.sentence}; started {ago(beat.started_at, now)}, "
+                f"last heartbeat {ago(beat.beat_at, now)}, "
                 f"last quote {ago(beat.quote_at, now)}, last trade update {ago(beat.trade_update_at, now)}."
             )
         )
@@ -276,8 +299,18 @@ def shown(report: Report) -> RenderableType:
     coming = [[line.symbol, line.order or line.next] for line in report.lines if line.order or line.next]
     if coming:
         is_down = bool(_daemon_troubles(report.beat, report.at))
-        parts.append(table(["<next", f"<{'once the daemon is well' if is_down else ''}"], coming))
+        parts.append(table(["<next", f"<{'once the daemon trades' if is_down else ''}"], coming))
     return Group(*parts)
+
+
+def _headline(report: Report) -> Text:
+    """The first line: healthy, unhealthy, or which assets cannot buy although they are enabled."""
+    if report.is_healthy and not report.cannot_buy:
+        return Text("Healthy.", style="green")
+    waits = f"{', '.join(report.cannot_buy)} cannot buy"
+    if report.is_healthy:
+        return Text(f"No trouble, but {waits}:", style="yellow")
+    return Text(f"Unhealthy; {waits}:" if report.cannot_buy else "Unhealthy:", style="bold red")
 
 
 def _distance(line: Line) -> str:
@@ -291,10 +324,11 @@ def as_json(report: Report) -> dict[str, Any]:
     """Stable names; decimals as text, times as RFC 3339."""
     beat = report.beat
     return {
-        "well": report.is_well,
+        "well": report.is_healthy,
         "at": report.at.isoformat(),
         "troubles": list(report.troubles),
         "notes": list(report.notes),
+        "cannot_buy": list(report.cannot_buy),
         "daemon": beat
         and {
             "sentence": beat.sentence,
@@ -331,18 +365,18 @@ def _text(value: Decimal | None) -> str | None:
 
 def _watch(window: Window, store: Store) -> int:
     """The same, again and again, until Ctrl-C; its exit code is that of the last look."""
-    out, is_well = console(), False
+    out, is_healthy = console(), False
     try:
         with Live(console=out, auto_refresh=False) if out.is_terminal else nullcontext() as live:
             while True:
-                is_well, page = _look(window, store)
+                is_healthy, page = _look(window, store)
                 if live is not None:
                     live.update(page, refresh=True)
                 else:
                     out.print(page)
                 time.sleep(WATCH_SECONDS)
     except KeyboardInterrupt:
-        return DONE if is_well else FAILED
+        return DONE if is_healthy else FAILED
 
 
 def _look(window: Window, store: Store) -> tuple[bool, RenderableType]:
@@ -350,5 +384,5 @@ def _look(window: Window, store: Store) -> tuple[bool, RenderableType]:
     try:
         report = read(window, store, utc_now())
     except (DatabaseUnreachable, DatabaseBusy) as error:
-        return False, Text(f"Not well: {error}; looking again", style="bold red")
-    return report.is_well, shown(report)
+        return False, Text(f"Unhealthy: {error}; looking again", style="bold red")
+    return report.is_healthy, shown(report)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from dcabot.adapters.rows import Book
 from dcabot.core.model import Instrument
 from dcabot.core.rules import judged
-from dcabot.core.troubles import Seen, Trouble, lasting, of_pair, of_unreadable, remembered
+from dcabot.core.troubles import Noticed, Trouble, lasting, of_pair, of_unreadable, remembered
 
 WORTH_A_TIME = timedelta(minutes=1)  # what is younger was found by this very look
 
@@ -17,7 +17,7 @@ def in_rows(book: Book, instrument: Callable[[str], Instrument | None], now: dat
     found = of_unreadable(book.faults)
     for entry in book.entries:
         asset = judged(entry.asset, instrument(entry.asset.symbol))
-        found += of_pair(replace(entry, asset=asset), Seen(now), now)
+        found += of_pair(replace(entry, asset=asset), Noticed(now), now)
     return lasting(found, remembered({}, found, now), now)
 
 

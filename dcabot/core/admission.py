@@ -29,6 +29,7 @@ UNPROCESSABLE = 42210000
 ID_LENGTH_MAX = 128
 ADVANCED = {"bracket": "otoco"}  # how a refusal names the class
 STOCK_TIMES = frozenset({"day", "fok", "opg", "cls"})  # known, and not for crypto
+FIT = ("ACTIVE", "PAPER_ONLY")  # what trades here, where no money is real
 
 
 def invalid(message: str) -> Refusal:
@@ -47,9 +48,9 @@ def refuse_standing(standing: Standing) -> Refusal | None:
         return Refusal(403, FORBIDDEN, "account is blocked")
     if standing.trading_blocked:
         return Refusal(403, FORBIDDEN, "account is blocked from trading")
-    if standing.status != "ACTIVE":
+    if standing.status not in FIT:
         return Refusal(403, FORBIDDEN, f"account is not active: {standing.status}")
-    if standing.crypto_status != "ACTIVE":
+    if standing.crypto_status not in FIT:
         return Refusal(403, FORBIDDEN, f"crypto trading is not active: {standing.crypto_status}")
     return None
 

@@ -41,11 +41,13 @@ class Account:
     buying_power: Decimal
     crypto_tier: int = 1  # of the fee table; the first is the dearest
     number: str = ""
+    is_live: bool = True  # real money: an account that is for paper alone trades on paper
 
     @property
     def obstacle(self) -> str:
         """Why this account cannot trade crypto, as a sentence; empty when it can."""
-        if self.status != "ACTIVE":
+        fit = ("ACTIVE",) if self.is_live else ("ACTIVE", "PAPER_ONLY")
+        if self.status not in fit:
             return f"the account is {self.status}, not ACTIVE"
         if self.account_blocked:
             return "the account is blocked"
@@ -53,7 +55,8 @@ class Account:
             return "trading is blocked on the account"
         if self.suspended_by_user:
             return "trading is suspended in the account's settings"
-        if self.crypto_status != "ACTIVE":
+        # Of a paper account Alpaca tells it only when somebody asked for crypto.
+        if self.crypto_status not in fit and (self.is_live or self.crypto_status):
             return f"the account's crypto status is {self.crypto_status or 'missing'}, not ACTIVE"
         return ""
 

@@ -13,7 +13,7 @@ from itertools import takewhile
 
 from dcabot.core.ledger import DUST_NOTIONAL, fold
 from dcabot.core.model import Asset, Cycle, Order, OrderStatus, Quote, Refusal, Side, whole_seconds
-from dcabot.core.money import text
+from dcabot.core.money import ZERO, text
 from dcabot.core.reconcile import Entry
 from dcabot.core.retry import BACKOFF_SECONDS_MAX, backoff_until
 from dcabot.core.states import OVER, is_open
@@ -69,7 +69,7 @@ Since = Mapping[str, datetime]  # since when each condition has been so, by name
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Something that is so now. `since` is None where nobody knows more than that it was seen."""
+    """Something that is so now. `since` is None where nobody knows more than that it was noticed."""
 
     kind: Kind
     sentence: str
@@ -98,12 +98,13 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Noticed:
     """What was seen of one pair. `usable_at`: its last usable quote, or the start without one.
 
     `reached_at`: since when its sale price has been reached without a break. `failing_since` and
     `failure`: a decision that raised an error, and none was carried out since. `waits`: why the
-    rules would buy and do not. `unusable`: why its newest quotes decide nothing.
+    rules would buy and do not, and whether that is the spread. `unusable`: why its newest quotes
+    decide nothing.
     """
 
     usable_at: datetime
@@ -111,6 +112,7 @@ class Seen:
     failing_since: datetime | None = None
     failure: str = ""
     waits: str = ""
+    is_wide: bool = False
     unusable: str = ""
 
 
@@ -124,6 +126,11 @@ class Contact:
     obstacle: str = ""  # of the account
 
 
+def patience(kind: Kind) -> timedelta:
+    """How long a condition of this kind may last before it is told."""
+    return PATIENCE[kind]
+
+
 def remembered(before: Since, found: Iterable[Condition], now: datetime) -> dict[str, datetime]:
     """Since when each condition has been so, by name. What is not found now is forgotten."""
     return {one.name: min(one.since or before.get(one.name, now), now) for one in found}
@@ -134,7 +141,7 @@ def lasting(found: Iterable[Condition], since: Since, now: datetime) -> list[Tro
     return [
         Trouble(one.kind, one.asset, since[one.name], one.sentence, one.remedy)
         for one in found
-        if now - since[one.name] >= PATIENCE[one.kind]
+        if now - since[one.name] >= patience(one.kind)
     ]
 
 
@@ -164,6 +171,12 @@ def of_unreadable(faults: Mapping[str, str]) -> list[Condition]:
     return [Condition(Kind.UNREADABLE, told, remedy, symbol) for symbol, told in sentences.items()]
 
 
+def of_unexplained(suspended: Mapping[str, str]) -> list[Condition]:
+    """Pairs with orders of this bot's that the database cannot explain."""
+    sentences = {symbol: f"{symbol} is suspended: {why}" for symbol, why in suspended.items()}
+    return [Condition(Kind.SUSPENDED, told, "", symbol) for symbol, told in sentences.items()]
+
+
 def of_answers(unread: Iterable[str]) -> list[Condition]:
     """Pairs about which Alpaca's answer cannot be read, an order's or the position's."""
     remedy = "Look at it in Alpaca's dashboard; nothing is concluded from what cannot be read."
@@ -186,17 +199,20 @@ def of_clock(skew: timedelta) -> list[Condition]:
 # Conditions of one pair.
 
 
-def of_pair(entry: Entry, seen: Seen, now: datetime) -> list[Condition]:
-    """What keeps this pair from being traded, and why it waits."""
+def of_pair(entry: Entry, noticed: Noticed, now: datetime, hindrance: str = "") -> list[Condition]:
+    """What keeps this pair from being traded, and why it waits.
+
+    `hindrance` is what keeps every pair from being traded, as a sentence; empty when nothing does.
+    """
     asset, cycle = entry.asset, entry.cycle
     if cycle.status in OVER:
         return []
     has_coins = fold(cycle.orders).notional >= DUST_NOTIONAL
-    found = [*_absence(cycle), *_suspension(asset, has_coins), *_undone(asset, cycle, seen, now)]
-    if has_coins and seen.reached_at is not None and not _is_suspended(asset, cycle):
-        found.append(_unsold(asset, cycle, seen))
-    found += _without_prices(asset, seen, has_coins)
-    return found + _waiting(asset, cycle, seen, has_coins)
+    found = [*_absence(cycle), *_suspension(asset, has_coins), *_undone(asset, cycle, noticed, now)]
+    if has_coins and noticed.reached_at is not None and not _is_suspended(asset, cycle):
+        found.append(_unsold(asset, cycle, noticed, hindrance))
+    found += _without_prices(asset, noticed, has_coins)
+    return found + _waiting(asset, cycle, noticed, has_coins)
 
 
 def _is_suspended(asset: Asset, cycle: Cycle) -> bool:
@@ -206,8 +222,9 @@ def _is_suspended(asset: Asset, cycle: Cycle) -> bool:
 def _absence(cycle: Cycle) -> list[Condition]:
     if cycle.missing_since is None:
         return []
-    held = f"{text(fold(cycle.orders).held)} {cycle.symbol}"
-    sentence = f"{cycle.symbol} is suspended: coins of its {held} are missing without a cause"
+    held, shown = text(fold(cycle.orders).held), text(cycle.shown or ZERO)
+    owns = f"cycle {cycle.id} owns {held} and Alpaca shows {shown}"
+    sentence = f"{cycle.symbol} is suspended: {owns}, without a cause"
     remedy = (
         f"If you sold or moved them, `dcabot cycle release {cycle.symbol}` ends the cycle; "
         "if they come back, trading goes on by itself."
@@ -227,13 +244,13 @@ def _suspension(asset: Asset, has_coins: bool) -> list[Condition]:
     return [Condition(Kind.CANNOT_BUY, sentence, remedy, asset.symbol)]
 
 
-def _undone(asset: Asset, cycle: Cycle, seen: Seen, now: datetime) -> list[Condition]:
+def _undone(asset: Asset, cycle: Cycle, noticed: Noticed, now: datetime) -> list[Condition]:
     """A decision that was taken and not carried out: an error, no answer, or refusals in a row."""
     symbol = asset.symbol
-    if seen.failing_since is not None:
-        sentence = f"{symbol} has an order to place and cannot: {seen.failure}"
+    if noticed.failing_since is not None:
+        sentence = f"{symbol} has an order to place and cannot: {noticed.failure}"
         remedy = "Who holds the database? Other assets trade on."
-        return [Condition(Kind.DECISION, sentence, remedy, symbol, seen.failing_since)]
+        return [Condition(Kind.DECISION, sentence, remedy, symbol, noticed.failing_since)]
     for order in cycle.orders:
         if order.status is OrderStatus.INTENDED:
             sentence = f"{symbol}: Alpaca does not say what became of {order.client_order_id}"
@@ -268,16 +285,18 @@ def _was_refused(order: Order) -> bool:
     return order.status is OrderStatus.REJECTED and not order.filled_quantity
 
 
-def _unsold(asset: Asset, cycle: Cycle, seen: Seen) -> Condition:
+def _unsold(asset: Asset, cycle: Cycle, noticed: Noticed, hindrance: str) -> Condition:
     sentence = f"{asset.symbol} is not sold although its price is reached: "
-    obstacle, remedy = _obstacle(cycle, seen)
-    return Condition(Kind.SALE, sentence + obstacle, remedy, asset.symbol, seen.reached_at)
+    obstacle, remedy = _obstacle(cycle, noticed, hindrance)
+    return Condition(Kind.SALE, sentence + obstacle, remedy, asset.symbol, noticed.reached_at)
 
 
-def _obstacle(cycle: Cycle, seen: Seen) -> tuple[str, str]:
+def _obstacle(cycle: Cycle, noticed: Noticed, hindrance: str) -> tuple[str, str]:
     """What stands in the way of a sale, and what a person can do."""
-    if seen.failing_since is not None:
-        return seen.failure, "`dcabot check` looks for the cause."
+    if hindrance:
+        return hindrance, ""
+    if noticed.failing_since is not None:
+        return noticed.failure, "`dcabot check` looks for the cause."
     for order in cycle.orders:
         if is_open(order):
             name = f"{order.client_order_id} ({order.status.value})"
@@ -299,30 +318,31 @@ def _obstacle(cycle: Cycle, seen: Seen) -> tuple[str, str]:
     return f"Alpaca refuses it: {last.note}", "Ask Alpaca why; it is tried again by itself."
 
 
-def _without_prices(asset: Asset, seen: Seen, has_coins: bool) -> list[Condition]:
-    symbol, why = asset.symbol, seen.unusable or "no quote comes"
+def _without_prices(asset: Asset, noticed: Noticed, has_coins: bool) -> list[Condition]:
+    symbol, why = asset.symbol, noticed.unusable or "no quote comes"
     remedy = "`dcabot check` looks at the clock and at the prices."
     if has_coins:
         sentence = f"{symbol} has a position and no usable quote: {why}"
-        return [Condition(Kind.QUOTES, sentence, remedy, symbol, seen.usable_at)]
+        return [Condition(Kind.QUOTES, sentence, remedy, symbol, noticed.usable_at)]
     if not asset.enabled:
         return []
     sentence = f"{symbol} has no usable quote: {why}"
-    return [Condition(Kind.NO_PRICES, sentence, remedy, symbol, seen.usable_at)]
+    return [Condition(Kind.NO_PRICES, sentence, remedy, symbol, noticed.usable_at)]
 
 
-def _waiting(asset: Asset, cycle: Cycle, seen: Seen, has_coins: bool) -> list[Condition]:
+def _waiting(asset: Asset, cycle: Cycle, noticed: Noticed, has_coins: bool) -> list[Condition]:
     """Notes: an enabled asset that would buy and waits for something else than its price."""
     if not asset.enabled or _is_suspended(asset, cycle):
         return []
-    why = asset.held_back or seen.waits
+    why = asset.held_back or noticed.waits
     if not why:
         return []
-    return [Condition(Kind.CANNOT_BUY, f"{asset.symbol} cannot buy: {why}", "", asset.symbol)]
+    kind = Kind.SPREAD if noticed.is_wide and not asset.held_back else Kind.CANNOT_BUY
+    return [Condition(kind, f"{asset.symbol} cannot buy: {why}", "", asset.symbol)]
 
 
 def age_sentence(quote: Quote, now: datetime) -> str:
     """How a quote that came too old or from the future is told, and what that usually means."""
     age = whole_seconds(now - quote.at)
     when = f"{age} s old" if age > 0 else f"{-age} s in the future"
-    return f"quotes come {when}; this machine's clock is probably wrong"
+    return f"quotes come {when} and decide nothing: is this machine's clock right?"

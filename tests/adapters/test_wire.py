@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -318,6 +319,22 @@ def test_an_account_tells_what_crypto_may_spend_and_what_stands_in_the_way() -> 
         {"trade_suspended_by_user": True},
     ):
         assert wire.account(ACCOUNT | changes).obstacle
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_paper", "may_trade"),
+    [
+        ({"status": "PAPER_ONLY"}, True, True),
+        ({"crypto_status": "PAPER_ONLY"}, True, True),
+        ({"crypto_status": None}, True, True),
+        ({"crypto_status": "INACTIVE"}, True, False),
+        ({"status": "PAPER_ONLY"}, False, False),
+        ({"crypto_status": "PAPER_ONLY"}, False, False),
+    ],
+)
+def test_a_paper_only_account_trades_on_paper(changes: dict[str, object], is_paper: bool, may_trade: bool) -> None:
+    account = replace(wire.account(ACCOUNT | changes), is_live=not is_paper)
+    assert (account.obstacle == "") == may_trade
 
 
 @pytest.mark.parametrize(("said", "number"), [(None, ""), (7, "7"), ("", ""), ("PA\ud83d", "PA?")])

@@ -18,7 +18,7 @@ SINK = ROOT / "tests" / "packaging" / "mail_sink.py"
 
 
 def check(seat: Seat, *words: str) -> Said:
-    """`dcabot check`; whatever is not well has a remedy on the next line."""
+    """`dcabot check`; whatever is wrong has a remedy on the next line."""
     said = seat.run("check", *words)
     told = said.out.splitlines()
     for number, line in enumerate(told[:-1]):
@@ -50,7 +50,7 @@ def test_all_is_well(ready: Seat) -> None:
     }  # fmt: skip
     assert lines(said, "FAILED") == []
     assert "SIMULATOR (no real money)" in said.out
-    assert said.out.splitlines()[-1].startswith("All is well")
+    assert said.out.splitlines()[-1].startswith("Healthy")
 
 
 def test_each_missing_setting_is_a_line_and_the_rest_is_still_looked_at(

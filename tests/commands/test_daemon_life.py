@@ -67,14 +67,14 @@ def test_status_sees_the_daemon_as_soon_as_it_is_ready(small_books: Books, alpac
     small_books.add_asset()
     with start(small_books) as daemon:
         daemon.until_ready()
-        assert small_books.execute("SELECT sentence FROM dca_daemon") == [("1 asset: 1 watching",)]
+        assert small_books.execute("SELECT sentence FROM dca_daemon") == [("1 asset: 1 waiting",)]
 
 
 def test_the_watchdog_is_fed_and_the_status_is_a_sentence(small_books: Books, alpaca: Simulator, start: Start) -> None:
     small_books.add_asset()
     with start(small_books) as daemon:
         daemon.until(lambda: are_in_time(daemon, 1.5), "three signs of life, each in the watchdog's time")
-        daemon.until(lambda: "STATUS=1 asset: 1 watching" in daemon.notify.words(), "a status")
+        daemon.until(lambda: "STATUS=1 asset: 1 waiting" in daemon.notify.words(), "a status")
 
 
 def are_in_time(daemon: Daemon, seconds: float) -> bool:
@@ -158,12 +158,12 @@ def test_an_impossible_setting_holds_that_asset_only_until_it_is_mended(
         )
         assert daemon.said("ETH/BTC is suspended: asset_symbol ETH/BTC: only pairs quoted in USD")
         assert daemon.said("WOW/USD is suspended: asset_symbol WOW/USD: Alpaca does not know")
-        daemon.until(lambda: any("3 held, see the log" in word for word in daemon.notify.words()), "the status")
+        daemon.until(lambda: any("3 suspended, see the log" in word for word in daemon.notify.words()), "the status")
         assert {order["symbol"] for order in alpaca.orders()} == {"ETH/USD"}
         books.execute("UPDATE dca_assets SET base_order_amount = 20, take_profit_percent = 1 WHERE id = 1")
         daemon.until_said("BTC/USD is no longer suspended")
         daemon.until(lambda: len(alpaca.orders()) == 2, "the order of the mended one")
-        assert len(re.findall("BTC/USD is suspended", daemon.log())) == 1
+        assert len(re.findall("ERROR BTC/USD is suspended", daemon.log())) == 1
 
 
 def test_a_row_edited_into_nonsense_holds_its_asset_and_names_the_row(
@@ -182,7 +182,7 @@ def test_a_row_edited_into_nonsense_holds_its_asset_and_names_the_row(
         assert books.status() == "bying"
         books.execute("UPDATE dca_cycles SET status = 'watching' WHERE asset_id = 1")
         daemon.until(lambda: books.status() == "cooldown", "its own take profit, once the row is mended")
-        assert len(re.findall("BTC/USD is suspended", daemon.log())) == 1
+        assert len(re.findall("ERROR BTC/USD is suspended", daemon.log())) == 1
 
 
 def test_an_asset_whose_row_disappears_is_named_and_stops_nothing(
@@ -294,18 +294,12 @@ def test_the_lock_is_free_as_soon_as_a_daemon_is_killed(both_books: Books, alpac
 
 
 def test_wrong_keys_are_said_clearly_and_exit_78(small_books: Books, alpaca: Simulator, start: Start) -> None:
-    with start(small_books, APCA_API_SECRET_KEY="wrong-secret-0123456789") as daemon:
+    impatient = {"paces.START_PATIENCE_SECONDS": 1}
+    wrong = "wrong-secret-0123456789"
+    with start(small_books, hurry=impatient, APCA_API_SECRET_KEY=wrong) as daemon:
         assert daemon.ended() == 78
         assert daemon.said("does not accept the API keys")
         assert daemon.notify.count("READY=1") == 0
-
-
-def test_an_account_that_may_not_trade_exits_78(small_books: Books, alpaca: Simulator, start: Start) -> None:
-    account = {**alpaca.account(), "trading_blocked": True}
-    alpaca.faults.respond(200, account, method="GET", path="^/v2/account$", times=None)
-    with start(small_books) as daemon:
-        assert daemon.ended() == 78
-        assert daemon.said("Alpaca: trading is blocked on the account")
 
 
 def test_all_missing_variables_are_named_at_once(tmp_path: Path) -> None:

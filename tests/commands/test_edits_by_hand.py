@@ -20,7 +20,7 @@ def test_a_bad_base_amount_stops_the_buys_and_not_the_take_profit(
 ) -> None:
     holding.books.execute("UPDATE dca_assets SET base_order_amount = '1', safety_order_amount = '-5'")
     holding.trade("57000", "57010")
-    assert "no buys; what is held is still sold at its take profit" in caplog.text
+    assert "no buys; its position is still sold at its take profit" in caplog.text
     told = holding.run("status", "--json").json["assets"][0]
     assert told["trouble"].startswith("base_order_amount 1 is below")
     assert told["next"].startswith("sells all at bid")

@@ -10,7 +10,7 @@ from tests.commands.conftest import Start
 from tests.commands.test_daemon_faults import is_fed
 from tests.programs import Books
 
-HURRY = {"health.SWEEP_SECONDS": 3, "paces.SWEEP_IDLE_SECONDS": 0.5}
+HURRY = {"health.WORKER_SECONDS": 3, "paces.SWEEP_IDLE_SECONDS": 0.5}
 
 
 def test_a_look_at_rest_that_does_not_end_starves_the_watchdog(
@@ -20,7 +20,7 @@ def test_a_look_at_rest_that_does_not_end_starves_the_watchdog(
         daemon.until_ready()
         assert is_fed(daemon, 2)
         rule = alpaca.faults.hold("GET", "/v2/positions")
-        daemon.until_said(r"the watchdog is not fed: no look at REST has ended for \d+ s")
+        daemon.until_said(r"the watchdog is not fed: a worker has been stuck for \d+ s")
         rule.release()
         daemon.until(lambda: is_fed(daemon, 2), "the watchdog to be fed again")
 
@@ -41,7 +41,7 @@ def test_an_exchange_that_fails_is_no_reason_to_be_restarted(
         alpaca.faults.respond(503, {"message": "maintenance"}, method="GET", path="/v2/positions", times=None)
         daemon.until_said("maintenance")
         assert is_fed(daemon, 4)
-        assert not daemon.said("no look at REST has ended")
+        assert not daemon.said("the watchdog is not fed")
 
 
 def test_what_other_work_still_meets_is_not_over(
@@ -50,16 +50,16 @@ def test_what_other_work_still_meets_is_not_over(
     """A full disk: what only reads goes well every two seconds, and the beat cannot write."""
     now = 1000.0
     monkeypatch.setattr(health.time, "monotonic", lambda: now)
-    told = health.Health(None, None)  # type: ignore[arg-type]
+    told = health.Health(None, None, lambda: 0.0)  # type: ignore[arg-type]
     with caplog.at_level(logging.INFO):
         for _ in range(30):
-            told.trouble("the disk is full")
+            told.complain("the disk is full")
             now += 2
-            told.well()
+            told.over()
             now += 3
-            told.well()
+            told.over()
         assert caplog.messages == ["the disk is full"]
         now += health.OVER_SECONDS
-        told.well()
-        told.well()
+        told.over()
+        told.over()
     assert caplog.messages == ["the disk is full", "over: the disk is full"]

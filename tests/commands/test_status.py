@@ -1,4 +1,4 @@
-"""`dcabot status`: well or not, what each asset does, and what comes next at which price."""
+"""`dcabot status`: healthy or not, what each asset does, and what comes next at which price."""
 
 import os
 import pty
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from dcabot.adapters.store import Beat
+from dcabot.core.troubles import Kind, Trouble
 from dcabot.simulator import Simulator
 from tests import servers
 from tests.commands.conftest import ENDS_WITHIN, Start
@@ -45,18 +46,18 @@ def well(seat: Seat) -> Iterator[Seat]:
 def test_one_glance_tells_that_all_is_well(well: Seat) -> None:
     said = well.run("status")
     assert said.code == 0, said.out
-    assert said.out.splitlines()[0] == "All is well."
-    assert re.search(r"Daemon: 1 asset: 1 watching; started \d+ s ago, spoke \d+ s ago", said.out)
+    assert said.out.splitlines()[0] == "Healthy."
+    assert re.search(r"Daemon: 1 asset: 1 watching; started \d+ s ago, last heartbeat \d+ s ago", said.out)
 
 
 def test_a_daemon_that_is_down_is_said_and_the_rest_is_shown_all_the_same(well: Seat) -> None:
     beat(well, seconds_ago=3600)
     said = well.run("status")
     assert said.code == 1
-    assert said.out.splitlines()[0] == "Not well:"
-    assert "the daemon is down; it last spoke 60 min ago. `systemctl start dcabot` starts it" in said.out
+    assert said.out.splitlines()[0] == "Unhealthy:"
+    assert "the daemon is down; its last heartbeat was 60 min ago. `systemctl start dcabot` starts it" in said.out
     assert re.search(
-        r"^next +once the daemon is well\s+BTC/USD  buys 20.00 USD at the next quote", said.out, re.MULTILINE
+        r"^next +once the daemon trades\s+BTC/USD  buys 20.00 USD at the next quote", said.out, re.MULTILINE
     )
 
 
@@ -71,7 +72,7 @@ def test_a_daemon_that_has_just_been_stopped_is_said_at_once(
     small_books.add_asset()
     with seat_for(alpaca, small_books, capsys, monkeypatch, tmp_path) as seat, start(small_books) as daemon:
         daemon.until_ready()
-        assert seat.run("status").out.splitlines()[0] == "All is well."
+        assert seat.run("status").out.splitlines()[0] == "Healthy."
         code, seconds = daemon.stop()
         assert (code, seconds < ENDS_WITHIN) == (0, True), seconds
         said = seat.run("status")
@@ -88,19 +89,47 @@ def test_a_daemon_that_never_ran_is_said(seat: Seat) -> None:
 
 
 def test_a_sick_daemon_is_not_well(well: Seat) -> None:
-    beat(well, "NOT WELL: trade updates is down for 70 s: refused")
+    beat(well, "unhealthy: trade updates is down for 70 s: refused")
     said = well.run("status", "--json")
     assert said.code == 1
     assert said.json["well"] is False
     assert "trade updates is down" in said.json["troubles"][0]
 
 
-def test_an_asset_that_cannot_trade_is_not_well(well: Seat) -> None:
+def test_an_asset_that_cannot_trade_is_named_first(well: Seat) -> None:
     well.books.add_asset("FOO/USD")
     well.trader.recover()
     said = well.run("status", "--json")
+    assert (said.code, said.json["troubles"], said.json["cannot_buy"]) == (0, [], ["FOO/USD"])
+    (note,) = said.json["notes"]
+    assert note.startswith("FOO/USD is suspended: asset_symbol FOO/USD: Alpaca does not know")
+    assert well.run("status").out.splitlines()[0] == "No trouble, but FOO/USD cannot buy:"
+
+
+def test_a_suspended_asset_with_coins_is_unhealthy(well: Seat) -> None:
+    well.trade("60000", "60010")
+    well.books.execute("UPDATE dca_assets SET take_profit_percent = '0.1'")
+    said = well.run("status")
     assert said.code == 1
-    assert said.json["troubles"] == ["FOO/USD: asset_symbol FOO/USD: Alpaca does not know this crypto pair"]
+    first, second = said.out.splitlines()[:2]
+    assert first == "Unhealthy:"
+    assert second.startswith("  BTC/USD is suspended: take_profit_percent 0.1 does not cover")
+
+
+def test_what_the_daemon_wrote_down_is_told_with_its_age(well: Seat) -> None:
+    at = datetime(2026, 1, 1, 3, 0, tzinfo=timezone.utc)
+    sale = Trouble(Kind.SALE, "BTC/USD", at, "BTC/USD is not sold: refused", "Ask Alpaca.")
+    spread = Trouble(Kind.SPREAD, "ETH/USD", at, "ETH/USD cannot buy: the spread is 5 %")
+    now = utc_now()
+    sentence = "unhealthy: BTC/USD is not sold: refused"
+    well.trader.store.write_beat(Beat(now, now, now, None, sentence), [sale, spread])
+    said = well.run("status")
+    assert said.code == 1
+    assert said.out.splitlines()[:2] == [
+        "Unhealthy; ETH/USD cannot buy:",
+        "  BTC/USD is not sold: refused, since 2026-01-01 03:00 UTC. Ask Alpaca.",
+    ]
+    assert "ETH/USD cannot buy: the spread is 5 %, since 2026-01-01 03:00 UTC." in said.out
 
 
 def test_what_comes_next_follows_the_cycle(well: Seat) -> None:
@@ -231,12 +260,12 @@ def test_a_daemon_that_waits_for_the_exchange_is_told_from_one_that_never_ran(
         assert said.json["troubles"][0].startswith("the daemon is starting: no connection to 127.0.0.1")
         alpaca.faults.refuse_connections(False)
         daemon.until_ready()
-        assert seat.run("status").out.splitlines()[0] == "All is well."
+        assert seat.run("status").out.splitlines()[0] == "Healthy."
 
 
 def test_the_names_of_json_are_stable(well: Seat) -> None:
     told = well.run("status", "--json").json
-    assert list(told) == ["well", "at", "troubles", "notes", "daemon", "assets"]
+    assert list(told) == ["well", "at", "troubles", "notes", "cannot_buy", "daemon", "assets"]
     assert list(told["daemon"]) == ["sentence", "started_at", "beat_at", "quote_at", "trade_update_at"]
     assert list(told["assets"][0]) == [
         "symbol", "enabled", "state", "held", "average_price", "bid", "next_safety_price", "take_profit_price",
@@ -276,7 +305,7 @@ def test_watching_goes_on_until_ctrl_c_and_ends_with_the_last_verdict(well: Seat
     with watch(well, tmp_path, stdout=theirs) as process:
         os.close(theirs)
         seen = b""
-        while b"All is well." not in seen:
+        while b"Healthy." not in seen:
             seen += os.read(ours, 65536)
         time.sleep(0.1)
         process.send_signal(signal.SIGINT)
@@ -296,7 +325,7 @@ def test_watching_into_a_pipe_prints_each_look(well: Seat, tmp_path: Path) -> No
         assert process.stdout is not None
         seen = 0
         while seen < 2:
-            seen += process.stdout.readline().startswith(b"All is well.")
+            seen += process.stdout.readline().startswith(b"Healthy.")
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
@@ -311,9 +340,9 @@ def test_watching_outlives_a_restart_of_the_database(
     with subprocess.Popen(words, cwd=tmp_path, env=variables, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for step, line in (
-            (None, "Not well:"),
+            (None, "Unhealthy:"),
             (own_mariadb_server.kill, "looking again"),
-            (own_mariadb_server.start, "Not well:\n"),
+            (own_mariadb_server.start, "Unhealthy:\n"),
         ):
             if step is not None:
                 step()

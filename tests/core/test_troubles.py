@@ -15,7 +15,7 @@ from dcabot.core.troubles import (
     Condition,
     Contact,
     Kind,
-    Seen,
+    Noticed,
     Trouble,
     lasting,
     of_contact,
@@ -49,10 +49,10 @@ def refusals(
     return tuple(refused(n, 2**n - 1, refusal, purpose, note) for n in range(count))
 
 
-def told(cycle: Cycle, at: float, seen: Seen | None = None, **asset: Any) -> list[Trouble]:
+def told(cycle: Cycle, at: float, seen: Noticed | None = None, **asset: Any) -> list[Trouble]:
     """What is told of this cycle so many seconds after the start, if it was so all the time."""
     now = make_time(at)
-    conditions = of_pair(Entry(make_asset(**asset), cycle), seen or Seen(now), now)
+    conditions = of_pair(Entry(make_asset(**asset), cycle), seen or Noticed(now), now)
     first = remembered({}, conditions, START)
     return lasting(conditions, remembered(first, conditions, now), now)
 
@@ -130,7 +130,7 @@ def test_a_healthy_pair_has_nothing_to_tell() -> None:
 
 @pytest.mark.parametrize(("seconds", "is_told"), [(119, False), (120, True)])
 def test_a_wanted_sale_is_told_after_two_minutes(seconds: int, is_told: bool) -> None:
-    seen = Seen(make_time(seconds), reached_at=START)
+    seen = Noticed(make_time(seconds), reached_at=START)
     assert kinds(told(make_cycle(BOUGHT), seconds, seen)) == [Kind.SALE] * is_told
 
 
@@ -144,12 +144,12 @@ def test_a_wanted_sale_is_told_after_two_minutes(seconds: int, is_told: bool) ->
 )
 def test_a_sale_names_what_is_in_its_way(refusal: Refusal, words: str, remedy: str) -> None:
     sells = refusals(8, refusal, Purpose.TAKE_PROFIT, "liquidation only")
-    (trouble,) = told(make_cycle(BOUGHT, *sells), 200, Seen(make_time(200), reached_at=START))
+    (trouble,) = told(make_cycle(BOUGHT, *sells), 200, Noticed(make_time(200), reached_at=START))
     assert words in trouble.sentence and remedy in trouble.remedy
 
 
 def test_a_sale_that_meets_an_error_names_it() -> None:
-    seen = Seen(make_time(200), START, START, "the row is locked")
+    seen = Noticed(make_time(200), START, START, "the row is locked")
     troubles = told(make_cycle(BOUGHT), 200, seen)
     assert kinds(troubles) == [Kind.DECISION, Kind.SALE]
     assert all("the row is locked" in one.sentence for one in troubles)
@@ -157,7 +157,7 @@ def test_a_sale_that_meets_an_error_names_it() -> None:
 
 @pytest.mark.parametrize(("seconds", "is_told"), [(59, False), (60, True)])
 def test_a_decision_that_fails_is_told_after_a_minute(seconds: int, is_told: bool) -> None:
-    seen = Seen(make_time(seconds), failing_since=START, failure="the row is locked")
+    seen = Noticed(make_time(seconds), failing_since=START, failure="the row is locked")
     assert kinds(told(make_cycle(), seconds, seen)) == [Kind.DECISION] * is_told
 
 
@@ -199,7 +199,7 @@ def test_a_run_of_refusals_is_as_old_as_its_first(count: int, later: int) -> Non
 
 @pytest.mark.parametrize(("seconds", "is_told"), [(299, False), (300, True)])
 def test_a_position_without_quotes_is_told_after_five_minutes(seconds: int, is_told: bool) -> None:
-    seen = Seen(START, unusable="quotes come 75 s old; this machine's clock is probably wrong")
+    seen = Noticed(START, unusable="quotes come 75 s old; this machine's clock is probably wrong")
     troubles = told(make_cycle(BOUGHT), seconds, seen)
     assert kinds(troubles) == [Kind.QUOTES] * is_told
     assert all("clock" in one.sentence for one in troubles)
@@ -225,12 +225,12 @@ def test_an_absence_is_told_after_five_minutes(seconds: int, is_told: bool) -> N
 
 def test_a_sale_that_an_absence_forbids_is_told_as_the_absence() -> None:
     cycle = make_cycle(BOUGHT, missing_since=START)
-    assert kinds(told(cycle, 400, Seen(make_time(400), reached_at=START))) == [Kind.ABSENCE]
+    assert kinds(told(cycle, 400, Noticed(make_time(400), reached_at=START))) == [Kind.ABSENCE]
 
 
 @pytest.mark.parametrize("enabled", [True, False])
 def test_waiting_is_a_note_of_enabled_assets(enabled: bool) -> None:
-    seen = Seen(START, waits="waits for money")
+    seen = Noticed(START, waits="waits for money")
     troubles = told(make_cycle(), 0, seen, enabled=enabled)
     assert kinds(troubles) == [Kind.CANNOT_BUY] * enabled
     assert not any(one.kind.is_trouble for one in troubles)
