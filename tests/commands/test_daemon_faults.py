@@ -1,5 +1,6 @@
 """`dcabot run` while the database, the exchange or a stream is away, slow, mute or talking nonsense."""
 
+import contextlib
 import json
 import re
 import threading
@@ -634,3 +635,43 @@ def test_a_data_host_that_talks_nonsense_ends_no_daemon(
         alpaca.set_quote("BTC/USD", "61000", "61010")
         daemon.until(lambda: small_books.status() == "cooldown", "the sale")
         assert daemon.stop()[0] == 0
+
+
+FULL = ("--innodb-file-per-table=0", "--innodb-data-file-path=ibdata1:40M", "--innodb-undo-tablespaces=0")
+
+
+def fill(books: Books) -> None:
+    """Until InnoDB has no page left, however small what is asked for."""
+    books.execute("CREATE TABLE filler (id INT AUTO_INCREMENT PRIMARY KEY, x LONGBLOB) ENGINE=InnoDB")
+    for size in (4_000_000, 1_000_000, 100_000, 7000, 7000, 7000):
+        with contextlib.suppress(pymysql.err.OperationalError):
+            while True:
+                books.execute("INSERT INTO filler (x) VALUES (REPEAT('x', ?))", size)
+
+
+def test_a_full_database_is_waited_for_in_the_middle_of_a_cycle_and_at_a_start(alpaca: Simulator, start: Start) -> None:
+    """An error number that nobody had thought of ended the daemon, and its tenth restart was the last."""
+    with MariaDB(options=FULL) as full:
+        books = mariadb_books(full.create_database())
+        books.add_asset(max_safety_orders=200, safety_order_deviation="0.1")
+        with start(books) as daemon:
+            daemon.until_ready()
+            bought(daemon, books)
+            fill(books)
+            price = 60000
+            while not daemon.said("is full"):
+                price -= 100
+                alpaca.set_quote("BTC/USD", str(price), str(price + 10))
+                time.sleep(0.3)
+                assert daemon.process.poll() is None, daemon.log()[-2000:]
+            names = {order["client_order_id"] for order in alpaca.orders()}
+            assert names <= {name for name, *_ in books.orders()}, "no order without its row"
+            with start(books, hurry={"paces.START_PATIENCE_SECONDS": 1}) as second:
+                assert second.ended() == 75
+            assert daemon.process.poll() is None
+            full._options = tuple(option.replace("40M", "40M:autoextend") for option in full._options)
+            full.restart()  # with a larger disk, as it were
+            alpaca.set_quote("BTC/USD", "70000", "70010")
+            daemon.until(lambda: books.status() == "cooldown", "the sale, once there is room")
+            daemon.until_said("INFO over: ")
+            assert disagreement(alpaca, books) == ""
