@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from dcabot.core.ages import has_passed
 from dcabot.core.ledger import Holding, fold, sellable
 from dcabot.core.model import (
     Cycle,
@@ -126,7 +127,7 @@ def cancel_is_due(order: Order, now: datetime) -> bool:
     if order.order_id is None:
         return False
     asked = order.cancel_requested_at
-    return asked is None or now - asked >= CANCEL_AGAIN
+    return asked is None or has_passed(asked, now, CANCEL_AGAIN)
 
 
 def free_resting_sell(cycle: Cycle, now: datetime) -> Decision | None:
@@ -175,5 +176,5 @@ def _open_buys(cycle: Cycle) -> list[Order]:
 
 def _rests(order: Order, now: datetime) -> bool:
     """True when a sell should have been filled long ago and may be cancelled."""
-    is_slow = order.side is Side.SELL and is_open(order) and now - order.created_at >= SELL_RESTS_AFTER
-    return is_slow and cancel_is_due(order, now)
+    is_slow = order.side is Side.SELL and has_passed(order.created_at, now, SELL_RESTS_AFTER)
+    return is_slow and is_open(order) and cancel_is_due(order, now)

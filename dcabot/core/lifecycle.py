@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from dcabot.core.ages import has_passed
 from dcabot.core.exits import cancel_is_due, completed, request_cancel
 from dcabot.core.ledger import COIN_STEP, DUST_NOTIONAL, current_status, fee_of, fold
 from dcabot.core.model import (
@@ -105,7 +106,7 @@ def on_cooldown_over(asset: Asset, cycle: Cycle, now: datetime) -> Decision | No
     if cycle.status is not CycleStatus.COOLDOWN:
         return None
     since = cycle.cooldown_since or cycle.opened_at
-    if now - since < timedelta(seconds=asset.rules.cooldown_seconds):
+    if not has_passed(since, now, timedelta(seconds=asset.rules.cooldown_seconds)):
         return None
     return Decision(
         replace(cycle, status=CycleStatus.WATCHING), f"cooldown of {asset.rules.cooldown_seconds} s is over"
@@ -117,7 +118,7 @@ def on_stale(cycle: Cycle, now: datetime, limit: timedelta) -> Decision | None:
 
     So is whatever is open of a cycle that is over: a sale given up that arrived after all blocks the next buys.
     """
-    aged = [one for one in cycle.orders if one.side is Side.BUY and now - one.created_at >= limit]
+    aged = [one for one in cycle.orders if one.side is Side.BUY and has_passed(one.created_at, now, limit)]
     mine = cycle.orders if cycle.status in OVER else aged
     due = tuple(order for order in mine if is_open(order) and cancel_is_due(order, now))
     if not due:

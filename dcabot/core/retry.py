@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from itertools import takewhile
 
+from dcabot.core.ages import has_passed
 from dcabot.core.model import Cycle, Order, OrderStatus, Quote, Refusal, Side, TimeInForce
 from dcabot.core.states import is_open
 
@@ -22,7 +23,8 @@ def waits(cycle: Cycle, side: Side, now: datetime) -> bool:
 def is_backing_off(cycle: Cycle, side: Side, now: datetime) -> bool:
     """True while the last refusal of this side is too fresh."""
     until = backoff_until(cycle, side)
-    return until is not None and now < until
+    longest = timedelta(seconds=BACKOFF_SECONDS_MAX)
+    return until is not None and now < until and not has_passed(until - longest, now, longest)
 
 
 def backoff_until(cycle: Cycle, side: Side) -> datetime | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from dcabot.core.ages import has_passed
 from dcabot.core.exits import free_resting_sell, left_over, sell_at_limit, sell_at_market
 from dcabot.core.ledger import DUST_NOTIONAL, Holding, fee_of, fold
 from dcabot.core.model import (
@@ -166,7 +167,7 @@ def _may_buy(asset: Asset) -> bool:
 def _still_cools(asset: Asset, cycle: Cycle, now: datetime) -> bool:
     """True when an early restart came to nothing: the cooldown that it broke goes on."""
     since = cycle.cooldown_since
-    return since is not None and now - since < timedelta(seconds=asset.rules.cooldown_seconds)
+    return since is not None and not has_passed(since, now, timedelta(seconds=asset.rules.cooldown_seconds))
 
 
 def is_dust(quantity: Decimal, market: Market) -> bool:
