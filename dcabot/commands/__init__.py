@@ -20,7 +20,7 @@ from dcabot.core.foreign import plain, plain_lines
 DONE, FAILED, USAGE, UNREACHABLE, MISCONFIGURED, INTERRUPTED = 0, 1, 2, 75, 78, 130
 UNREAD = 141  # as a shell reports a program that a closed pipe ended
 UNHEALTHY = "unhealthy"  # how the sentence of a daemon begins that cannot trade
-NEEDS_PERSON = "needs a person"  # how a line of the consistency checker's log begins that the alert is about
+NEEDS_PERSON = "needs a person"  # so begins a line of the checker's log that the alert is about
 STARTING = "starting"  # how the sentence of a daemon begins that waits for the exchange before it trades
 
 log = logging.getLogger("dcabot")

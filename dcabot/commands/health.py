@@ -32,10 +32,12 @@ from dcabot.trader import Trader
 
 log = logging.getLogger(__name__)
 
+Seconds = Callable[[], float]
+
 CONSUMER_SECONDS = 10.0  # the consumer is woken every second
 OVER_SECONDS = 12.0  # the beat meets what is not over again after five
 WORKER_SECONDS = 600.0  # a reconciliation of many orders on a slow line takes minutes
-STREAM_SECONDS = 120.0  # a login that hangs is given up after 15 s, and the next pause is 30 s at most
+STREAM_SECONDS = 120.0  # a login is given up after 15 s, the next pause is 30 s at most
 WORDS = {
     CycleStatus.WATCHING: "waiting",
     CycleStatus.BUYING: "buying",
@@ -60,7 +62,7 @@ class Findings:
 class Health:
     """What was seen of each part, and what follows from it. Plain times are monotonic seconds."""
 
-    def __init__(self, trader: Trader, streams: Streams, worker_seconds: Callable[[], float]) -> None:
+    def __init__(self, trader: Trader, streams: Streams, worker_seconds: Seconds) -> None:
         self.trader = trader
         self.streams = streams
         self.findings = Findings()
@@ -105,7 +107,10 @@ class Health:
         self._complaints[sentence] = time.monotonic()
 
     def over(self) -> None:
-        """Some work went well. What other work met just now is not over by that: a full disk can be read."""
+        """Some work went well. What other work met just now is not over by that.
+
+        A full disk can be read.
+        """
         quiet_since = time.monotonic() - OVER_SECONDS
         over = [sentence for sentence, met_at in self._complaints.items() if met_at <= quiet_since]
         if over:
@@ -131,7 +136,7 @@ class Health:
         entries = dict(self.trader.entries)
         held = self.trader.held
         found += of_unreadable({name: held[name] for name in held if name not in entries})
-        # Orders of ours that nobody here can explain: whether they brought coins is a person's matter.
+        # Orders that nobody here can explain: what they bought is a person's matter.
         unexplained = dict(self.trader.suspended)
         found += of_unexplained(unexplained)
         for symbol, entry in entries.items():

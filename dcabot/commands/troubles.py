@@ -9,11 +9,16 @@ from dcabot.core.model import Instrument
 from dcabot.core.rules import judged
 from dcabot.core.troubles import Noticed, Trouble, lasting, of_pair, of_unreadable, remembered
 
+Listed = Callable[[str], Instrument | None]
+
 WORTH_A_TIME = timedelta(minutes=1)  # what is younger was found by this very look
 
 
-def in_rows(book: Book, instrument: Callable[[str], Instrument | None], now: datetime) -> list[Trouble]:
-    """What the rows tell without the daemon: suspended assets, absences, orders without an answer."""
+def in_rows(book: Book, instrument: Listed, now: datetime) -> list[Trouble]:
+    """What the rows tell without the daemon.
+
+    Suspended assets, absences, orders without an answer.
+    """
     found = of_unreadable(book.faults)
     for entry in book.entries:
         asset = judged(entry.asset, instrument(entry.asset.symbol))
@@ -29,5 +34,7 @@ def together(written: Iterable[Trouble], found: Iterable[Trouble]) -> list[Troub
 
 def told(trouble: Trouble, now: datetime) -> str:
     """The whole of it in one line: what, since when, and what a person can do."""
-    since = f", since {trouble.since:%Y-%m-%d %H:%M} UTC" if now - trouble.since >= WORTH_A_TIME else ""
+    since = ""
+    if now - trouble.since >= WORTH_A_TIME:
+        since = f", since {trouble.since:%Y-%m-%d %H:%M} UTC"
     return f"{trouble.sentence}{since}. {trouble.remedy}".rstrip()

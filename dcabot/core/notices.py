@@ -32,7 +32,14 @@ class Notices:
         """A quote came that decides nothing. It says nothing of the price."""
         self._noticed[symbol] = replace(self.of(symbol, now), unusable=why)
 
-    def judged(self, symbol: str, now: datetime, is_reached: bool, waits: str = "", is_wide: bool = False) -> None:
+    def judged(
+        self,
+        symbol: str,
+        now: datetime,
+        is_reached: bool,
+        waits: str = "",
+        is_wide: bool = False,
+    ) -> None:
         """A usable quote was decided on. `is_reached`: it is one at which the position is sold.
 
         `waits` says why the rules would buy and do not, `is_wide` that it is for the spread.

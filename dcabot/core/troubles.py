@@ -69,7 +69,7 @@ Since = Mapping[str, datetime]  # since when each condition has been so, by name
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Something that is so now. `since` is None where nobody knows more than that it was noticed."""
+    """Something that is so now. `since` is None when it is known only that it is so."""
 
     kind: Kind
     sentence: str
@@ -192,7 +192,8 @@ def of_clock(skew: timedelta) -> list[Condition]:
         return []
     seconds = whole_seconds(abs(skew))
     side = "behind" if skew > AT_ONCE else "ahead of"
-    sentence = f"this machine's clock is {seconds} s {side} Alpaca's: quotes look too old or too new"
+    what = "quotes look too old or too new"
+    sentence = f"this machine's clock is {seconds} s {side} Alpaca's: {what}"
     return [Condition(Kind.CLOCK, sentence, "Set it: timedatectl set-ntp true")]
 
 
