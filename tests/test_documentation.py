@@ -28,7 +28,8 @@ STORY = "tests/packaging/test_machine.py"
 SECTIONS = {
     ("README.md", "From a checkout, without systemd"): "test_a_checkout_works_as_described",
     ("README.md", "The local Alpaca"): "test_the_simulator_starts_as_described",
-    ("docs/simulator.md", "The local Alpaca"): "test_the_simulator_starts_ and test_it_is_installed_as_described",
+    ("docs/simulator.md", "The command"): "test_the_simulator_starts_as_described",
+    ("docs/simulator.md", "In your tests"): "test_it_is_installed_as_described",
     ("docs/backtest.md", "Backtests"): "test_the_backtests_run_as_described",
     ("docs/backtest.md", "Settings"): "test_the_backtests_run_as_described",
     ("CONTRIBUTING.md", "Dependencies"): "test_the_locks_are_refreshed_as_described",
@@ -199,7 +200,7 @@ def fill_in(file: Path, values: dict[str, str]) -> None:
 @pytest.mark.slow
 def test_it_is_installed_as_described(tmp_path: Path) -> None:
     """What is built and what is needed beside it, pytest too, comes from this environment: no test asks a registry."""
-    found = on("docs/simulator.md", "The local Alpaca")
+    found = on("docs/simulator.md", "In your tests")
     lines = [one for one in found if "dcabot simulator" not in one and not one.endswith("pip install pytest")]
     source = tmp_path / "dcabot"
     for name in ("dcabot", "sql"):
@@ -221,10 +222,13 @@ def test_it_is_installed_as_described(tmp_path: Path) -> None:
         assert (Path(there) / "dcabot" / "simulator" / "__init__.py").exists()
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/simulator.md"])
-def test_the_simulator_starts_as_described(tmp_path: Path, page: str) -> None:
+@pytest.mark.parametrize(
+    ("page", "heading"),
+    [("README.md", "The local Alpaca"), ("docs/simulator.md", "The command")],
+)
+def test_the_simulator_starts_as_described(tmp_path: Path, page: str, heading: str) -> None:
     with_dcabot(tmp_path)
-    (line,) = (one for one in on(page, "The local Alpaca") if "dcabot simulator" in one)
+    (line,) = (one for one in on(page, heading) if "dcabot simulator" in one)
     asked = f"{line.replace('--port 8080 ', '')} --port 0"  # theirs may be taken here
     variables = environment(tmp_path, PATH=f"{tmp_path}/.venv/bin:{os.environ['PATH']}")
     with started(asked, tmp_path, variables, "# control") as said:

@@ -61,6 +61,8 @@ OUR_IMPORTS: dict[str, tuple[str, ...]] = {
     "dcabot.sync": ("dcabot.core", *WORK, "dcabot.executor", "dcabot.recovery"),
     "dcabot.trader": ("dcabot.core", *WORK, "dcabot.executor", "dcabot.recovery", "dcabot.sync"),
     "dcabot.simulator": ("dcabot.core", "dcabot.simulator"),
+    "dcabot.simulator.fixture": ("dcabot.pytest_plugin",),
+    "dcabot.pytest_plugin": ("dcabot.simulator",),
     "dcabot.backtest": ("dcabot.core", "dcabot.backtest"),
     "dcabot.commands": ("dcabot",),
     **dict.fromkeys(SCHEDULE, ("dcabot.core", *SCHEDULE)),
@@ -79,7 +81,7 @@ LIBRARY_DOORS: dict[str, tuple[str, ...]] = {
     "sdnotify": ("dcabot.adapters.systemd",),
     "dotenv": SETTINGS,
     "aiohttp": ("dcabot.simulator",),
-    "pytest": ("dcabot.simulator.fixture",),
+    "pytest": ("dcabot.pytest_plugin",),
     "rich": ("dcabot.commands",),
     "numpy": ("dcabot.backtest",),
 }

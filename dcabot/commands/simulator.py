@@ -38,32 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8080, help="port; 0 takes a free one (default: %(default)s)")
     parser.add_argument("--symbols", help="pairs to list, with commas: BTC/USD,ETH/USD (default: a table of them)")
     parser.add_argument("--cash", type=_number, default=Decimal(100_000), help="USD (default: %(default)s)")
-    prices = parser.add_mutually_exclusive_group()
-    prices.add_argument("--prices", metavar="FILE", help="lines of SECONDS SYMBOL BID ASK")
-    prices.add_argument("--walk", type=int, metavar="SEED", help="a random walk (the default, with seed 0)")
-    prices.add_argument(
-        "--candles",
-        type=_pair,
-        action="append",
-        metavar="SYMBOL=FILE",
-        help="candles from a CSV file, gzip too; may be repeated",
-    )
-    prices.add_argument("--no-prices", action="store_true", help="no prices but those set at /_sim/quote")
-    for name, (default, words) in WALK.items():
-        option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, type=_number, default=Decimal(default), help=f"{words} (default: %(default)s)")
+    _add_prices(parser)
     parser.add_argument(
         "--start", type=_instant, metavar="TIME", help="venue time at the start, ISO 8601 (default: now)"
     )
     parser.add_argument(
         "--speed", type=_speed, default=1, help="venue seconds in a real second; 0: by hand only (default: 1)"
-    )
-    parser.add_argument(
-        "--history",
-        type=_number,
-        default=Decimal(0),
-        metavar="SECONDS",
-        help="so much of the prices is from before the start: bars and quotes to ask for",
     )
     parser.add_argument("--refresh", type=_speed, metavar="SECONDS", help="send each last quote again that often")
     parser.add_argument("--seed", type=int, default=0, help="of ids and of partial fills")
@@ -84,6 +64,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=VALUE",
         help=f"a switch of docs/simulator.md; may be repeated: {', '.join(SWITCHES)}",
+    )
+
+
+def _add_prices(parser: argparse.ArgumentParser) -> None:
+    prices = parser.add_mutually_exclusive_group()
+    prices.add_argument("--prices", metavar="FILE", help="lines of SECONDS SYMBOL BID ASK")
+    prices.add_argument("--walk", type=int, metavar="SEED", help="a random walk (the default, with seed 0)")
+    prices.add_argument(
+        "--candles",
+        type=_pair,
+        action="append",
+        metavar="SYMBOL=FILE",
+        help="candles from a CSV file, gzip too; may be repeated",
+    )
+    prices.add_argument("--no-prices", action="store_true", help="no prices but those set at /_sim/quote")
+    for name, (default, words) in WALK.items():
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, type=_number, default=Decimal(default), help=f"{words} (default: %(default)s)")
+    parser.add_argument(
+        "--history",
+        type=_number,
+        default=Decimal(0),
+        metavar="SECONDS",
+        help="so much of the prices is from before the start: bars and quotes to ask for",
     )
 
 
