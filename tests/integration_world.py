@@ -16,7 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from urllib.parse import quote
 
-from dcabot.adapters import assets, schema
+from dcabot.adapters import assets, results, schema
 from dcabot.adapters.broker import Broker
 from dcabot.adapters.config import Config
 from dcabot.adapters.store import Store
@@ -151,8 +151,9 @@ class World:
 
     def cycles(self) -> list[Cycle]:
         """All of them, oldest first."""
-        entries = {e.cycle.id: e.cycle for e in (*self.store.read_finished(), *self.store.read_book().entries)}
-        return [entries[number] for number in sorted(entries)]
+        known = {one.id: one for one in results.cycles(self.store.database, results.Wanted())}
+        known.update({one.cycle.id: one.cycle for one in self.store.read_book().entries})
+        return [known[number] for number in sorted(known)]
 
     def cycle(self) -> Cycle | None:
         return next(reversed(self.cycles()), None)

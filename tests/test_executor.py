@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dcabot.adapters import results
 from dcabot.adapters.database import DatabaseBusy, connect
 from dcabot.adapters.dburl import DatabaseSettings
 from dcabot.adapters.migrations import migrate
@@ -244,7 +245,7 @@ def test_a_sale_from_before_the_current_cycle_bought_is_not_of_its_coins(desk: D
     desk.settle()
     desk.quote("58000", "58010")  # an early restart
     desk.settle()
-    sale = desk.store.read_finished()[0].cycle.orders[1]
+    sale = next(results.cycles(desk.store.database, results.Wanted())).orders[1]
     assert sale.status is OrderStatus.VOID
     desk.executor.apply(make_report(sale, at=sold_at))
     assert statuses(desk) == ["filled", "filled", "filled", "filled"]

@@ -79,16 +79,6 @@ class Store:
         with self.database.transaction():
             return self._read(cycle_id)
 
-    def read_finished(self) -> list[Entry]:
-        """Every cycle that is over, oldest first. Raises RowFault."""
-        with self.database.transaction():
-            over = schema.Cycle.status.in_([status.value for status in OVER])
-            query = schema.Cycle.select(schema.Cycle, schema.Asset).join(schema.Asset).where(over)
-            cycles = list(query.order_by(schema.Cycle.id))
-            orders = orders_of([cycle.id for cycle in cycles])
-            tag = self._tag()
-        return [entry_of(asset_of(row.asset), row, orders[row.id], None, tag) for row in cycles]
-
     @contextmanager
     def locked(self, cycle_id: int) -> Iterator[Entry | None]:
         """A transaction around one cycle's row: the entry as it stands now, None when the cycle is gone."""
