@@ -388,6 +388,17 @@ def test_lost_stream_is_stood_in_for_every_two_seconds() -> None:
     assert play.times(AskQuotes) == [12.0, 14.0, 16.0]
 
 
+def test_pair_without_room_on_the_stream_is_not_mute() -> None:
+    play = silent_on_btc()
+    play.schedule.streams_are(0.0, 0.0, [BTC])
+    newer = quote_at(BTC, play.utc())
+    for _ in range(3):
+        play.tell(play.schedule.quotes_told, [newer], play.utc(), play.now)
+        play.until(play.now + 12.0)
+    assert play.last(RenewQuotes) is None
+    assert len(play.times(AskQuotes)) > 2
+
+
 def test_short_reconnect_asks_nothing() -> None:
     play = Play()
     play.until(1.0)

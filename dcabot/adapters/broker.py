@@ -19,7 +19,7 @@ from dcabot.adapters.budget import Budget
 from dcabot.adapters.config import Config, Venue
 from dcabot.adapters.transport import TROUBLE, message, sentence
 from dcabot.adapters.wire import WireError
-from dcabot.core.model import Instrument, Order, OrderReport, Quote, Refusal
+from dcabot.core.model import Instrument, Order, OrderReport, Quote, Refusal, Side
 from dcabot.core.rules import is_pair
 from dcabot.core.snapshot import (
     Accepted,
@@ -117,7 +117,7 @@ class Broker:
 
     def submit(self, symbol: str, order: Order) -> SubmitOutcome:
         """Send an order once. `Refused` only where it is certain that Alpaca does not have it."""
-        if not self._budget.take():
+        if not self._budget.take(is_urgent=order.side is Side.SELL):
             return Refused(OWN_LIMIT, Refusal.RATE_LIMITED)
         try:
             report = wire.order_report(self._orders.post("/orders", wire.order_body(symbol, order)))

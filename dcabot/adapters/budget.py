@@ -1,8 +1,9 @@
 """How many requests may go out: always fewer than Alpaca's 200 a minute, whatever loop runs away.
 
 A bucket holds tokens, a request takes one, and they come back evenly. A full bucket and a minute of coming back are
-together a little less than the limit, so no minute ever sees more. Orders and cancels may take the last token;
-queries leave a reserve for them and wait. Source of the limit: alpaca.md 2.11, and each answer's headers.
+together 140 of the 200, so no minute ever sees more. Sales, cancels and the questions about them may take the last
+token, buys leave some for these, and other queries leave more and wait. Source of the limit: alpaca.md 2.11, and each
+answer's headers.
 """
 
 import time
@@ -10,8 +11,10 @@ from collections.abc import Callable
 from threading import Lock
 
 LIMIT_PER_MINUTE = 200  # Alpaca's, for each account, all its programs together
-BURST_RATIO = 0.45  # of the limit: 20 assets at once, each with its order and what it asks afterwards
-REFILL_RATIO = 0.5  # of the limit, each minute; together 95 %
+BURST_RATIO = 0.3  # of the limit: 20 assets at once, each with its order, and what is asked meanwhile
+REFILL_RATIO = 0.4  # of the limit, each minute; together 70 %, the rest is for caretakers and commands
+REST_SECONDS_MAX = 30.0  # after Alpaca's "too many": until the limit resets, and no longer than this
+SALES_RATIO = 0.1  # of the limit, 20 requests: what buys leave to sales and cancels
 RESERVE_RATIO = 0.15  # of the limit: what queries leave to orders and cancels
 # Limits that an answer's headers may teach. One below would leave less than the reserve, so that no question would
 # ever go out again, and no better header come back; one above is no limit.
@@ -34,12 +37,14 @@ class Budget:
         self._limit = limit
         self._tokens = limit * BURST_RATIO
         self._at = self._asked_at = monotonic()
+        self._rests_until = self._at
 
-    def take(self) -> bool:
-        """For an order or a cancel: True when it may go out now."""
+    def take(self, is_urgent: bool = True) -> bool:
+        """For an order or a cancel: True when it may go out now. A buy is not urgent."""
+        left = 0.0 if is_urgent else self._limit * SALES_RATIO
         with self._lock:
             self._refill()
-            if self._tokens < 1:
+            if self._tokens < 1 + left or self._at < self._rests_until:
                 return False
             self._tokens -= 1
             return True
@@ -55,15 +60,24 @@ class Budget:
                 self._refill()
                 missing = 1 + self._limit * RESERVE_RATIO - self._tokens
                 overdue = self._asked_at + QUESTION_SECONDS - self._at
-                if missing <= 0 or overdue <= 0:
+                rest = self._rests_until - self._at
+                if (missing <= 0 or overdue <= 0) and rest <= 0:
                     self._tokens = max(self._tokens - 1, 0.0)
                     self._asked_at = self._at
                     return True
                 pause = min(missing * 60 / (self._limit * REFILL_RATIO), overdue)
+                pause = max(pause, rest)
             if waited + pause > patience_seconds:
                 return False
             self._sleep(pause)
             waited += pause
+
+    def rest(self, seconds: float) -> None:
+        """Alpaca said that there were too many: nothing goes out until its limit resets, in so many seconds."""
+        with self._lock:
+            self._refill()
+            pause = min(max(seconds, 0.0), REST_SECONDS_MAX)
+            self._rests_until = max(self._rests_until, self._at + pause)
 
     def learn(self, limit: int, remaining: int) -> None:
         """What an answer's headers said. Other programs draw on the same account, so fewer may remain than we think.

@@ -38,6 +38,7 @@ POOL_SIZE = 32  # requests keeps 10 connections unless told otherwise; 20 assets
 QUERY_ATTEMPTS = 3
 QUERY_SECONDS = 20.0  # no attempt begins, and no wait lasts, beyond this
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
+UNSAID_RESET_SECONDS = 2.0  # a 429 that does not say when it ends
 PAUSE_SECONDS = 0.5  # doubling, with jitter
 
 # What requests, urllib3 and the JSON parser raise on anything a network or a server can do.
@@ -188,6 +189,8 @@ def prepare(client: RESTClient, url: str, budget: Budget) -> None:
         limit, remaining = (response.headers.get(f"X-Ratelimit-{name}", "") for name in ("Limit", "Remaining"))
         if limit.isdecimal() and remaining.isdecimal():
             budget.learn(int(limit[:9]), int(remaining[:9]))
+        if response.status_code == 429:
+            budget.rest(_reset_after(response))
         if 300 <= response.status_code < 400:
             # Not followed, and alpaca-py would take its empty body for an answer.
             raise requests.RequestException(f"HTTP {response.status_code}: sent elsewhere")
@@ -328,6 +331,14 @@ def open_connections(client: RESTClient, url: str, count: int) -> int:
     finally:
         for connection in taken:
             pool._put_conn(connection)
+
+
+def _reset_after(response: requests.Response) -> float:
+    """Seconds until the limit of requests resets, as the answer says; a few when it does not."""
+    reset, retry = (response.headers.get(name, "") for name in ("X-Ratelimit-Reset", "Retry-After"))
+    if reset.isdecimal():
+        return int(reset[:12]) - time.time()
+    return int(retry[:9]) if retry.isdecimal() else UNSAID_RESET_SECONDS
 
 
 def _retry_after(error: APIError) -> int:

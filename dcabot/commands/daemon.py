@@ -313,7 +313,9 @@ class Daemon:
         orders_since = self.health.up_since(Feed.ORDERS)
         self.trader.stream_up = orders_since is not None
         self.trader.data_comes(quotes_since)
-        self.schedule.streams_are(quotes_since, orders_since)
+        without_room = self.streams.without_room()
+        self.schedule.streams_are(quotes_since, orders_since, without_room)
+        self.health.stands_in(bool(self.schedule.away_seconds(time.monotonic())))
 
     def _acted(self, symbol: str, decision: Decision | None, error: Exception | None) -> None:
         self.health.acted(symbol, error)

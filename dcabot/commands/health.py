@@ -75,6 +75,7 @@ class Health:
         self._earlier: list[Trouble] = []  # of the daemon before this one
         self._complaints: dict[str, float] = {}  # each outage, and when it was met last
         self._started_at = utc_now()
+        self._is_stood_in_for = False
 
     # What happens.
 
@@ -99,6 +100,17 @@ class Health:
         """The troubles of the daemon before this one stand until their patience has passed here."""
         self._earlier = [one for one in troubles if one.kind.is_trouble]
         self.findings = Findings(tuple(self._earlier), told)
+
+    def stands_in(self, is_away: bool) -> None:
+        """Whether REST's latest quotes stand in for a market-data stream that is away. Said once."""
+        if is_away == self._is_stood_in_for:
+            return
+        self._is_stood_in_for = is_away
+        if is_away:
+            why = self.streams.health(Feed.QUOTES).error or "not connected"
+            log.warning("the market-data stream is away (%s): REST's latest quotes stand in", why)
+        else:
+            log.info("the market-data stream is back")
 
     def complain(self, sentence: str) -> None:
         """Say an outage once; `over` says when it is over."""
@@ -227,6 +239,8 @@ class Health:
             if not self.is_up(feed) and (feed is Feed.ORDERS or self.trader.symbols()):
                 why = self.streams.health(feed).error
                 waits += [f"{feed.value} away: {why}"] if why else []
+        if self._is_stood_in_for:
+            waits.append("REST's latest quotes stand in for the stream's")
         if left := self.streams.without_room():
             waits.append(f"Alpaca's plan has no room on its stream for {', '.join(left)}")
         return waits + list(self._complaints)[-1:]

@@ -11,6 +11,7 @@ from dcabot.core.model import Asset, Cycle, Instrument, Quote
 from dcabot.core.profit import profit_if_sold
 from dcabot.core.rules import tight
 from dcabot.core.snapshot import ExchangeError
+from dcabot.core.strategy import spread_ratio
 
 if TYPE_CHECKING:  # its SDK costs a tenth of a second, which a command without keys need not pay
     from dcabot.adapters.broker import Broker
@@ -31,6 +32,15 @@ class Market:
     quotes: Mapping[str, Quote]
     positions: Mapping[str, Decimal] | None = None
     note: str = ""
+    spread_max: Decimal | None = None  # the ratio above which no base order is placed
+
+    def too_wide(self, symbol: str) -> Decimal | None:
+        """The spread that holds a base order back now; None when it does not, or is not known."""
+        quote = self.quotes.get(symbol)
+        if quote is None or self.spread_max is None or quote.bid <= 0:
+            return None
+        ratio = spread_ratio(quote)
+        return ratio if ratio > self.spread_max else None
 
     def instrument(self, symbol: str) -> Instrument | None:
         if self.note:
@@ -69,6 +79,7 @@ class Window:
         self._broker: Broker | None = None
         self._instruments: dict[str, Instrument] = {}
         self.notes = config.in_the_clear
+        self._spread_max = config.spread_max_ratio
         if config.key_id and config.secret_key and config.base_url:
             self._broker = _broker(config)
 
@@ -84,7 +95,7 @@ class Window:
             held = None
             if with_positions:
                 held = {one.symbol: one.quantity for one in self._broker.positions().rows}
-            return Market(self._instruments, quotes, held)
+            return Market(self._instruments, quotes, held, spread_max=self._spread_max)
         except ExchangeError as error:
             return Market({}, {}, note=f"Not checked against Alpaca: {str(error).rstrip('.')}.")
 

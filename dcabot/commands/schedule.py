@@ -169,6 +169,7 @@ class Schedule:
         self._silence = Silence()
         self._latest = Latest()
         self._quotes_since: float | None = None
+        self._without_room: Collection[str] = ()
         self._orders_since: float | None = None
         # reconciliation
         self._reconciling = False
@@ -314,8 +315,17 @@ class Schedule:
 
     # The streams: hints. What happened while one was away is only known to REST.
 
-    def streams_are(self, quotes_since: float | None, orders_since: float | None) -> None:
-        """Each stream is connected since then, or not. Told at every change, or again and again."""
+    def streams_are(
+        self,
+        quotes_since: float | None,
+        orders_since: float | None,
+        without_room: Collection[str] = (),
+    ) -> None:
+        """Each stream is connected since then, or not. Told at every change, or again and again.
+
+        Of the pairs in `without_room` it cannot bring anything.
+        """
+        self._without_room = without_room
         if quotes_since != self._quotes_since and quotes_since is not None:
             self._reconcile_wanted = True
         if orders_since != self._orders_since:
@@ -344,6 +354,7 @@ class Schedule:
             return
         silent = set(self._silent_symbols(now))
         missed = self._silence.missed(quotes, _earlier(utc, now - self._quotes_since))
+        silent -= set(self._without_room)
         mute = self._latest.told([symbol for symbol in missed if symbol in silent], now)
         if mute:
             why = f"silent on {', '.join(mute)}, and REST has newer quotes"

@@ -223,6 +223,9 @@ def _next(entry: Entry, holding: Holding, market: Market) -> str:
     unowned, quote = (market.positions or {}).get(asset.symbol, ZERO), market.quotes.get(asset.symbol)
     if quote and unowned * quote.bid >= DUST_NOTIONAL:
         return f"nothing while Alpaca shows {coins(unowned)} that no cycle owns"
+    wide = market.too_wide(asset.symbol)
+    if wide is not None:
+        return f"nothing while the spread of {percent(wide)} is above DCABOT_SPREAD_MAX_PERCENT"
     first = f"buys {usd(asset.rules.base_notional)} USD"
     if cycle.status is CycleStatus.COOLDOWN:
         early = restart_price(asset)

@@ -132,6 +132,11 @@ def test_what_the_daemon_wrote_down_is_told_with_its_age(well: Seat) -> None:
     assert "ETH/USD cannot buy: the spread is 5 %, since 2026-01-01 03:00 UTC." in said.out
 
 
+def test_a_wide_spread_is_named(well: Seat) -> None:
+    well.price("45000", "80000")
+    assert asset(well)["next"] == "nothing while the spread of 77.78 % is above DCABOT_SPREAD_MAX_PERCENT"
+
+
 def test_what_comes_next_follows_the_cycle(well: Seat) -> None:
     assert asset(well)["next"] == "buys 20.00 USD at the next quote"
     well.alpaca.faults.hold_fills()
