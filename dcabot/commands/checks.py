@@ -26,11 +26,12 @@ from dcabot.core.money import ZERO
 from dcabot.core.rules import faults, low_profit
 from dcabot.core.snapshot import Account, ExchangeDenied, ExchangeError
 from dcabot.core.states import OVER
+from dcabot.core.troubles import SKEW_MAX
 
 if TYPE_CHECKING:  # its SDK costs a tenth of a second, which a check without keys need not pay
     from dcabot.adapters.broker import Broker
 
-SKEW_ODD, SKEW_MAX = timedelta(seconds=2), timedelta(seconds=20)  # of DCABOT_QUOTE_MAX_AGE_SECONDS = 60
+SKEW_ODD = timedelta(seconds=2)
 QUOTE_OLD = timedelta(minutes=10)  # BTC/USD is quoted every second
 SYSTEMD = Path("/run/systemd/system")  # exists while systemd runs the machine; sd_booted(3)
 DAEMON = "dcabot.service"
