@@ -32,6 +32,10 @@ SUBJECT_MAX = 150  # a telephone shows about half of it
 JOURNAL_PATIENCE_SECONDS = 5.0  # systemd starts us while it is still writing down what happened
 STATE_FOLDER = "/var/lib/dcabot"
 KINDS_MAX = 50
+MEANINGS = {
+    "exited 75": "Alpaca or the database cannot be reached",
+    "exited 78": "the settings are wrong",
+}
 # What the consistency checker logs of each trouble: its name and its sentence.
 NEEDED = re.compile(rf": ERROR {NEEDS_PERSON} \(([^()]+)\): (.*)$")
 
@@ -169,11 +173,14 @@ def _tell_of_failure(
 
 
 def _subject(unit: str, stop: Stop, is_down: bool) -> str:
-    return f"{unit} on {socket.gethostname()} {'is down' if is_down else 'failed'}: {stop.result}"
+    why = MEANINGS.get(stop.ending, stop.result)
+    return f"{unit} on {socket.gethostname()} {'is down' if is_down else 'failed'}: {why}"
 
 
 def _body(unit: str, stop: Stop, outlook: str, times: int, lines: list[str]) -> str:
-    head = [
+    meaning = MEANINGS.get(stop.ending)
+    head = [f"{meaning}; the log below says more.", ""] if meaning else []
+    head += [
         f"unit:    {unit}",
         f"host:    {socket.gethostname()}",
         f"result:  {stop}",

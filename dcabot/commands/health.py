@@ -181,7 +181,7 @@ class Health:
         telling = tell(self.findings.told or {}, needed, now)
         for name in telling.due:
             one = needed[name]
-            log.error("unhealthy (%s): %s. %s", name, one.sentence, one.remedy)
+            log.error("unhealthy (%s): %s. %s", name, one.sentence.rstrip("."), one.remedy)
         for name in telling.over:
             log.info("healthy again (%s)", name)
         self.findings = Findings(tuple(troubles), telling.told)

@@ -37,4 +37,4 @@ def told(trouble: Trouble, now: datetime) -> str:
     since = ""
     if now - trouble.since >= WORTH_A_TIME:
         since = f", since {trouble.since:%Y-%m-%d %H:%M} UTC"
-    return f"{trouble.sentence}{since}. {trouble.remedy}".rstrip()
+    return f"{trouble.sentence.rstrip('.')}{since}. {trouble.remedy}".rstrip()
