@@ -14,7 +14,8 @@ from dcabot.adapters.sources import SYSTEM_FILE
 from dcabot.adapters.store import Store
 from dcabot.commands import DONE, FAILED, UNREACHABLE, parser, utc_now
 from dcabot.commands.console import refused
-from dcabot.commands.wiring import check_schema
+from dcabot.commands.db_recover import recover
+from dcabot.commands.wiring import assemble, check_schema
 from dcabot.core.ledger import fold
 from dcabot.core.states import OVER, is_open
 
@@ -31,15 +32,17 @@ def main(argv: list[str]) -> int:
     options = parser("db", "Make the database, or create its tables and bring them up to date. Safe to repeat.")
     options.add_argument(
         "action",
-        choices=["init", "create", "move-account", "keep-plain"],
+        choices=["init", "create", "move-account", "recover", "keep-plain"],
         help="init: create the tables, or bring them up to date; create: as root, make a database on this host that "
         "is reached over a unix socket (DB_SOCKET), and a user without a password for it; move-account: trade for the "
-        "account of other keys from the next start of the daemon on; keep-plain: for an upgrade, say DB_SSL=off in the "
-        "file of --env-file where its database was reached without a checked certificate until now",
+        "account of other keys from the next start of the daemon on; recover: book what orders of dcabot bought, from "
+        "Alpaca's list of orders, where the database and its backups are lost; keep-plain: for an upgrade, say "
+        "DB_SSL=off in the file of --env-file where its database was reached without a checked certificate until now",
     )
     options.add_argument("--backup", metavar="FOLDER", type=Path, help="init: back up to FOLDER before a change")
     options.add_argument("--user", default="dcabot", help="create: the system user it is for (default: %(default)s)")
-    options.add_argument("--yes", action="store_true", help="move-account: do not ask")
+    options.add_argument("--yes", action="store_true", help="move-account, recover: do not ask")
+    options.add_argument("--tag", metavar="TAG", help="recover: only orders whose ids begin with dcabot-TAG-")
     options.add_argument("--anyway", action="store_true", help="move-account: even while something is held")
     arguments = options.parse_args(argv)
     if arguments.action == "keep-plain":
@@ -53,6 +56,8 @@ def main(argv: list[str]) -> int:
             return _create(settings, arguments.user)
         if arguments.action == "move-account":
             return _move_account(config, settings, arguments.yes, arguments.anyway)
+        if arguments.action == "recover":
+            return recover(assemble(arguments.env_file), arguments.tag, arguments.yes)
         return _init(settings, arguments.backup)
     except ToolError as error:
         print(f"dcabot: {error}", file=sys.stderr)

@@ -23,7 +23,9 @@ from dcabot.commands.console import Fitted, ago, coins, console, percent, price,
 from dcabot.commands.market import Market, Window, usual
 from dcabot.commands.troubles import in_rows, together, told
 from dcabot.commands.wiring import open_books
-from dcabot.core.ledger import DUST_NOTIONAL, Holding, fold
+from dcabot.core.absence import suspension
+from dcabot.core.ledger import DUST_NOTIONAL, Holding, fold, sellable
+from dcabot.core.lifecycle import foreign_coins
 from dcabot.core.model import Asset, CycleStatus, Order, Side
 from dcabot.core.money import ONE, ZERO, text
 from dcabot.core.reconcile import Entry
@@ -124,16 +126,13 @@ def read(window: Window, store: Store, now: datetime) -> Report:
 
 
 def _unowned(book: Book, market: Market) -> Iterable[str]:
-    """Coins worth a dollar or more, as far as prices are known, that Alpaca shows and no cycle owns."""
-    owners = {
-        entry.asset.symbol
-        for entry in book.entries
-        if entry.cycle.status not in OVER and fold(entry.cycle.orders).notional >= DUST_NOTIONAL
-    }
-    for symbol, quantity in (market.positions or {}).items():
+    """Coins worth a dollar or more, as far as prices are known, that Alpaca shows and no cycle bought."""
+    cycles = {entry.asset.symbol: entry.cycle for entry in book.entries if entry.cycle.status not in OVER}
+    for symbol, position in (market.positions or {}).items():
         quote = market.quotes.get(symbol)
-        if symbol not in owners and (quote is None or quantity * quote.bid >= DUST_NOTIONAL):
-            yield f"Alpaca shows {coins(quantity)} {symbol} that no cycle owns."
+        foreign = foreign_coins(cycles[symbol], position) if symbol in cycles else position
+        if foreign and (quote is None or foreign * quote.bid >= DUST_NOTIONAL):
+            yield f"Foreign coins: Alpaca shows {coins(foreign)} {symbol} that no cycle bought."
 
 
 def _daemon_troubles(beat: Beat | None, now: datetime) -> list[str]:
@@ -170,11 +169,11 @@ def _line(entry: Entry, market: Market, now: datetime) -> Line:
     asset, cycle = entry.asset, entry.cycle
     holding = fold(cycle.orders)
     quote = market.quotes.get(asset.symbol)
-    wrong = "; ".join(faults(asset, market.instrument(asset.symbol)))
+    wrong = "; ".join([*faults(asset, market.instrument(asset.symbol)), *filter(None, [suspension(cycle)])])
     rests = cycle.status is CycleStatus.COOLDOWN
     if not wrong:
         coming = _next(entry, holding, market)
-    elif holding.held and may_sell(asset, market.instrument(asset.symbol)):
+    elif holding.held and not suspension(cycle) and may_sell(asset, market.instrument(asset.symbol)):
         coming = _next(_without_buys(entry), holding, market)
     else:
         coming = ""
@@ -182,7 +181,7 @@ def _line(entry: Entry, market: Market, now: datetime) -> Line:
         symbol=asset.symbol,
         enabled=asset.enabled,
         state=_suspended_or(_state(entry, now), entry, wrong),
-        held=holding.held,
+        held=sellable(cycle),
         average=holding.average_price if holding.held else None,
         bid=quote.bid if quote else None,
         next_safety=safety_price(asset, holding) if holding.held and asset.enabled else None,
@@ -220,9 +219,10 @@ def _next(entry: Entry, holding: Holding, market: Market) -> str:
         return f"{sale}, buys {usd(asset.rules.safety_notional)} USD at ask {price(buy)}"
     if not asset.enabled:
         return "nothing until it is enabled"
-    unowned, quote = (market.positions or {}).get(asset.symbol, ZERO), market.quotes.get(asset.symbol)
-    if quote and unowned * quote.bid >= DUST_NOTIONAL:
-        return f"nothing while Alpaca shows {coins(unowned)} that no cycle owns"
+    quote = market.quotes.get(asset.symbol)
+    foreign = foreign_coins(cycle, (market.positions or {}).get(asset.symbol, ZERO))
+    if quote and foreign * quote.bid >= DUST_NOTIONAL and not asset.trades_beside_foreign_coins:
+        return f"nothing while Alpaca shows {coins(foreign)} that no cycle bought"
     wide = market.too_wide(asset.symbol)
     if wide is not None:
         return f"nothing while the spread of {percent(wide)} is above DCABOT_SPREAD_MAX_PERCENT"
@@ -241,6 +241,8 @@ def _state(entry: Entry, now: datetime) -> str:
     waits = max((until for side in Side if (until := backoff_until(cycle, side))), default=now)
     if waits > now:
         return f"{cycle.status.value}, refused: again at {_clock(waits, now)}"
+    if asset.disabled_because:
+        return f"disabled: {asset.disabled_because.replace('_', ' ')}"
     return cycle.status.value if asset.enabled else f"{cycle.status.value}, no new buys"
 
 

@@ -55,7 +55,7 @@ def test_a_renamed_asset_takes_no_other_pairs_coins_and_put_back_it_goes_on(star
 def test_status_names_the_coins_that_nobody_owns(holding: Seat) -> None:
     assert holding.run("status", "--json").json["notes"] == []
     assert holding.run("cycle", "release", "BTC/USD", "--yes").code == 0
-    notes = ["Alpaca shows 0.000332443 BTC/USD that no cycle owns."]
+    notes = ["Foreign coins: Alpaca shows 0.000332443 BTC/USD that no cycle bought."]
     assert holding.run("status", "--json").json["notes"] == notes
     holding.books.execute("UPDATE dca_assets SET asset_symbol = 'ETH/USD'")
     assert holding.run("status", "--json").json["notes"] == notes

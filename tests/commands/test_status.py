@@ -218,7 +218,7 @@ def test_a_disabled_asset_still_sells(well: Seat) -> None:
 
 def test_coins_that_no_cycle_owns_are_why_nothing_happens(well: Seat) -> None:
     well.alpaca.transfer("BTC", "0.5", "60000")
-    assert asset(well)["next"] == "nothing while Alpaca shows 0.5 that no cycle owns"
+    assert asset(well)["next"] == "nothing while Alpaca shows 0.5 that no cycle bought"
 
 
 def test_a_refused_order_is_told_with_its_next_try(well: Seat) -> None:
