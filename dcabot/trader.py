@@ -339,11 +339,12 @@ class Trader:
         self._learn(swept)
         self._read_account()
         coins_came = {symbol for symbol, coins in self._foreign_now().items() if self.named.get(symbol) != coins}
+        before = self.suspended
         looks_again = self.suspended and self.clock() - self.looked_at >= LOST_LOOKED_FOR_EVERY
         found = bool(coins_came or looks_again or self._has_lost(swept)) and self._find_lost()
         if not found:
             self._name(coins_came)
-        if swept.mended or swept.noted or found:
+        if swept.mended or swept.noted or found or self.suspended != before:
             self.refresh()
         return swept
 
@@ -351,11 +352,6 @@ class Trader:
         """Look for orders of ours that have no row: True when some were booked."""
         recovered = self.recovery.run()
         self.looked_at = self.clock()
-        for symbol, why in recovered.suspended.items():
-            if self.suspended.get(symbol) != why:
-                log.error("%s is suspended: %s", symbol, why)
-        for symbol in self.suspended.keys() - recovered.suspended.keys():
-            log.info("%s is no longer suspended", symbol)
         self.suspended = recovered.suspended
         return bool(recovered.booked)
 

@@ -23,7 +23,6 @@ from dcabot.commands.console import Fitted, ago, coins, console, percent, price,
 from dcabot.commands.market import Market, Window, usual
 from dcabot.commands.troubles import in_rows, together, told
 from dcabot.commands.wiring import open_books
-from dcabot.core.absence import suspension
 from dcabot.core.ledger import DUST_NOTIONAL, Holding, fold, sellable
 from dcabot.core.lifecycle import foreign_coins
 from dcabot.core.model import Asset, CycleStatus, Order, Side
@@ -169,11 +168,11 @@ def _line(entry: Entry, market: Market, now: datetime) -> Line:
     asset, cycle = entry.asset, entry.cycle
     holding = fold(cycle.orders)
     quote = market.quotes.get(asset.symbol)
-    wrong = "; ".join([*faults(asset, market.instrument(asset.symbol)), *filter(None, [suspension(cycle)])])
+    wrong = "; ".join(faults(asset, market.instrument(asset.symbol)))
     rests = cycle.status is CycleStatus.COOLDOWN
     if not wrong:
         coming = _next(entry, holding, market)
-    elif holding.held and not suspension(cycle) and may_sell(asset, market.instrument(asset.symbol)):
+    elif holding.held and may_sell(asset, market.instrument(asset.symbol)):
         coming = _next(_without_buys(entry), holding, market)
     else:
         coming = ""
@@ -207,6 +206,8 @@ def _without_buys(entry: Entry) -> Entry:
 def _next(entry: Entry, holding: Holding, market: Market) -> str:
     """What the trading rules do next with this cycle, and at which price."""
     asset, cycle = entry.asset, entry.cycle
+    if cycle.missing_since is not None:
+        return "nothing until Alpaca shows its coins, or says where they went"
     if any(is_open(order) for order in cycle.orders):
         return "waits for its order"
     if holding.held:
