@@ -98,10 +98,10 @@ class Process:
 
 
 class Alpaca(Process):
-    """`dcabot simulator` in a process of its own: whole fills, no random prices, no limit of requests."""
+    """`dcabot simulator` in its own process: whole fills, no random prices, no limit that is reached."""
 
     def __init__(self) -> None:
-        options = "--port 0 --no-prices --partial-fills 0 --rate-limit 1000000 --cash 100000000"
+        options = "--port 0 --no-prices --partial-fills 0 --rate-limit 10000 --cash 100000000"
         super().__init__(["-m", "dcabot", "simulator", *options.split()], {})
         self.environment: dict[str, str] = {}
         while not (line := self.line()).startswith("#"):

@@ -162,7 +162,7 @@ def books(database: Database) -> Books:
 @pytest.fixture
 def alpaca() -> Iterator[Simulator]:
     # A limit that the daemon reads in the answers: with the usual one it would ask for each fee less soon.
-    with alpaca_for_tests(symbols=list(PAIRS), cash=CASH, rate_limit=60_000) as simulator:
+    with alpaca_for_tests(symbols=list(PAIRS), cash=CASH, rate_limit=10_000) as simulator:
         yield simulator
 
 
