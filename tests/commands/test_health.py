@@ -4,6 +4,8 @@ import logging
 
 import pytest
 
+from dcabot.adapters import link
+from dcabot.adapters.streams import Feed
 from dcabot.commands import health
 from dcabot.simulator import Simulator
 from tests.commands.conftest import Start
@@ -63,3 +65,27 @@ def test_what_other_work_still_meets_is_not_over(
         told.over()
         told.over()
     assert caplog.messages == ["the disk is full", "over: the disk is full"]
+
+
+@pytest.mark.parametrize("is_tried", [True, False])
+def test_only_a_stream_that_is_no_longer_tried_is_stuck(monkeypatch: pytest.MonkeyPatch, is_tried: bool) -> None:
+    """One that refuses is tried again and again: no restart would do better."""
+    now = 1000.0
+    monkeypatch.setattr(health.time, "monotonic", lambda: now)
+    tried_at = dict.fromkeys(Feed, now)
+
+    class Streams:
+        def health(self, feed: Feed) -> link.Health:
+            return link.Health(None, None, "refused", "", tried_at[feed])
+
+    class Trader:
+        def symbols(self) -> list[str]:
+            return ["BTC/USD"]
+
+    seen = health.Health(Trader(), Streams(), lambda: 0.0)  # type: ignore[arg-type]
+    for _ in range(20):
+        now += health.CONSUMER_SECONDS
+        seen.consumer_advanced()
+        if is_tried:
+            tried_at = dict.fromkeys(Feed, now)
+    assert ("no attempt to connect has ended" in seen.stuck()) is not is_tried
