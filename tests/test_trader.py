@@ -407,3 +407,100 @@ def test_an_answer_that_cannot_be_booked_is_made_good_by_the_sweep(trading: Desk
     hasty.trader.sweep()
     assert [row[0] for row in hasty.rows("SELECT status FROM dca_orders")] == ["filled"]
     hasty.database.close_all()
+
+
+# Two looks, the newest quote, and money that is promised
+
+
+@pytest.fixture
+def holding(trading: Desk) -> Desk:
+    """It bought at 60010, and its fee is known."""
+    trading.quote("60000", "60010")
+    trading.settle()
+    return trading
+
+
+def test_a_market_sale_waits_for_rest(holding: Desk) -> None:
+    false = quoted(holding, "60700", "60710")
+    assert holding.trader.consider(false) is None
+    assert list(holding.trader.looks) == ["BTC/USD"]
+    holding.clock.advance(2)
+    asked_at = holding.clock()
+    holding.trader.hear_latest(holding.broker.latest_quotes(["BTC/USD"]), asked_at)
+    assert holding.trader.reconsider("BTC/USD") is None  # REST still tells the price that it bought at
+    holding.broker.quote(false)
+    holding.clock.advance(2)
+    asked_at = holding.clock()
+    holding.trader.hear_latest(holding.broker.latest_quotes(["BTC/USD"]), asked_at)
+    occasion = holding.trader.reconsider("BTC/USD")
+    assert occasion is not None and occasion.decision.submit[0].limit_price is None
+
+
+def test_a_price_that_falls_ends_the_second_look(holding: Desk) -> None:
+    holding.trader.consider(quoted(holding, "60700", "60710"))
+    holding.trader.consider(quoted(holding, "60600", "60610"))
+    assert not holding.trader.looks
+
+
+def test_a_silent_data_host_makes_a_sale_at_a_limit(holding: Desk) -> None:
+    holding.trader.consider(quoted(holding, "60700", "60710"))
+    holding.clock.advance(10)
+    occasion = holding.trader.consider(quoted(holding, "60700", "60710"))
+    assert occasion is not None
+    assert occasion.decision.submit[0].limit_price == Decimal("60610.10")
+
+
+def test_the_newest_quote_is_judged_after_a_wait(holding: Desk) -> None:
+    occasion = holding.trader.consider(quoted(holding, "58990", "59000"))
+    assert occasion is not None
+    holding.trader.consider(quoted(holding, "60000", "60010"))
+    assert holding.trader.act("BTC/USD", occasion) is None
+
+
+def test_an_older_quote_that_comes_last_decides_nothing(trading: Desk) -> None:
+    new = quoted(trading, "60000", "60010")
+    trading.trader.consider(new)
+    occasion = trading.trader.consider(quoted(trading, "50000", "50010", age=30))
+    assert occasion is not None and occasion.market.quote == new
+
+
+def test_what_a_lost_stream_brought_decides_nothing(trading: Desk) -> None:
+    trading.trader.data_comes(1.0)
+    assert trading.trader.consider(quoted(trading)) is not None
+    trading.trader.data_comes(None)
+    assert trading.trader.reconsider("BTC/USD") is None
+    trading.trader.hear_latest(trading.broker.latest_quotes(["BTC/USD"]), trading.clock())
+    assert trading.trader.reconsider("BTC/USD") is not None
+
+
+def test_an_old_quote_that_rest_still_shows_decides(trading: Desk) -> None:
+    quote = quoted(trading)
+    trading.trader.consider(quote)
+    trading.clock.advance(600)
+    trading.trader.sweep()
+    assert trading.trader.reconsider("BTC/USD") is None
+    trading.broker.quote(quote)
+    trading.trader.hear_latest([quote], trading.clock())
+    assert trading.trader.reconsider("BTC/USD") is not None
+
+
+def test_two_decisions_at_once_share_the_money(trading: Desk) -> None:
+    trading.add_asset("ETH/USD")
+    trading.trader.refresh()
+    trading.broker.venue.account.cash = Decimal(30)
+    trading.trader.sweep()
+    first = trading.trader.consider(quoted(trading))
+    assert first is not None
+    second = make_quote("2000", "2001", symbol="ETH/USD", at=trading.clock())
+    assert trading.trader.consider(second) is None
+    assert trading.trader.act("BTC/USD", first) is not None
+    assert trading.trader.consider(second) is None  # the account was not read since
+
+
+def test_a_wide_spread_is_told_after_an_hour(trading: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    trading.trader.spread_max = Decimal("0.01")
+    for _ in range(65):
+        assert trading.trader.consider(quoted(trading, "60000", "61000")) is None
+        trading.clock.advance(60)
+    assert caplog.text.count("no base order: the spread is 1.67 %") == 1
+    assert "for over an hour" in caplog.text

@@ -48,7 +48,7 @@ def sell_at_market(
     if open_buys:
         due = tuple(order for order in open_buys if cancel_is_due(order, now))
         return request_cancel(cycle, due, now, f"{why}: cancel the open buy first") if due else None
-    holding = fold(cycle.orders)
+    holding = fold(cycle.working)
     quantity = _quantity(cycle, instrument, price or holding.average_price)
     if not quantity or not holding.settled or waits(cycle, Side.SELL, now):
         return None
@@ -65,7 +65,7 @@ def sell_at_limit(
     buy that is partly filled must be known first.
     """
     due = tuple(order for order in _open_buys(cycle) if cancel_is_due(order, now))
-    holding = fold(cycle.orders)
+    holding = fold(cycle.working)
     quantity = _quantity(cycle, instrument, price)
     if not quantity or not holding.settled or not _may_go(cycle, quote, price, now):
         return request_cancel(cycle, due, now, f"{why}: cancel the open buy first") if due else None
@@ -132,7 +132,7 @@ def cancel_is_due(order: Order, now: datetime) -> bool:
 
 def free_resting_sell(cycle: Cycle, now: datetime) -> Decision | None:
     """A market sell that hangs on the price collar is cancelled; None when none does."""
-    resting = tuple(order for order in cycle.orders if _rests(order, now))
+    resting = tuple(order for order in cycle.working if _rests(order, now))
     if not resting:
         return None
     sentence = "the sell rests at Alpaca's price collar: cancel it, the remainder is sold on"
@@ -160,7 +160,7 @@ def _quantity(cycle: Cycle, instrument: Instrument, price: Decimal) -> Decimal:
 
 def _may_go(cycle: Cycle, quote: Quote, price: Decimal, now: datetime) -> bool:
     """Whether another sale at a limit may be sent beside what the cycle has open."""
-    for order in cycle.orders:
+    for order in cycle.working:
         if not is_open(order):
             continue
         if order.side is Side.SELL or order.status is not OrderStatus.ACCEPTED:
@@ -171,7 +171,7 @@ def _may_go(cycle: Cycle, quote: Quote, price: Decimal, now: datetime) -> bool:
 
 
 def _open_buys(cycle: Cycle) -> list[Order]:
-    return [order for order in cycle.orders if is_open(order) and order.side is Side.BUY]
+    return [order for order in cycle.working if is_open(order) and order.side is Side.BUY]
 
 
 def _rests(order: Order, now: datetime) -> bool:

@@ -4,7 +4,7 @@ Prices are USD per coin, notionals USD, quantities coins, ratios plain numbers (
 Instants are aware UTC and arrive with the event. Symbols are written `BTC/USD`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
@@ -76,6 +76,9 @@ class OrderStatus(Enum):
     EXPIRED = "expired"
     CANCELED = "canceled"
     FILLED = "filled"
+
+
+OPEN = frozenset({OrderStatus.INTENDED, OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED})
 
 
 class EndedBy(Enum):
@@ -240,6 +243,18 @@ class Cycle:
     shown: Decimal | None = None  # how many of them it shows meanwhile
     inherited: Decimal = ZERO  # the rest that the asset's earlier cycle left: taken over at no cost
     tag: str = ""  # of the database, in the ids of its orders
+    _working: tuple[Order, ...] | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def working(self) -> tuple[Order, ...]:
+        """The orders that are open or brought something: a quote need not look at all that were refused for months.
+
+        Computed once: a cycle never changes.
+        """
+        if self._working is None:
+            kept = tuple(one for one in self.orders if one.filled_quantity or one.status in OPEN)
+            object.__setattr__(self, "_working", kept)
+        return self._working or ()
 
     def with_order(self, order: Order) -> "Cycle":
         """This cycle with `order` in place of its older self, or added."""

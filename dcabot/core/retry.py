@@ -1,13 +1,14 @@
 """When an order may be tried again: the pause after refusals, and the pace of sales at a limit."""
 
 from datetime import datetime, timedelta
-from itertools import takewhile
+from itertools import islice, takewhile
 
 from dcabot.core.ages import has_passed
 from dcabot.core.model import Cycle, Order, OrderStatus, Quote, Refusal, Side, TimeInForce
 from dcabot.core.states import is_open
 
 BACKOFF_SECONDS_MAX = 600  # a refused order is tried again after 1, 2, 4 ... seconds, at most this
+REFUSALS_COUNTED = 64  # more of them make no pause longer
 NO_VERDICT_SECONDS = 5  # one that Alpaca never judged: by then there are requests, or a line, again
 NO_VERDICT = frozenset({Refusal.RATE_LIMITED, Refusal.UNREACHABLE})
 REFUSALS = frozenset({OrderStatus.REJECTED, OrderStatus.CANCELED, OrderStatus.EXPIRED})
@@ -17,7 +18,7 @@ IOC_SPACING = timedelta(seconds=1)  # a pair sends no more sales at a limit than
 
 def waits(cycle: Cycle, side: Side, now: datetime) -> bool:
     """True while an order is open or the last refusal of this side is too fresh."""
-    return any(is_open(order) for order in cycle.orders) or is_backing_off(cycle, side, now)
+    return any(is_open(order) for order in cycle.working) or is_backing_off(cycle, side, now)
 
 
 def is_backing_off(cycle: Cycle, side: Side, now: datetime) -> bool:
@@ -34,7 +35,7 @@ def backoff_until(cycle: Cycle, side: Side) -> datetime | None:
     that is down say nothing of the order, so they do not double the pause.
     """
     mine = (order for order in reversed(cycle.orders) if order.side is side)
-    refused = list(takewhile(_was_refused, mine))
+    refused = list(islice(takewhile(_was_refused, mine), REFUSALS_COUNTED))
     if not refused:
         return None
     rejections = sum(order.refusal not in NO_VERDICT for order in refused)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import TypeVar
 
+from dcabot.core.model import OPEN as OPEN
 from dcabot.core.model import Cycle, CycleStatus, Order, OrderStatus, Side
 
 O = OrderStatus  # noqa: E741 - one letter keeps the table a table
@@ -27,8 +28,6 @@ ORDER_STEPS: Mapping[OrderStatus, tuple[OrderStatus, ...]] = {
     O.CANCELED: (O.FILLED,),
     O.FILLED: (),
 }
-
-OPEN = frozenset({O.INTENDED, O.ACCEPTED, O.PARTIALLY_FILLED})
 
 CYCLE_STEPS: Mapping[CycleStatus, tuple[CycleStatus, ...]] = {
     C.WATCHING: (C.BUYING, C.SELLING, C.COMPLETE, C.ERROR),

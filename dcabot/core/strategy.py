@@ -63,7 +63,7 @@ def on_quote(asset: Asset, cycle: Cycle, market: Market) -> Decision | None:
     freed = free_resting_sell(cycle, market.now)
     if freed is not None:
         return freed
-    holding = fold(cycle.orders)
+    holding = fold(cycle.working)
     if not step_down(holding.held, market.instrument.quantity_step):
         return left_over(cycle, holding, market.now) or _base_order(asset, cycle, market)
     price = sale_price(asset, holding, market.instrument)
@@ -89,7 +89,7 @@ def _take_profit(asset: Asset, cycle: Cycle, market: Market, holding: Holding, p
 
 def reaches_sale_price(asset: Asset, cycle: Cycle, market: Market) -> bool:
     """True while the bid would sell the position, whatever else the sale waits for."""
-    holding = fold(cycle.orders)
+    holding = fold(cycle.working)
     if cycle.status in OVER or not step_down(holding.held, market.instrument.quantity_step):
         return False
     return market.quote.bid >= sale_price(asset, holding, market.instrument)

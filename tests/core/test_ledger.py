@@ -94,3 +94,15 @@ def test_the_status_follows_from_the_orders() -> None:
     bought = make_order(filled="1", price="100")
     assert current_status(make_cycle(bought)) is CycleStatus.WATCHING
     assert current_status(make_cycle(bought, make_order(Purpose.TAKE_PROFIT, filled="1"))) is CycleStatus.COMPLETE
+
+
+def test_refused_orders_of_months_cost_a_quote_nothing() -> None:
+    many = [make_order(Purpose.SAFETY, number=n, status=OrderStatus.REJECTED) for n in range(1, 2000)]
+    bought = make_order(filled="1", price="100")
+    waiting = make_order(Purpose.TAKE_PROFIT)
+    cycle = make_cycle(bought, *many, waiting)
+    assert cycle.working == (bought, waiting)
+    assert cycle.working is cycle.working
+    assert fold(cycle.working) == fold(cycle.orders)
+    assert cycle == make_cycle(bought, *many, waiting)
+    assert cycle.with_order(many[0]).working == (bought, waiting)
