@@ -64,4 +64,4 @@ def test_a_refusal_with_half_a_character_is_booked(store: Store) -> None:
     assert isinstance(outcome, Refused)
     commit(store, 1, lambda _, cycle: on_refused(cycle, order.client_order_id, outcome, START))
     entry = store.read_entry(1)
-    assert entry is not None and entry.cycle.orders[0].note == "HTTP 422: half ?"
+    assert entry is not None and entry.cycle.orders[0].note == "HTTP 422: half \\ud83d"

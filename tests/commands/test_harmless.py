@@ -64,9 +64,14 @@ def test_a_refusal_in_foreign_words_is_harmless(evil: Seat) -> None:
 
 def test_a_terminal_gets_our_colours_and_nothing_else(evil: Seat, tmp_path: Path) -> None:
     variables = environment(tmp_path, evil.alpaca.env(), evil.books.environment, TERM="xterm", COLUMNS="200")
-    _, drawn = drawn_on_terminal(tmp_path, variables, "asset", "list")
-    assert "\x1b[1m" in drawn, "the headings are bold"
-    assert "]0;owned" in drawn and "\x1b]0;" not in drawn and "\x07" not in drawn and "\u202e" not in drawn
+    _, drawn = drawn_on_terminal(tmp_path, variables, "check")
+    assert "\x1b[32mok" in drawn, "a verdict has its colour"
+    assert (
+        "]0;owned" in "".join(drawn.split())
+        and "\x1b]0;" not in drawn
+        and "\x07" not in drawn
+        and "\u202e" not in drawn
+    )
 
 
 def test_an_event_is_one_line_of_the_log(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

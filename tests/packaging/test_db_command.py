@@ -120,7 +120,7 @@ def upgraded(tmp_path: Path, settings: str, old_version: str = "1.0.9") -> str:
     script = POSTINST.read_text().replace("#DEBHELPER#", "").replace("py3compile -p dcabot /usr/lib/dcabot", "true")
     for ours, theirs in {
         "/etc/dcabot/dcabot.env": str(file),
-        "/usr/bin/dcabot": f"{sys.executable} -m dcabot",
+        "dcabot db keep-plain": f"{sys.executable} -m dcabot db keep-plain",
         "/run/systemd/system": str(tmp_path / "no-systemd"),
         "/run/dcabot-to-start": str(tmp_path / "to-start"),
     }.items():

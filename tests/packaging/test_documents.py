@@ -38,7 +38,7 @@ def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
     needs = {EXCHANGE, DATABASE}
     found = [load(needs, {}, str(file)) for file in (shown, ROOT / ".env.example")]
     assert replace(found[0], notes=()) == replace(found[1], notes=())  # the notes are about the files
-    assert shown.read_text().count("\nDCABOT_") == 6 and shown.read_text().count("\nAPCA_") == 5
+    assert shown.read_text().count("\nDCABOT_") == 7 and shown.read_text().count("\nAPCA_") == 5
 
 
 def test_the_manual_names_every_setting() -> None:
