@@ -27,7 +27,6 @@ from dcabot.core.model import (
     Decision,
     Instrument,
     Obstacle,
-    Order,
     OrderReport,
     OrderStatus,
     Quote,
@@ -96,6 +95,7 @@ class Trader:
     notices: Notices = field(default_factory=Notices)
     obstacle: str = ""  # of the account: while there is one, no order is sent
     funds: Funds = field(default_factory=Funds)
+    spendable: Decimal | None = None  # what they leave to orders
     stream_up: bool = False
     data_since: float | None = None
     swept_at: datetime | None = None
@@ -213,7 +213,7 @@ class Trader:
         if self._is_early(symbol, decision) or not self._in_contact(now):
             return None
         self.deciding |= {order.client_order_id for order in decision.submit}
-        self._spend(lambda funds: funds.promised(decision.submit))
+        self._spend(lambda funds: funds.promised(symbol, decision.submit))
         return Occasion(entry, market, decision)
 
     def act(self, symbol: str, occasion: Occasion) -> Decision | None:
@@ -231,9 +231,9 @@ class Trader:
             return None
         finally:
             sent = decision.submit if decision is not None else ()
-            self._spend(lambda funds: funds.withdrawn(promised).promised(sent))
+            self._spend(lambda funds: funds.withdrawn(promised).promised(symbol, sent))
             self.deciding.difference_update(promised)
-            self._settle_promises()
+            self._settle_promises([order.client_order_id for order in sent])
         if decision is not None:
             self.said = {key: at for key, at in list(self.said.items()) if key[0] != symbol}
         return decision
@@ -268,7 +268,7 @@ class Trader:
             quote,
             self.unowned.get(symbol),
             now,
-            self.funds.spendable(own_order),
+            self.funds.spendable(own_order) if own_order else self.spendable,
             self.looks.get(symbol),
             self.spread_max,
         )
@@ -300,26 +300,29 @@ class Trader:
         asked_at = self.clock()
         account = self.broker.account()
         self.obstacle = account.obstacle
-        self._settle_promises()
+        self._settle_promises(self.funds.promises)
         self._spend(lambda funds: funds.read(account.buying_power, asked_at))
 
-    def _settle_promises(self) -> None:
-        """Follow what became of the orders that money was promised to."""
+    def _settle_promises(self, names: Iterable[str]) -> None:
+        """Follow what became of these orders that money was promised to."""
         now = self.clock()
-        for name in self.funds.promises.keys() - self.deciding:
-            order = self._order(name)
+        gone: list[str] = []
+        answered: list[str] = []
+        for name in set(names) - self.deciding:
+            promise = self.funds.promises.get(name)
+            entry = self.entries.get(promise.symbol) if promise else None
+            order = entry.cycle.order(name) if entry else None
             if order is None or (not is_open(order) and not order.filled_quantity):
-                self._spend(lambda funds, name=name: funds.withdrawn([name]))  # type: ignore[misc]
+                gone.append(name)
             elif order.status is not OrderStatus.INTENDED:
-                self._spend(lambda funds, name=name: funds.answered(name, now))  # type: ignore[misc]
-
-    def _order(self, client_order_id: str) -> Order | None:
-        found = (entry.cycle.order(client_order_id) for entry in list(self.entries.values()))
-        return next((order for order in found if order is not None), None)
+                answered.append(name)
+        if gone or answered:
+            self._spend(lambda funds: funds.withdrawn(gone).answered(answered, now))
 
     def _spend(self, change: Callable[[Funds], Funds]) -> None:
         with self.spending:
             self.funds = change(self.funds)
+            self.spendable = self.funds.spendable()  # each quote asks for it
 
     def on_report(self, report: OrderReport) -> Decision | None:
         """Book what the stream told of an order."""

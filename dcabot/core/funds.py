@@ -17,6 +17,7 @@ from dcabot.core.money import ZERO
 class Promise:
     """Money for one buy; `answered_at` is None while Alpaca may not know of it yet."""
 
+    symbol: str
     amount: Decimal
     answered_at: datetime | None = None
 
@@ -35,24 +36,27 @@ class Funds:
         others = (one.amount for name, one in self.promises.items() if name != order_id)
         return self.reading - sum(others, ZERO)
 
-    def promised(self, orders: Iterable[Order]) -> "Funds":
+    def promised(self, symbol: str, orders: Iterable[Order]) -> "Funds":
         """After the decision to send these orders."""
-        buys = {one.client_order_id: Promise(one.notional) for one in orders if one.side is Side.BUY}
+        buys = {one.client_order_id: Promise(symbol, one.notional) for one in orders if one.side is Side.BUY}
         return replace(self, promises={**self.promises, **buys}) if buys else self
 
     def withdrawn(self, order_ids: Iterable[str]) -> "Funds":
         """After orders that were not sent, or ended with nothing bought."""
-        gone = set(order_ids)
+        gone = set(order_ids) & self.promises.keys()
+        if not gone:
+            return self
         kept = {name: one for name, one in self.promises.items() if name not in gone}
         return replace(self, promises=kept)
 
-    def answered(self, order_id: str, at: datetime) -> "Funds":
-        """After Alpaca's answer: the next reading that is asked for has this order in it."""
-        promise = self.promises.get(order_id)
-        if promise is None or promise.answered_at is not None:
-            return self
-        answered = {order_id: replace(promise, answered_at=at)}
-        return replace(self, promises={**self.promises, **answered})
+    def answered(self, order_ids: Iterable[str], at: datetime) -> "Funds":
+        """After Alpaca's answers: the next reading that is asked for has these orders in it."""
+        answered = {
+            name: replace(self.promises[name], answered_at=at)
+            for name in order_ids
+            if name in self.promises and self.promises[name].answered_at is None
+        }
+        return replace(self, promises={**self.promises, **answered}) if answered else self
 
     def read(self, reading: Decimal, asked_at: datetime) -> "Funds":
         """After a look at the account."""
