@@ -33,7 +33,7 @@ from types import FrameType
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
 try:
-    from dcabot.adapters import schema
+    from dcabot.adapters import notes, schema
     from dcabot.adapters.broker import Broker
     from dcabot.adapters.config import EXCHANGE, Config, ConfigError, Venue, load, survey
     from dcabot.adapters.database import DatabaseError, DatabaseMisconfigured, connect
@@ -276,6 +276,7 @@ def open_store(config: Config, yes: bool) -> Store:
     store.database.release_daemon_lock()
     with store.database.transaction():
         rows = sum(model.select().count() for model in schema.MODELS)
+        rows -= schema.Note.select().where(schema.Note.name == notes.TAG).count()  # `db init` has made it
     if rows and not yes:
         held = f"{config.database} holds {counted(rows, 'row')}"
         raise Refused(f"{held}; --yes deletes them, DB_URL=sqlite:///new.db keeps them")

@@ -16,7 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from urllib.parse import quote
 
-from dcabot.adapters import assets, results, schema
+from dcabot.adapters import assets, notes, results, schema
 from dcabot.adapters.broker import Broker
 from dcabot.adapters.config import Config
 from dcabot.adapters.store import Store
@@ -193,6 +193,9 @@ class World:
         with self.store.database.transaction():
             for model in (schema.Order, schema.Cycle, schema.Asset, schema.Daemon, schema.Note):
                 model.delete().execute()
+        # Each scenario is a dcabot of its own: what the one before left in Alpaca's list is not to be booked here.
+        notes.make_tag(self.store.database, utc_now())
+        self.store.forget_tag()
 
     # The exchange.
 

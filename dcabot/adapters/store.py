@@ -206,6 +206,10 @@ class Store:
         with self.database.transaction():
             return self._tag()
 
+    def forget_tag(self) -> None:
+        """The database may have another one by now."""
+        self._known_tag = None
+
     def symbols(self) -> set[str]:
         """The pairs of all assets."""
         with self.database.transaction():

@@ -122,7 +122,7 @@ def _move_account(config: Config, settings: DatabaseSettings, yes: bool, anyway:
             print(
                 f"dcabot db: {', '.join(held)}: a position is held, an order is open or a row cannot be read. With the "
                 f"keys of ...{number[-4:]}, `dcabot cycle close` or `release` comes first; --anyway goes ahead, and "
-                "cycles whose coins the other account does not have end in error",
+                "cycles whose coins the other account does not have are suspended until you release them",
                 file=sys.stderr,
             )
             return FAILED

@@ -59,6 +59,7 @@ def _take_over(parts: Parts, tag: str) -> None:
     """From now on the lost database's ids are this one's."""
     with parts.store.database.transaction():
         notes.write(notes.TAG, tag, utc_now())
+    parts.store.forget_tag()
 
 
 def _line(lost: LostCycle) -> str:

@@ -25,6 +25,7 @@ from dcabot.core.snapshot import (
     AlreadyOver,
     CancelRequested,
     ExchangeDenied,
+    ExchangeError,
     ExchangeUnreachable,
     NotFound,
     Refused,
@@ -32,7 +33,7 @@ from dcabot.core.snapshot import (
 )
 from dcabot.simulator import Simulator
 from tests.adapters.scripted import CUT, HANG, Scripted, answer, config_for
-from tests.programs import PATIENCE
+from tests.programs import PATIENCE, until
 from tests.relay import Relay
 
 BTC, ETH = "BTC/USD", "ETH/USD"
@@ -377,6 +378,46 @@ def test_open_orders_that_never_end_are_an_error(make_broker: Callable[..., Brok
     with Scripted(answer(200, page)) as server, pytest.raises(ExchangeUnreachable, match="does not end"):
         make_broker(server.url).open_orders()
     assert len(server.requests) == 2
+
+
+def test_orders_since_are_closed_ones_too_page_by_page(make_broker: Callable[..., Broker]) -> None:
+    def row(number: int) -> dict[str, Any]:
+        at = f"2026-09-18T10:{number // 60:02}:{number % 60:02}Z"
+        return ROW | {"id": f"id-{number}", "client_order_id": f"c-{number}", "status": "canceled", "submitted_at": at}
+
+    pages = [row(n) for n in range(500)], [row(n) for n in range(499, 520)]
+    with Scripted(*(answer(200, page) for page in pages)) as server:
+        orders = make_broker(server.url).orders_since(AT)
+    assert len(orders.rows) == 520
+    asked = [request[2] for request in server.requests]
+    assert [one["status"] for one in asked] == ["all", "all"]
+    assert [one["after"] for one in asked] == ["2026-09-18T10:00:00Z", "2026-09-18T10:08:18.999999Z"]
+
+
+def test_recent_orders_come_newest_first(make_broker: Callable[..., Broker]) -> None:
+    with Scripted(answer(200, [ROW])) as server:
+        assert len(make_broker(server.url).recent_orders().rows) == 1
+    assert (server.requests[0][2]["direction"], server.requests[0][2]["status"]) == ("desc", "all")
+
+
+def test_what_left_the_account(alpaca: Simulator, broker: Broker) -> None:
+    """Sales by hand and transfers, as the local Alpaca tells them; both spellings of a pair are one."""
+    alpaca.set_quote(BTC, "60000", "60010")
+    alpaca.transfer("BTC", "1")
+    alpaca.transfer("BTC", "-0.25")
+    alpaca.foreign_order(symbol=BTC, qty="0.5", side="sell", type="market", time_in_force="gtc")
+    broker.instruments()
+    until(lambda: broker.fills(now() - timedelta(hours=1)).rows, "the sale")
+    (fill,) = broker.fills(now() - timedelta(hours=1)).rows
+    assert (fill.symbol, fill.side, fill.quantity) == (BTC, Side.SELL, Decimal("0.5"))
+    moved = [(one.coin, one.quantity, one.outgoing, one.complete) for one in broker.transfers().rows]
+    assert moved == [("BTC", 1, False, True), ("BTC", Decimal("0.25"), True, True)]
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_transfers_that_may_not_be_asked_are_no_answer(make_broker: Callable[..., Broker], status: int) -> None:
+    with Scripted(answer(status, {"message": "not found"})) as server, pytest.raises(ExchangeError):
+        make_broker(server.url).transfers()
 
 
 def test_an_order_that_cannot_be_read_is_named_and_hides_nothing_else(make_broker: Callable[..., Broker]) -> None:

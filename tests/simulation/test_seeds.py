@@ -21,7 +21,7 @@ MEANINGFUL = {
     "sold out at the end": 600,
     "order canceled": 120,
     "order void": 150,
-    "cycle ended in error": 60,
+    "cycle ended outside": 60,
     "cycle-close done": 60,
     "cycle released": 40,
     "cycle-adopt done": 8,
