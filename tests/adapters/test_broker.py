@@ -33,7 +33,7 @@ from dcabot.core.snapshot import (
 )
 from dcabot.simulator import Simulator
 from tests.adapters.scripted import CUT, HANG, Scripted, answer, config_for
-from tests.programs import PATIENCE, until
+from tests.programs import PATIENCE
 from tests.relay import Relay
 
 BTC, ETH = "BTC/USD", "ETH/USD"
@@ -407,7 +407,7 @@ def test_what_left_the_account(alpaca: Simulator, broker: Broker) -> None:
     alpaca.transfer("BTC", "-0.25")
     alpaca.foreign_order(symbol=BTC, qty="0.5", side="sell", type="market", time_in_force="gtc")
     broker.instruments()
-    until(lambda: broker.fills(now() - timedelta(hours=1)).rows, "the sale")
+    until(lambda: broker.fills(now() - timedelta(hours=1)).rows)
     (fill,) = broker.fills(now() - timedelta(hours=1)).rows
     assert (fill.symbol, fill.side, fill.quantity) == (BTC, Side.SELL, Decimal("0.5"))
     moved = [(one.coin, one.quantity, one.outgoing, one.complete) for one in broker.transfers().rows]
