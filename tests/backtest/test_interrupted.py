@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from dcabot.commands import UNREAD
 from tests.backtest.test_command import AMOUNTS, prices
 
 __all__ = ["prices"]  # the fixture
@@ -89,4 +90,4 @@ def test_a_reader_who_has_seen_enough_may_go(prices: Path) -> None:
         assert run.stderr is not None
         run.stdout.close()
         assert all(line.startswith("dcabot backtest: note: ") for line in run.stderr)
-        assert run.wait(PATIENCE) == 1
+        assert run.wait(PATIENCE) == UNREAD
