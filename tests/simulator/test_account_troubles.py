@@ -199,7 +199,7 @@ def test_fees_wait_for_midnight_if_told_to() -> None:
         ({"account_blocked": True}, "account is blocked"),
         ({"trading_blocked": True}, "account is blocked from trading"),
         ({"status": "ACCOUNT_UPDATED"}, "account is not active: ACCOUNT_UPDATED"),
-        ({"status": "PAPER_ONLY"}, "account is not active: PAPER_ONLY"),
+        ({"status": "APPROVAL_PENDING"}, "account is not active: APPROVAL_PENDING"),
         ({"crypto_status": "INACTIVE"}, "crypto trading is not active: INACTIVE"),
     ],
 )
@@ -214,6 +214,12 @@ def test_a_blocked_account_refuses_orders(
     free = {name: False if value is True else "ACTIVE" for name, value in change.items()}
     alpaca.set_account(**free)
     bought(alpaca)
+
+
+def test_a_paper_only_account_trades_where_no_money_is_real(alpaca: Simulator) -> None:
+    alpaca.set_account(status="PAPER_ONLY")
+    bought(alpaca)
+    assert alpaca.account()["status"] == "PAPER_ONLY"
 
 
 def test_nonsense_about_the_account_is_refused(alpaca: Simulator) -> None:
