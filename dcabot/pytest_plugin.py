@@ -1,4 +1,4 @@
-"""The pytest plugin of the installed package: a test that asks for `alpaca` gets a local Alpaca of its own.
+"""The pytest plugin of the installed package: a local Alpaca for each test that asks for `alpaca`.
 
 pytest finds it by its entry point; a fixture of that name in a conftest.py goes first.
 """

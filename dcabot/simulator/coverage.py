@@ -1,4 +1,7 @@
-"""What of Alpaca's API for a crypto account is here: every endpoint and parameter. Shown by GET /_sim."""
+"""Every endpoint and parameter of Alpaca's for a crypto account: there, partly or not here.
+
+GET /_sim shows it.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The fixture by name, where dcabot is not installed: `pytest_plugins = ["dcabot.simulator.fixture"]`."""
+"""The fixture where dcabot is not installed: `pytest_plugins = ["dcabot.simulator.fixture"]`."""
 
 from dcabot.pytest_plugin import alpaca
 

@@ -119,7 +119,9 @@ def test_cash_is_without_what_open_buys_hold() -> None:
         alpaca.set_quote("BTC/USD", 60_000, 60_010)
         client(alpaca).post("/orders", order("0.1", kind="limit", limit_price="50000"))
         told = alpaca.account()
-        held = Decimal(told["equity"]) - Decimal(told["position_market_value"]) - Decimal(told["cash"])
+        names = ("equity", "position_market_value", "cash")
+        equity, coins, cash = (Decimal(told[name]) for name in names)
+        held = equity - coins - cash
         assert (told["cash"], told["equity"], held) == ("5000", "10000", 5_000)
 
 

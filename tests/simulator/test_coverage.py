@@ -20,8 +20,9 @@ from tests.simulator.sdk import client, order, until
 from tests.test_floors import ROOT as CHECKOUT
 
 VALUES = {"symbols": "BTC/USD", "timeframe": "1Min", "start": "2026-01-01", "end": "2026-01-02"}
-VALUES |= {"after": "2026-01-01", "until": "2026-01-02", "date": "2026-01-01", "asset_class": "crypto"}
-VALUES |= {"page_token": "1", "limit": "5", "page_size": "5", "direction": "asc", "status": "active"}
+VALUES |= {"after": "2026-01-01", "until": "2026-01-02", "date": "2026-01-01"}
+VALUES |= {"page_token": "1", "limit": "5", "page_size": "5", "direction": "asc"}
+VALUES |= {"status": "active", "asset_class": "crypto"}
 BASE = {f"{ROOT}/bars": ("symbols", "timeframe")}
 BODIES = {
     "/v2/orders": order(

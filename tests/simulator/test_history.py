@@ -108,7 +108,8 @@ def test_prices_at_negative_seconds_are_history() -> None:
 
 def candle_file(folder: Path, name: str = "btc.csv", base: int = 100) -> Path:
     """Ten minutes from noon; each opens one higher."""
-    lines = [f"2026-06-01T12:0{n}:00Z,{base + n},{base + n + 3},{base + n - 1},{base + n}" for n in range(10)]
+    prices = [(base + n, base + n + 3, base + n - 1, base + n) for n in range(10)]
+    lines = [f"2026-06-01T12:0{n}:00Z,{','.join(map(str, row))}" for n, row in enumerate(prices)]
     file = folder / name
     file.write_text("\n".join(["timestamp,open,high,low,close", *lines]))
     return file
@@ -140,4 +141,5 @@ def test_files_that_begin_at_different_times_meet_at_the_start(tmp_path: Path) -
         alpaca.advance(1)
         url = f"{alpaca.url}/v1beta3/crypto/us/latest/quotes?symbols=BTC/USD,ETH/USD"
         shown = requests.get(url, timeout=PATIENCE).json()["quotes"]
-        assert {symbol: round(row["ap"]) for symbol, row in shown.items()} == {"BTC/USD": 104, "ETH/USD": 54}
+        asks = {symbol: round(row["ap"]) for symbol, row in shown.items()}
+        assert asks == {"BTC/USD": 104, "ETH/USD": 54}
