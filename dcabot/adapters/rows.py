@@ -170,6 +170,7 @@ def entry_of(asset: Asset, row: Row, orders: Sequence[Row], since: datetime | No
         cooldown_since=since if cools(row.status, orders) else None,
         ended_by=ended_by,
         covered_at=row.covered_at,
+        foreign=row.foreign_quantity,
         missing_since=row.missing_since,
         shown=row.quantity if row.missing_since is not None else None,
         inherited=row.inherited_quantity,
@@ -254,6 +255,7 @@ def cycle_columns(cycle: Cycle) -> dict[str, object]:
         "symbol": cycle.symbol,
         "ended_by": None if cycle.ended_by is None else cycle.ended_by.value,
         "covered_at": cycle.covered_at,
+        "foreign_quantity": cycle.foreign,
         "missing_since": cycle.missing_since,
         "inherited_quantity": cycle.inherited,
     }

@@ -183,6 +183,7 @@ class Cycle(Table):
     version = IntegerField(**default("1"))
     ended_by = CharField(max_length=20, null=True)
     covered_at = InstantColumn(micro=True, null=True)
+    foreign_quantity = DecimalColumn(30, 15, null=True)
     missing_since = InstantColumn(micro=True, null=True)
     inherited_quantity = DecimalColumn(30, 15, **default("0"))
     spent = DecimalColumn(36, 18, null=True)

@@ -12,7 +12,13 @@ from decimal import Decimal
 
 from dcabot.core.exits import cancel_is_due, request_cancel
 from dcabot.core.ledger import DUST_NOTIONAL, fold, sellable
-from dcabot.core.lifecycle import is_unsettled, settle_status
+from dcabot.core.lifecycle import (
+    FEE_RATIO_PLAUSIBLE,
+    covered,
+    highest_fee,
+    is_unsettled,
+    settle_status,
+)
 from dcabot.core.model import Cycle, CycleStatus, Decision, EndedBy, Order, OrderStatus, Purpose, Side
 from dcabot.core.money import ZERO, text
 from dcabot.core.snapshot import Fill, Transfer
@@ -26,10 +32,15 @@ UNEXPLAINED_AFTER = timedelta(minutes=5)  # a person is told of an absence that 
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """Coins that left the account without an order of the cycle, less those that came the same way."""
+    """Coins that left the account without an order of the cycle, less those that came the same way.
+
+    `early` of them left in the minute before the position covered the cycle: it may have shown that or not.
+    """
 
     sold: Decimal = ZERO
     withdrawn: Decimal = ZERO
+    early: Decimal = ZERO
+    bought: Decimal = ZERO  # of those that came; the exchange keeps a fee of them
     last_at: datetime | None = None  # by the exchange's clock
 
     @property
@@ -44,7 +55,22 @@ class Departure:
 
 def asked_since(cycle: Cycle) -> datetime:
     """From when on the exchange is asked what left the account."""
-    return (cycle.covered_at or cycle.opened_at) - ASKED_BEFORE
+    return _covered_at(cycle) - ASKED_BEFORE
+
+
+def _covered_at(cycle: Cycle) -> datetime:
+    """When the position was looked at last with all coins of the cycle: before its first buy there were none."""
+    buys = [order.created_at for order in cycle.orders if order.side is Side.BUY and order.filled_quantity]
+    return cycle.covered_at or min(buys, default=cycle.opened_at)
+
+
+def _foreign(cycle: Cycle) -> Decimal:
+    """Coins that no cycle bought, as they were shown at that time; those not known of are none."""
+    if cycle.covered_at is not None:
+        return cycle.foreign or ZERO
+    buys = (order for order in cycle.orders if order.side is Side.BUY and order.filled_quantity)
+    first = next(buys, None)
+    return ZERO if first is None else first.foreign_quantity or ZERO
 
 
 def departure(cycle: Cycle, fills: Iterable[Fill], transfers: Iterable[Transfer], ours: Collection[str]) -> Departure:
@@ -55,22 +81,42 @@ def departure(cycle: Cycle, fills: Iterable[Fill], transfers: Iterable[Transfer]
     """
     since, bought_at = asked_since(cycle), _first_buy_at(cycle)
     mine = {order.order_id for order in cycle.orders}
-    sold = withdrawn = ZERO
+    covered_at = _covered_at(cycle)
+    sold = withdrawn = early = bought = ZERO
     times = []
     for fill in fills:
         if fill.symbol != cycle.symbol or fill.side is None or fill.order_id in mine or fill.at < since:
             continue
         if fill.order_id not in ours or (fill.side is Side.SELL and fill.at >= bought_at):
-            sold += fill.quantity if fill.side is Side.SELL else -fill.quantity
+            quantity = fill.quantity if fill.side is Side.SELL else -fill.quantity
+            sold += quantity
+            bought += fill.quantity if fill.side is Side.BUY else ZERO
+            early += quantity if fill.at < covered_at else ZERO
             times.append(fill.at)
     coin = cycle.symbol.partition("/")[0]
     for one in transfers:
         if one.coin != coin or not one.complete or one.at < since:
             continue
         fee = one.network_fee if one.network_fee * 10 <= one.quantity else ZERO  # else it is not told in coins
-        withdrawn += one.quantity + fee if one.outgoing else -one.quantity
+        quantity = one.quantity + fee if one.outgoing else -one.quantity
+        withdrawn += quantity
+        early += quantity if one.at < covered_at else ZERO
         times.append(one.at)
-    return Departure(sold, withdrawn, max(times, default=None))
+    return Departure(sold, withdrawn, early, bought, max(times, default=None))
+
+
+def explains(left: Departure, cycle: Cycle, shown: Decimal) -> bool:
+    """True when all coins last shown, the foreign ones too, less what left, are what is shown now.
+
+    Foreign coins that were sold explain nothing while the position is hidden.
+    """
+    holding = fold(cycle.orders)
+    slack = highest_fee(cycle) + left.bought * FEE_RATIO_PLAUSIBLE
+    for gone in (left.total, left.total - left.early):
+        off = holding.held + _foreign(cycle) - gone - shown
+        if gone > ZERO and (abs(off) - slack) * holding.average_price < DUST_NOTIONAL:
+            return True
+    return False
 
 
 def _first_buy_at(cycle: Cycle) -> datetime:
@@ -116,12 +162,14 @@ def on_covered(cycle: Cycle, position: Decimal, now: datetime) -> Decision | Non
     """The position shows all coins of the cycle: an absence is over; else that it was so is written now and then."""
     if not is_comparable(cycle, now) or is_missing(cycle, position):
         return None
-    covered = replace(cycle, covered_at=now, missing_since=None, shown=None)
+    seen = replace(covered(cycle, position, now), missing_since=None, shown=None)
     if cycle.missing_since is not None:
-        return Decision(covered, f"Alpaca shows its {cycle.symbol} again: it trades on", odd=True)
-    if cycle.covered_at is not None and now - cycle.covered_at < COVERED_EVERY:
+        return Decision(seen, f"Alpaca shows its {cycle.symbol} again: it trades on", odd=True)
+    foreign = (seen.foreign or ZERO) - (cycle.foreign or ZERO)
+    is_same = abs(foreign) * fold(cycle.orders).average_price < DUST_NOTIONAL
+    if cycle.covered_at is not None and now - cycle.covered_at < COVERED_EVERY and is_same:
         return None
-    return Decision(covered, "the position covers the cycle", quiet=True)
+    return Decision(seen, "the position covers the cycle", quiet=True)
 
 
 def on_departure(cycle: Cycle, position: Decimal, left: Departure, now: datetime) -> Decision | None:
@@ -133,7 +181,7 @@ def on_departure(cycle: Cycle, position: Decimal, left: Departure, now: datetime
     holding = fold(cycle.orders)
     shown = max(position, ZERO)
     gone = holding.held - shown
-    if (gone - left.total) * holding.average_price >= DUST_NOTIONAL:
+    if not explains(left, cycle, shown):
         return None
     how = "withdrawn" if left.ended_by is EndedBy.WITHDRAWN else "sold outside dcabot"
     if shown * holding.average_price < DUST_NOTIONAL:
@@ -141,7 +189,8 @@ def on_departure(cycle: Cycle, position: Decimal, left: Departure, now: datetime
     out = _booked_out(cycle, gone, holding.average_price, how, now)
     # What was booked now must not explain the next absence too: from here on only what comes after it is asked for.
     counted = (left.last_at or now) + timedelta(microseconds=1)
-    out = replace(out, missing_since=None, shown=None, covered_at=counted + ASKED_BEFORE)
+    since = counted + ASKED_BEFORE
+    out = replace(out, missing_since=None, shown=None, covered_at=since, foreign=ZERO)
     sentence = f"{text(gone)} {cycle.symbol} were {how}: {text(shown)} are left, and the cycle goes on with them"
     return replace(settle_status(out, sentence, now), odd=True)
 

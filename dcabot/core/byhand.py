@@ -126,7 +126,7 @@ def on_take(cycle: Cycle, coins: Decimal, price: Decimal, now: datetime) -> Deci
         closed_at=now,
         note="adopted by hand",
     )
-    taken = replace(cycle.with_order(lot), covered_at=now)
+    taken = replace(cycle.with_order(lot), covered_at=now, foreign=None)
     return settle_status(taken, f"took in {text(coins)} {cycle.symbol} at {text(price)} each", now)
 
 

@@ -136,9 +136,9 @@ def on_position(cycle: Cycle, position: Decimal, now: datetime) -> Decision | No
     if not may_compare(cycle):
         return None
     missing = _learnt_fee(cycle, position)
-    if missing is None or missing > _highest_fee(cycle) or missing < -unclaimed_rest(cycle):
+    if missing is None or missing > highest_fee(cycle) or missing < -unclaimed_rest(cycle):
         return None
-    return _with_fees(cycle, missing, now)
+    return _with_fees(cycle, missing, position, now)
 
 
 def on_short_position(cycle: Cycle, position: Decimal, now: datetime) -> Decision | None:
@@ -151,7 +151,7 @@ def on_short_position(cycle: Cycle, position: Decimal, now: datetime) -> Decisio
         cycle = cycle.with_order(replace(order, fee_quantity=fee_of(order)))
     last = replace(buys[-1], fee_quantity=fee_of(buys[-1]) + lacking)
     sentence = f"{text(lacking)} {cycle.symbol} less than bought is there: booked as a fee"
-    return settle_status(replace(cycle.with_order(last), covered_at=now), sentence, now)
+    return settle_status(covered(cycle.with_order(last), position, now), sentence, now)
 
 
 def is_short(cycle: Cycle, position: Decimal) -> bool:
@@ -173,13 +173,13 @@ def on_unknown_fee(cycle: Cycle, position: Decimal, now: datetime) -> Decision |
         f"Alpaca shows {text(position)} {cycle.symbol}, and foreign coins among them came or went: the fee is "
         f"taken as the highest, {text(held)} are the cycle's"
     )
-    return settle_status(replace(cycle, covered_at=now), sentence, now)
+    return settle_status(covered(cycle, position, now), sentence, now)
 
 
 def hides_fee(cycle: Cycle, position: Decimal) -> bool:
     """True when the fee of a buy is not known and foreign coins that came or went meanwhile hide it."""
     missing = _learnt_fee(cycle, position)
-    return missing is not None and not -unclaimed_rest(cycle) <= missing <= _highest_fee(cycle)
+    return missing is not None and not -unclaimed_rest(cycle) <= missing <= highest_fee(cycle)
 
 
 def may_compare(cycle: Cycle) -> bool:
@@ -200,6 +200,11 @@ def foreign_coins(cycle: Cycle, position: Decimal) -> Decimal:
     return max(position - own - unclaimed_rest(cycle), ZERO)
 
 
+def covered(cycle: Cycle, position: Decimal, now: datetime) -> Cycle:
+    """The cycle with what was seen now: all its coins, and how many others beside them."""
+    return replace(cycle, covered_at=now, foreign=max(position - fold(cycle.orders).held, ZERO))
+
+
 def _learnt_fee(cycle: Cycle, position: Decimal) -> Decimal | None:
     """What of the unsettled buys did not arrive, by the change of the position since they were written.
 
@@ -212,7 +217,7 @@ def _learnt_fee(cycle: Cycle, position: Decimal) -> Decimal | None:
     return _gross(cycle) - _known_fees(cycle) - (position - foreign)
 
 
-def _highest_fee(cycle: Cycle) -> Decimal:
+def highest_fee(cycle: Cycle) -> Decimal:
     """Coins that the unsettled buys may have lost to fees and their roundings."""
     bought = sum((order.filled_quantity for order in cycle.orders if is_unsettled(order)), ZERO)
     return max(bought * FEE_RATIO_PLAUSIBLE, COIN_STEP)
@@ -252,7 +257,7 @@ def _known_fees(cycle: Cycle) -> Decimal:
     return sum((o.fee_quantity for o in cycle.orders if o.fee_quantity is not None), ZERO)
 
 
-def _with_fees(cycle: Cycle, missing: Decimal, now: datetime) -> Decision:
+def _with_fees(cycle: Cycle, missing: Decimal, position: Decimal, now: datetime) -> Decision:
     """Book `missing` coins on the unsettled buys: the estimate on each, the rest on the last."""
     unsettled = [order for order in cycle.orders if is_unsettled(order)]
     rest = missing
@@ -263,4 +268,4 @@ def _with_fees(cycle: Cycle, missing: Decimal, now: datetime) -> Decision:
     cycle = cycle.with_order(replace(unsettled[-1], fee_quantity=rest))
     held = fold(cycle.orders).held
     sentence = f"{text(held)} held after a fee of {text(missing)}"
-    return settle_status(replace(cycle, covered_at=now), sentence, now)
+    return settle_status(covered(cycle, position, now), sentence, now)

@@ -239,6 +239,7 @@ class Cycle:
     cooldown_since: datetime | None = None  # the previous cycle's completed_at
     ended_by: EndedBy | None = None
     covered_at: datetime | None = None  # when Alpaca's position last showed all the coins of the cycle
+    foreign: Decimal | None = None  # coins that it showed beside them at that time
     missing_since: datetime | None = None  # since when it shows fewer, without a break
     shown: Decimal | None = None  # how many of them it shows meanwhile
     inherited: Decimal = ZERO  # the rest that the asset's earlier cycle left: taken over at no cost

@@ -10,6 +10,7 @@ ALTER TABLE dca_assets
 ALTER TABLE dca_cycles
     ADD COLUMN ended_by VARCHAR(20) NULL, -- 'take_profit', 'by_hand', 'released', 'sold_outside', 'withdrawn', 'error'
     ADD COLUMN covered_at DATETIME(6) NULL, -- when Alpaca's position last showed all the coins of the cycle
+    ADD COLUMN foreign_quantity DECIMAL(30, 15) NULL, -- what it showed beside them at that time
     ADD COLUMN missing_since DATETIME(6) NULL, -- since when it shows fewer, without a break; NULL when it does not
     ADD COLUMN inherited_quantity DECIMAL(30, 15) NOT NULL DEFAULT 0; -- what the earlier cycle could not sell
 

@@ -5,6 +5,8 @@ ALTER TABLE dca_assets ADD COLUMN disabled_because TEXT NULL;
 
 ALTER TABLE dca_cycles ADD COLUMN ended_by TEXT NULL;
 ALTER TABLE dca_cycles ADD COLUMN covered_at TEXT NULL;
+ALTER TABLE dca_cycles ADD COLUMN foreign_quantity TEXT NULL
+    CHECK (CAST(foreign_quantity AS NUMERIC) = foreign_quantity);
 ALTER TABLE dca_cycles ADD COLUMN missing_since TEXT NULL;
 ALTER TABLE dca_cycles ADD COLUMN inherited_quantity TEXT NOT NULL DEFAULT '0'
     CHECK (CAST(inherited_quantity AS NUMERIC) = inherited_quantity);

@@ -40,6 +40,7 @@ EDITS = {
         "version": "9, updated_at = updated_at",  # as a program's write does within the same second
         "ended_by": "'error'",
         "covered_at": "'2026-01-01 00:00:00'",
+        "foreign_quantity": "'1'",
         "missing_since": "'2026-01-01 00:00:00'",
         "inherited_quantity": "'1'",
         "spent": "'1'",

@@ -1,10 +1,11 @@
 """Coins that left the account: which of the exchange's fills count for a cycle, and which do not."""
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from dcabot.core.absence import departure
-from dcabot.core.model import Cycle, Side
+from dcabot.core.absence import departure, on_covered, on_departure
+from dcabot.core.model import Cycle, CycleStatus, Decision, EndedBy, Side
 from dcabot.core.money import ZERO
 from dcabot.core.snapshot import Fill
 from tests.builders import START, SYMBOL, make_cycle, make_order, make_time
@@ -42,3 +43,63 @@ def test_sale_before_the_cycle_is_no_cause() -> None:
     early: datetime = make_time(-3600)
     assert early < START
     assert left(sold("by-hand", -3600), set(), cycle_bought_at(2)) == ZERO
+
+
+# Foreign coins beside the cycle: the owner's sales of them must not pass for a sale of the cycle's.
+
+
+def booked(cycle: Cycle, shown: str, *fills: Fill) -> Decision | None:
+    left_now = departure(cycle, fills, [], set())
+    return on_departure(replace(cycle, missing_since=make_time(700)), Decimal(shown), left_now, make_time(800))
+
+
+def beside(foreign: str, at: float = 600) -> Cycle:
+    """A cycle of 0.2 coins, last seen whole with so many foreign coins beside it."""
+    order = make_order(filled="0.2", fee_quantity=ZERO, created_at=make_time(0), closed_at=make_time(1))
+    return make_cycle(order, covered_at=make_time(at), foreign=Decimal(foreign))
+
+
+def by_hand(quantity: str, at: float, side: Side = Side.SELL) -> Fill:
+    return Fill(f"by-hand-{at}", Decimal(quantity), Decimal(101), make_time(at), SYMBOL, side)
+
+
+def test_sold_foreign_coins_explain_no_hiding() -> None:
+    assert booked(beside("5"), "0", by_hand("5", 650)) is None
+    assert booked(beside("5"), "0", by_hand("1", 650)) is None
+    assert booked(beside("5"), "0.1", by_hand("1", 650)) is None
+
+
+def test_all_coins_sold_is_explained() -> None:
+    decision = booked(beside("5"), "0", by_hand("5.2", 650))
+    assert decision is not None
+    assert decision.cycle.ended_by is EndedBy.SOLD_OUTSIDE
+
+
+def test_part_sold_with_foreign_coins() -> None:
+    decision = booked(beside("5"), "0.1", by_hand("5.1", 650))
+    assert decision is not None
+    assert decision.cycle.status is CycleStatus.WATCHING
+    assert decision.cycle.foreign == ZERO
+
+
+def test_sale_near_the_last_look() -> None:
+    """It was filled just before the position was seen whole: that position showed it or not."""
+    early = by_hand("5", 570)
+    assert booked(beside("0"), "0", early, by_hand("0.2", 650)) is not None
+    assert booked(beside("5"), "0", early, by_hand("0.2", 650)) is not None
+    assert booked(beside("0"), "0", early) is None
+
+
+def test_bought_by_hand_then_all_sold() -> None:
+    """Alpaca keeps a fee of what was bought, so a little less could be sold."""
+    bought = by_hand("4", 640, Side.BUY)
+    assert booked(beside("0"), "0", bought, by_hand("4.19", 650)) is not None
+    assert booked(beside("0"), "0", bought, by_hand("4", 650)) is None
+
+
+def test_foreign_coins_are_written_when_they_change() -> None:
+    cycle = beside("0")
+    seen = on_covered(cycle, Decimal("3.2"), make_time(660))
+    assert seen is not None
+    assert (seen.cycle.foreign, seen.cycle.covered_at) == (Decimal(3), make_time(660))
+    assert on_covered(seen.cycle, Decimal("3.2"), make_time(690)) is None

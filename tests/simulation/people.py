@@ -244,10 +244,9 @@ class People:
             quantity = -step_down(free * share, Decimal("0.000000001"))
         if quantity:
             self.world.tell("owner", "%s: %s %s by hand", fate, quantity, coin)
-        if quantity > 0:
-            self.exchange.move(symbol, quantity)
-        elif quantity:
-            self._sell(symbol, step_down(-quantity, self.exchange.venue.instruments[symbol].quantity_step))
+        step = self.exchange.venue.instruments[symbol].quantity_step
+        if quantity:
+            self._at_market(symbol, Side.BUY if quantity > 0 else Side.SELL, step_down(abs(quantity), step))
 
     def _transfer(self, fate: str, symbol: str) -> None:
         """Coins come from another wallet, or go to one; Alpaca lists it."""
@@ -263,13 +262,13 @@ class People:
             self.world.tell("owner", "%s: %s %s", fate, quantity, coin)
             self.exchange.transfer(symbol, quantity)
 
-    def _sell(self, symbol: str, quantity: Decimal) -> None:
-        """At the market, with an order of the owner's own."""
+    def _at_market(self, symbol: str, side: Side, quantity: Decimal) -> None:
+        """With an order of the owner's own: Alpaca lists what it filled."""
         if not quantity:
             return
         self.exchange.hand_moved[symbol] = self.world.now
         name = f"web-{len(self.exchange.venue.orders)}"
-        request = OrderRequest(symbol, Side.SELL, "market", "gtc", quantity, client_order_id=name)
+        request = OrderRequest(symbol, side, "market", "gtc", quantity, client_order_id=name)
         outcome = self.exchange.admit(request, "owner")
         if isinstance(outcome, VenueOrder):
             self.foreign.append(outcome.id)
