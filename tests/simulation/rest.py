@@ -61,8 +61,8 @@ class Rest:
                 return f"{asset.symbol} has no current cycle: {daemon.trader.held.get(asset.symbol, 'not in the book')}"
             if entry.asset.held_back:
                 return f"{asset.symbol} is suspended: {entry.asset.held_back}"
-            if entry.cycle.missing_since is not None and self.scene.machines.has_jumped:
-                continue  # by a clock that was wrong nobody knows since when to ask
+            if entry.cycle.missing_since is not None and waits_for_a_person(self.scene, asset.symbol):
+                continue
             row = self.scene.rows.cycles.get(entry.cycle.id)
             holding = fold(entry.cycle.orders)
             known = (entry.cycle.status.value, sellable(entry.cycle), holding.settled)
@@ -82,6 +82,17 @@ class Rest:
             if decision is not None and decision.acts:
                 return f"{asset.symbol}: {decision.reason}"
         return ""
+
+
+def waits_for_a_person(scene: Scene, symbol: str) -> bool:
+    """True where nobody can know what became of missing coins: the cycle is suspended, and that is told.
+
+    A clock that was wrong does not tell since when to ask. Foreign coins that were sold are only told from the cycle's
+    where they had been shown as they were.
+    """
+    weather = scene.world.chance.weather
+    is_misread = bool(weather["absences"] or weather["lag"])
+    return scene.machines.has_jumped or (is_misread and symbol in scene.exchange.hand_moved)
 
 
 def disagreement(scene: Scene) -> str:
@@ -123,8 +134,8 @@ def _cycles_differ(scene: Scene) -> str:
             continue
         symbol = scene.symbol(cycle.id)
         position = scene.exchange.position(symbol)
-        if cycle.is_missing and scene.machines.has_jumped:
-            continue  # by a clock that was wrong nobody knows since when to ask: it waits for a person
+        if cycle.is_missing and waits_for_a_person(scene, symbol):
+            continue
         if cycle.is_missing:
             return f"cycle {cycle.id} of {symbol} lacks coins: it holds {held}, the exchange {position}"
         if held > position or (held < position and symbol not in _touched(scene)):
