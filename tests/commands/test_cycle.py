@@ -261,7 +261,7 @@ def test_show_tells_every_order_and_fill_in_order(holding: Seat) -> None:
     assert [one["at"] for one in told["timeline"]] == sorted(one["at"] for one in told["timeline"])
     page = holding.run("cycle", "show", "1").out
     assert "Cycle 1 of BTC/USD: complete" in page
-    assert "sell" in page
+    assert "by hand: sell at market" in page
 
 
 def test_show_of_a_cycle_that_has_just_begun_names_the_one_before(holding: Seat) -> None:
