@@ -285,7 +285,11 @@ class Trader:
         """A second look lasts as long as the sale price is reached without a break."""
         symbol = entry.cycle.symbol
         if decision is not None and decision.looks:
-            self.looks.setdefault(symbol, SecondLook(market.quote, market.now))
+            look = self.looks.get(symbol)
+            first = market if look is None else replace(market, quote=look.first)
+            # The first look at a bid that a raised take profit no longer has would never agree.
+            if look is None or not reaches_sale_price(entry.asset, entry.cycle, first):
+                self.looks[symbol] = SecondLook(market.quote, market.now)
         elif symbol in self.looks and not reaches_sale_price(entry.asset, entry.cycle, market):
             del self.looks[symbol]
 

@@ -442,6 +442,20 @@ def test_a_price_that_falls_ends_the_second_look(holding: Desk) -> None:
     assert not holding.trader.looks
 
 
+def test_a_take_profit_raised_meanwhile_looks_anew(holding: Desk) -> None:
+    """The first look was at a bid that does not reach the new price: with it the two would never agree."""
+    holding.trader.consider(quoted(holding, "60700", "60710"))
+    holding.execute("UPDATE dca_assets SET take_profit_percent = 1.5")
+    holding.trader.refresh()
+    true = quoted(holding, "61000", "61010")
+    holding.broker.quote(true)
+    for seconds in (0, 2):
+        holding.clock.advance(seconds)
+        holding.trader.reconsider("BTC/USD") if seconds else holding.trader.consider(true)
+        holding.trader.hear_latest(holding.broker.latest_quotes(["BTC/USD"]), holding.clock())
+    assert holding.trader.reconsider("BTC/USD") is not None
+
+
 def test_a_silent_data_host_makes_a_sale_at_a_limit(holding: Desk) -> None:
     holding.trader.consider(quoted(holding, "60700", "60710"))
     holding.clock.advance(10)
