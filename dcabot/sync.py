@@ -19,7 +19,7 @@ from dcabot.core.model import Cycle, CycleStatus, Decision, OrderReport
 from dcabot.core.money import step_down
 from dcabot.core.order_ids import is_own
 from dcabot.core.reconcile import LAWS, Discrepancy, Entry, Limits, Snapshot
-from dcabot.core.snapshot import ExchangeError, ExchangeMisunderstood, Listing
+from dcabot.core.snapshot import ExchangeError, ExchangeMisunderstood
 from dcabot.executor import Executor
 from dcabot.recovery import Recovery
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # as in the executor: the cooldown manager never speaks to th
 
 log = logging.getLogger(__name__)
 
-Row = TypeVar("Row")
+Answer = TypeVar("Answer")
 
 SECOND_LOOK_AFTER = timedelta(seconds=5)
 SECOND_LOOK_WITHIN = timedelta(seconds=45)  # with nothing seen in between, a later one is another first look
@@ -172,6 +172,13 @@ class Sync:
         if not due:
             return {}
         self.asked.update({cycle.id: seen.at for cycle in due})
+        # A sale whose row was lost is none by hand: it is booked first, and then nothing may be missing.
+        recovered = self._answered(Recovery(self.store, self.broker).run)
+        if recovered is None or recovered.booked:
+            return {}
+        due = [cycle for cycle in due if cycle.symbol not in recovered.suspended]
+        if not due:
+            return {}
         fills = self._answered(lambda: self.broker.fills(min(absence.asked_since(cycle) for cycle in due)))
         transfers = self._answered(self.broker.transfers)
         if fills is None and transfers is None:
@@ -188,7 +195,7 @@ class Sync:
         asked_at = self.asked.get(cycle.id)
         return asked_at is None or abs(seen.at - asked_at) >= CAUSE_ASKED_EVERY
 
-    def _answered(self, question: Callable[[], Listing[Row]]) -> Listing[Row] | None:
+    def _answered(self, question: Callable[[], Answer]) -> Answer | None:
         """The answer; None when there is none. Not every account may ask for its transfers."""
         try:
             return question()

@@ -13,6 +13,7 @@ from dcabot.adapters import notes
 from dcabot.adapters.database import connect
 from dcabot.adapters.dburl import DatabaseSettings
 from dcabot.adapters.migrations import migrate
+from dcabot.core.reconcile import POSITIONS
 from tests.builders import make_quote
 from tests.venue_broker import Desk, SteppedClock, VenueBroker
 
@@ -178,3 +179,22 @@ def test_two_databases_on_one_account(desk: Desk, tmp_path: Path) -> None:
     trade(desk, PRICES[2])
     other.trader.recover()
     assert other.trader.suspended == {}
+
+
+@pytest.mark.parametrize("who", ["daemon", "checker"])
+def test_a_lost_sale_is_not_a_sale_by_hand(desk: Desk, who: str) -> None:
+    """A failover lost the sale's row, and nobody has started since: its fill is dcabot's own."""
+    trade(desk, *PRICES[:2])
+    copy = dump(desk)
+    trade(desk, PRICES[2])
+    before = facts(desk)
+    other = Desk(connect(DatabaseSettings("sqlite", path=str(copy))), desk.broker)
+    other.trader.learn_instruments()
+    other.trader.refresh()
+    sweep = other.trader.sweep if who == "daemon" else other.caretaker("absent", *POSITIONS).sweep
+    for _ in range(4):
+        desk.clock.advance(6)
+        sweep()
+    assert facts(other) == before
+    assert other.rows("SELECT is_enabled, disabled_because FROM dca_assets") == [(1, None)]
+    other.database.close_all()
