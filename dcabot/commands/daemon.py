@@ -179,6 +179,7 @@ class Daemon:
         account = await self._patiently(self.parts.broker.account)
         await self._patiently(partial(check_account, database, account.number))
         await self._patiently(self.trader.recover)
+        self.health.reconciled()
         await self._patiently(partial(notes.keep_account, database, account.number, utc_now()))
         is_upgraded = partial(notes.first_start_after_upgrade, database, news.VERSION, utc_now())
         if await self._patiently(is_upgraded):

@@ -19,6 +19,7 @@ from dcabot.core.snapshot import ExchangeDenied
 from dcabot.core.telling import Told, tell
 from dcabot.core.troubles import (
     Contact,
+    Kind,
     Trouble,
     lasting,
     of_contact,
@@ -171,10 +172,19 @@ class Health:
         reconciled_at = now - timedelta(seconds=time.monotonic() - self._reconciled_at)
         return Contact(
             reconciled_at,
-            failure=str(error) if error is not None else "",
+            failure=str(error) if error is not None else self._overdue(),
             keys_refused=str(error) if isinstance(error, ExchangeDenied) else "",
             obstacle=self.trader.obstacle,
         )
+
+    def _overdue(self) -> str:
+        """A sentence when a reconciliation has neither ended well nor failed for too long.
+
+        A request that hangs or a row that somebody keeps locked can hold it for minutes.
+        """
+        seconds = time.monotonic() - self._reconciled_at
+        is_late = seconds >= patience(Kind.RECONCILIATION).total_seconds()
+        return "one is at work and does not end" if is_late else ""
 
     def _tell(self, troubles: list[Trouble], now: datetime) -> None:
         needed = {one.name: one for one in troubles if one.kind.is_trouble}

@@ -1,6 +1,8 @@
 """What starves the watchdog, where the daemon itself would go on as if nothing were."""
 
 import logging
+from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +13,7 @@ from dcabot.simulator import Simulator
 from tests.commands.conftest import Start
 from tests.commands.test_daemon_faults import is_fed
 from tests.programs import Books
+from tests.venue_broker import START
 
 HURRY = {"health.WORKER_SECONDS": 3, "paces.SWEEP_IDLE_SECONDS": 0.5}
 
@@ -89,3 +92,19 @@ def test_only_a_stream_that_is_no_longer_tried_is_stuck(monkeypatch: pytest.Monk
         if is_tried:
             tried_at = dict.fromkeys(Feed, now)
     assert ("no attempt to connect has ended" in seen.stuck()) is not is_tried
+
+
+def test_a_reconciliation_that_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing has failed, and yet nobody has compared the books with Alpaca for minutes."""
+    now = 1000.0
+    monkeypatch.setattr(health.time, "monotonic", lambda: now)
+    trader = SimpleNamespace(entries={}, held={}, suspended={}, obstacle="")
+    seen = health.Health(trader, None, lambda: 0.0)  # type: ignore[arg-type]
+    told = []
+    for now in (1000.0, 1119.0, 1120.0):
+        seen.look(START + timedelta(seconds=now))
+        told.append([one.name for one in seen.findings.troubles])
+    assert told == [[], [], ["reconciliation"]]
+    seen.reconciled()
+    seen.look(START + timedelta(seconds=now))
+    assert seen.findings.troubles == ()
