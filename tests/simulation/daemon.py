@@ -4,7 +4,7 @@ Played is what carries the schedule's actions out, which is asyncio and threads 
 An error that the daemon does not expect ends the real one, and fails the seed.
 """
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -82,6 +82,7 @@ class Daemon:
         self.acting: dict[str, Quote] = {}  # the quote that each asset's last decision was taken on
         self.acting_after: dict[str, datetime | None] = {}  # and the last look at REST before it
         self.on_act: Callable[[Daemon, str], None] = lambda daemon, symbol: None
+        self.heard: dict[str, deque[Quote]] = defaultdict(lambda: deque(maxlen=20))  # looked at, newest last
         self.is_ready = False
         self.started_at = world.now
         self.program.at_end.append(self._end)
@@ -200,6 +201,7 @@ class Daemon:
         for symbol, quote in quotes.items():
             self.schedule.quote_read(quote, self.world.now)
             self._begin_to_act(symbol, self.trader.consider(quote))
+            self.heard[symbol].append(quote)
         for symbol in again:
             if symbol not in quotes:
                 self._begin_to_act(symbol, self.trader.reconsider(symbol))

@@ -4,6 +4,7 @@
 way, arrives, and is answered, and at each of these moments others run and programs may die.
 """
 
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -230,6 +231,7 @@ class SimBroker:
         # A real clock moves by itself; this one would stand still for a pause that is too small for a float.
         self._budget = Budget(self.world.monotonic, lambda seconds: self.world.pause(max(seconds, 0.001)))
         self.on_send: Callable[[Program, str, Order], None] = lambda program, symbol, order: None
+        self.told: dict[str, deque[tuple[float, Quote]]] = defaultdict(lambda: deque(maxlen=80))  # latest quotes
         self.invents_emptiness = False  # a planted bug: a failed query is answered with "nothing there"
 
     def close(self) -> None:
@@ -379,7 +381,10 @@ class SimBroker:
 
     def latest_quotes(self, symbols: Iterable[str]) -> Listing[Quote]:
         wanted = list(symbols)
-        return self._ask("latest_quotes", lambda: quotes_of(self.exchange.venue, wanted), Listing(()))
+        found = self._ask("latest_quotes", lambda: quotes_of(self.exchange.venue, wanted), Listing(()))
+        for quote in found.rows:
+            self.told[quote.symbol].append((self.world.now, quote))
+        return found
 
     def clock_skew(self) -> timedelta:
         return timedelta(seconds=-self.world.skew)

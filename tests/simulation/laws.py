@@ -4,6 +4,7 @@ They are written again here, from the rows and the venue alone, so that a mistak
 seen. An allowance stands where a fault justifies it, and says which.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import ROUND_UP, Decimal
 
@@ -22,6 +23,7 @@ QUOTE_AGE = timedelta(seconds=60)
 REST_SPEAKS_SECONDS = 15.0  # for so long an old quote that REST showed as its latest counts as current
 WAY = timedelta(seconds=1)  # from a decision to its row: what a lock keeps waiting longer is decided again
 CONTACT = timedelta(seconds=20)
+LOOK_LASTS_SECONDS = 60.0  # so old may an answer of REST be that bears a price out, as any quote
 
 
 # When a row changes
@@ -41,6 +43,9 @@ def one_order_at_a_time(scene: Scene, before: OrderRow | None, after: OrderRow) 
         if one.is_open and one.name != after.name and one.name not in scene.ever_void
         if scene.rows.cycles[one.cycle_id].asset_id == asset_id
     ]
+    if after.limit_price is not None and after.side == "sell":
+        # A sale at a limit that fills at once or never does not wait for a buy that has bought nothing.
+        others = [one for one in others if one.side == "sell" or one.filled]
     if others:
         scene.fail("I1 one order at a time", f"{after.name} beside {others[0].name}")
 
@@ -76,7 +81,9 @@ def closed_only_when_over(scene: Scene, before: OrderRow | None, after: OrderRow
 
 
 def spends_no_more_than_the_ladder(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:
-    """I6. Harm: all the money in one falling coin. Settings that changed count with their largest value.
+    """I6. Harm: all the money in one falling coin, whatever position the exchange shows meanwhile.
+
+    Settings that changed count with their largest value.
 
     A void order that surfaced may come on top; a base order that filled less than can be sold is tried again.
     """
@@ -84,7 +91,8 @@ def spends_no_more_than_the_ladder(scene: Scene, before: OrderRow | None, after:
         return
     cycle = scene.rows.cycles[after.cycle_id]
     most, symbol = scene.most[cycle.asset_id], scene.symbol(after.cycle_id)
-    mine = [one for one in scene.rows.orders_of(cycle.id) if one.side == "buy" and one.name not in scene.ever_void]
+    mine = [one for one in scene.rows.orders_of(cycle.id) if one.side == "buy" and one.is_request]
+    mine = [one for one in mine if one.name not in scene.ever_void]
     filled = [one for one in mine if one.filled]
     spent = sum((EXACT.multiply(one.filled, one.price or Decimal(0)) for one in filled), Decimal(0))
     safeties = sum(one.purpose == "safety" for one in filled)
@@ -92,7 +100,7 @@ def spends_no_more_than_the_ladder(scene: Scene, before: OrderRow | None, after:
         scene.fail("I6 ladder", f"{safeties} safety orders filled, {most['safety_max']} allowed: {after.name}")
     crumbs = [one.limit_price or Decimal(0) for one in filled if one.purpose == "base"][1:]
     allowed = most["base"] + most["safety"] * most["safety_max"] + STEPS[symbol] * sum(crumbs, Decimal(0)) * 2
-    if spent > allowed and symbol not in scene.exchange.hand_moved:
+    if spent > allowed:
         scene.fail("I6 ladder", f"{spent} USD spent in cycle {cycle.id}, {allowed} allowed")
 
 
@@ -113,11 +121,35 @@ def decided_on_a_price_of_now(scene: Scene, before: OrderRow | None, after: Orde
         return
     quote = daemon.acting[symbol]
     is_first = asset_never_traded(scene, after)
-    if not is_first and all((quote.bid, quote.ask) != (bid, ask) for _, bid, ask in scene.market.history[symbol]):
+    # A limit is good at any quote: what the stream told falsely buys no dearer and sells no cheaper than it says.
+    # A sale at the market has a law of its own.
+    is_lie = (quote.bid, quote.ask) in scene.market.lies[symbol]
+    if not (is_first or is_lie) and all((quote.bid, quote.ask) != (bid, ask) for _, bid, ask in scene.market.history[symbol]):
         scene.fail("I11 price of now", f"{after.name}: {quote!r} was never a price of the market")
+    quote = replace(quote, at=max(quote.at, after.quote_at or quote.at))  # judged anew after a wait
     age = abs(scene.world.clock() - quote.at)
     if age > QUOTE_AGE + WAY and overtaken_seconds(scene, quote) > REST_SPEAKS_SECONDS:
         scene.fail("I11 price of now", f"{after.name} on a quote {age} old")
+
+
+def sells_at_the_market_after_two_looks(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:
+    """Rule 3. Harm: all is sold for what the market pays, on one false bid of the stream.
+
+    The exchange itself must have told this daemon a bid at or above the least take profit, just before.
+    """
+    if before is not None or after.purpose != "take_profit" or after.limit_price is not None:
+        return
+    symbol = scene.symbol(after.cycle_id)
+    daemon = scene.decided_by(symbol)
+    if daemon is None:
+        return
+    scene.world.saw("sale at the market")
+    average = replay(scene.rows.orders_of(after.cycle_id))[1]
+    floor = EXACT.multiply(average, 1 + scene.least[scene.rows.cycles[after.cycle_id].asset_id]["take_profit"] / 100)
+    since = scene.world.now - LOOK_LASTS_SECONDS
+    looks = [(at, quote) for at, quote in daemon.broker.told[symbol] if at >= since]
+    if not any(quote.bid >= floor for _, quote in looks):
+        scene.fail("rule 3 two looks", f"{after.name}: REST did not bear out {floor}, it told {looks[-3:]}")
 
 
 def overtaken_seconds(scene: Scene, quote: Quote) -> float:
@@ -182,6 +214,7 @@ def base_order_waits_for_coins_of_others(scene: Scene, before: OrderRow | None, 
     looked_at = (swept_at - START).total_seconds()
     weather = scene.world.chance.weather
     is_excused = scene.machines.has_jumped or scene.ever_void or weather["lag"] or weather["absences"]
+    is_excused = is_excused or scene.most[scene.rows.cycles[after.cycle_id].asset_id]["beside"]
     if is_excused or looked_at < scene.exchange.hand_moved.get(symbol, 0.0) + 20.0:
         return
     position, bid = scene.exchange.position(symbol), daemon.acting[symbol].bid
@@ -208,6 +241,7 @@ ROW_LAWS = (
     closed_only_when_over,
     spends_no_more_than_the_ladder,
     decided_on_a_price_of_now,
+    sells_at_the_market_after_two_looks,
     sells_only_over_the_floor,
     base_order_waits_for_coins_of_others,
     base_order_honours_the_cooldown,
@@ -229,7 +263,9 @@ def columns_are_a_replay_of_the_fills(scene: Scene, cycle: CycleRow, before: Cyc
     if stored != (quantity, average, safeties, last_buy):
         scene.fail("I4 columns", f"cycle {cycle.id} has {stored}, its orders say {(held, average, safeties, last_buy)}")
     wanted = "buying" if any(o.is_open and o.side == "buy" for o in orders) else None
-    wanted = wanted or ("selling" if any(o.is_open for o in orders) else None)
+    sells = [o for o in orders if o.is_open and o.side == "sell"]
+    if sells and (wanted is None or sells[0].limit_price is not None and cycle.status == "selling"):
+        wanted = "selling"  # beside a buy that has bought nothing and is asked to go
     if cycle.status not in OVER and (cycle.status in ("buying", "selling") or wanted) and cycle.status != wanted:
         scene.fail("I4 columns", f"cycle {cycle.id} is {cycle.status}, its orders say {wanted}")
 
@@ -301,6 +337,24 @@ def sells_what_is_there(scene: Scene, program: Program, symbol: str, order: Orde
         scene.fail("I5 sells what is there", f"{order.quantity} of {scene.exchange.position(symbol)}")
 
 
+def sells_only_what_the_cycle_bought(scene: Scene, program: Program, symbol: str, order: Order) -> None:
+    """Rule 10. Harm: the owner's own coins are sold with the cycle.
+
+    The rest that the asset's earlier cycle left is no coin of others: under a dollar, or under one step.
+    """
+    row = scene.rows.orders.get(order.client_order_id)
+    if order.side is not Side.SELL or row is None:
+        return
+    mine = scene.rows.orders_of(row.cycle_id)
+    bought = [one for one in mine if one.side == "buy" and one.filled]
+    sold = sum((one.filled for one in mine if one.side == "sell" and one.name != row.name), order.quantity)
+    fees = (step_up(one.filled * WORST_FEE, COIN) if one.fee is None else one.fee for one in bought)
+    own = sum((one.filled for one in bought), Decimal(0)) - sum((max(fee, Decimal(0)) for fee in fees), Decimal(0))
+    price = max((one.price or Decimal(0) for one in bought), default=Decimal(0))
+    if sold > own and sold - own >= STEPS[symbol] and (sold - own) * price >= 1:
+        scene.fail("rule 10 own coins", f"{row.name} sells up to {sold}, and {own} were bought")
+
+
 def only_a_daemon_orders(scene: Scene, program: Program, symbol: str, order: Order) -> None:
     """Harm: two programs that each believe to be the one that trades. An operator may sell what there is."""
     if program.name == "cycle-close" and order.side is Side.SELL:
@@ -309,7 +363,13 @@ def only_a_daemon_orders(scene: Scene, program: Program, symbol: str, order: Ord
         scene.fail("only a daemon orders", f"{program.name} places {order.client_order_id}")
 
 
-SEND_LAWS = (the_row_comes_first, an_order_is_sent_once, sells_what_is_there, only_a_daemon_orders)
+SEND_LAWS = (
+    the_row_comes_first,
+    an_order_is_sent_once,
+    sells_what_is_there,
+    sells_only_what_the_cycle_bought,
+    only_a_daemon_orders,
+)
 
 
 # When a daemon begins to act on a quote
@@ -323,6 +383,22 @@ def nothing_is_begun_in_the_dark(scene: Scene, daemon: Daemon, symbol: str) -> N
         scene.fail("I11 in the dark", f"{daemon.program.name} acts on {symbol}, last look at REST {swept}")
 
 
+def no_old_quote_decides(scene: Scene, daemon: Daemon, symbol: str) -> None:
+    """Harm: bought or sold at a price that a newer quote has overtaken.
+
+    A newer one counts that the daemon has looked at and that nobody can have doubted: it is near the one acted on.
+    To a clock that is behind, newer ones come from the future.
+    """
+    acting = daemon.acting[symbol]
+    for quote in daemon.heard[symbol]:
+        is_near = abs(quote.bid - acting.bid) * 20 < acting.bid and quote.bid <= quote.ask
+        if quote.at > acting.at and is_near and not scene.machines.has_jumped:
+            scene.fail("no old quote decides", f"{daemon.program.name} acts on {acting!r}, {quote!r} had come")
+
+
+ACT_LAWS = (nothing_is_begun_in_the_dark, no_old_quote_decides)
+
+
 # When the exchange takes an order
 
 
@@ -334,6 +410,8 @@ def one_open_order_at_the_exchange(scene: Scene, order: VenueOrder) -> None:
         if is_ours(one) and one.id != order.id and one.symbol == order.symbol
         if one.client_order_id not in scene.ever_void
     ]
+    if order.side is Side.SELL and order.limit_price is not None:
+        others = [one for one in others if one.side is Side.SELL or one.filled_quantity]
     if others and order.client_order_id not in scene.ever_void:
         scene.fail("I1 one order at a time", f"{order!r} beside {others[0]!r} at the exchange")
 

@@ -6,11 +6,13 @@ failing seed can be told without most of it.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 
 from dcabot.core.model import ID_PREFIX, Instrument, Quote, Side
 from dcabot.core.money import EXACT, step_down, step_up
 from dcabot.core.venue import OrderRequest, VenueOrder
+from tests.builders import START
 from tests.simulation.books import Books
 from tests.simulation.clockwork import World
 from tests.simulation.exchange import Exchange
@@ -42,6 +44,13 @@ PRICE_EVENTS = (
     ("quote: silence", 0.004),
     ("quote: nonsense", 0.01),
 )
+# What the stream alone tells, and REST does not.
+LIES = (
+    ("lie: a false bid", 0.02),
+    ("lie: a false ask", 0.02),
+    ("lie: an old quote", 0.02),
+    ("lie: a late quote", 0.03),
+)
 NONSENSE = ("0/0", "-1/5", "crossed", "spike")
 SETTINGS = {
     "take_profit_percent": ("0.8", "1", "2.5"),
@@ -51,6 +60,8 @@ SETTINGS = {
     "safety_order_amount": ("11", "20", "150.5"),
     "cooldown_period": ("0", "5", "40"),
     "buy_order_price_deviation_percent": ("0", "0.5", "3"),
+    "take_profit_order": ("market", "limit"),
+    "trade_beside_foreign_coins": ("0", "0", "1"),
 }
 NONSENSE_SETTINGS = (("base_order_amount", "3"), ("take_profit_percent", "0.1"), ("safety_order_deviation", "-2"))
 COMMANDS = (("operator: cycle close", 0.04), ("operator: cycle release", 0.04), ("operator: cycle adopt", 0.01))
@@ -77,6 +88,7 @@ class Market:
         self.history: dict[str, list[tuple[float, Decimal, Decimal]]] = {symbol: [] for symbol in self.symbols}
         self.pace = self.world.chance.pick("pace", (1.5, 3.0, 6.0))
         self.spikes = 0
+        self.lies: dict[str, set[tuple[Decimal, Decimal]]] = {symbol: set() for symbol in self.symbols}
 
     def open(self) -> None:
         for symbol in self.symbols:
@@ -115,7 +127,28 @@ class Market:
             if fate:
                 self.world.tell("market", "%s: %s", fate, self.quote_of(symbol))
             self.quote(symbol)
+        lie = chance.fault(f"lie {symbol}", "lies", LIES)
+        if lie:
+            self.world.at(chance.between("lie delay", 0.05, 1.5), lambda: self._lie(symbol, lie))
         self.world.at(10.0 if chance.is_calm else pause, lambda: self._tick(symbol))
+
+    def _lie(self, symbol: str, kind: str) -> None:
+        """A quote of the stream alone that is believable: within what one quote may jump, there and back."""
+        chance, true = self.world.chance, self.quote_of(symbol)
+        self.world.tell("stream", "%s on %s", kind, symbol)
+        if kind == "lie: a late quote":
+            self.world.at(chance.between("lateness of a quote", 2, 60), lambda: self.tell(true))
+            return
+        if kind == "lie: an old quote":
+            at, bid, ask = chance.pick("old quote", self.history[symbol])
+            self.tell(Quote(symbol, bid, ask, START + timedelta(seconds=at)))
+            return
+        is_bid = kind == "lie: a false bid"
+        factor = Decimal(f"{chance.between('lie', 1.01, 1.4) if is_bid else chance.between('lie', 0.7, 0.99):.4f}")
+        step = self.exchange.venue.instruments[symbol].price_step
+        bid, ask = (step_down(price * factor, step) for price in (true.bid, true.ask))
+        self.lies[symbol].add((bid, ask))
+        self.tell(Quote(symbol, bid, ask, true.at))
 
     def _nonsense(self, symbol: str) -> None:
         """A frame that no market can mean, on the stream alone."""

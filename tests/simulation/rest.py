@@ -61,12 +61,13 @@ class Rest:
                 return f"{asset.symbol} has no current cycle: {daemon.trader.held.get(asset.symbol, 'not in the book')}"
             if entry.asset.held_back:
                 return f"{asset.symbol} is suspended: {entry.asset.held_back}"
-            if entry.cycle.missing_since is not None and waits_for_a_person(self.scene, asset.symbol):
-                continue
             row = self.scene.rows.cycles.get(entry.cycle.id)
+            if row is not None and row.is_missing and waits_for_a_person(self.scene, asset.symbol):
+                continue
             holding = fold(entry.cycle.orders)
-            known = (entry.cycle.status.value, sellable(entry.cycle), holding.settled)
-            if row is None or known != (row.status, row.quantity, True):
+            is_missing = entry.cycle.missing_since is not None
+            known = (entry.cycle.status.value, sellable(entry.cycle), holding.settled, is_missing)
+            if row is None or known != (row.status, row.quantity, True, row.is_missing):
                 return f"the daemon's book of {asset.symbol} is old"
             quote = self.scene.market.quote_of(asset.symbol)
             view = View(

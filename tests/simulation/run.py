@@ -141,9 +141,18 @@ class Run:
         for cycle_id in cycle_ids:
             cycle = self.scene.rows.cycles[cycle_id]
             asset = self.scene.rows.assets[cycle.asset_id]
-            target = cycle.average * (1 + asset.take_profit / 100) * Decimal("1.01")
+            target = max(cycle.average * (1 + asset.take_profit / 100), self._floor(cycle_id)) * Decimal("1.01")
             self.market.set(asset.symbol, max(target, self.market.prices[asset.symbol]))
             self.market.quote(asset.symbol)
+
+    def _floor(self, cycle_id: int) -> Decimal:
+        """What a coin must bring so that a limit sale loses nothing: of a small rest, cents are much."""
+        cycle = self.scene.rows.cycles[cycle_id]
+        paid = Decimal("0.02")
+        for one in self.scene.rows.orders_of(cycle_id):
+            amount = one.filled * (one.price or Decimal(0))
+            paid += amount if one.side == "buy" else -amount * (1 - laws.WORST_FEE)
+        return max(paid, Decimal(0)) / (cycle.quantity * (1 - laws.WORST_FEE)) if cycle.quantity else Decimal(0)
 
     def _is_sellable(self, cycle_id: int) -> bool:
         cycle = self.scene.rows.cycles[cycle_id]
@@ -169,7 +178,11 @@ class Run:
             self.exchange.hand_moved[order.symbol] = self.world.now
 
     def _daemon(self, daemon: Daemon) -> None:
-        daemon.on_act = lambda one, symbol: laws.nothing_is_begun_in_the_dark(self.scene, one, symbol)
+        def acts(one: Daemon, symbol: str) -> None:
+            for law in laws.ACT_LAWS:
+                law(self.scene, one, symbol)
+
+        daemon.on_act = acts
         self._broker(daemon.broker)
 
     def _broker(self, broker: SimBroker) -> None:

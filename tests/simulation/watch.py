@@ -21,11 +21,12 @@ OPEN = frozenset({"intended", "accepted", "partially_filled"})
 OVER = frozenset({"complete", "error"})
 STEPS = {one.symbol: one.quantity_step for one in LISTED}
 ORDER_COLUMNS = "id, client_order_id, cycle_id, purpose, side, quantity, limit_price, status, order_id, "
-ORDER_COLUMNS += "filled_quantity, filled_price, fee_quantity, created_at, closed_at"
+ORDER_COLUMNS += "filled_quantity, filled_price, fee_quantity, created_at, closed_at, quote_at"
 CYCLE_COLUMNS = "id, asset_id, status, quantity, average_purchase_price, safety_orders, last_order_fill_price, "
 CYCLE_COLUMNS += "latest_order_id, completed_at, ended_by, missing_since"
 ASSET_COLUMNS = "id, asset_symbol, is_enabled, base_order_amount, safety_order_amount, max_safety_orders, "
-ASSET_COLUMNS += "take_profit_percent, cooldown_period, buy_order_price_deviation_percent, last_sell_price"
+ASSET_COLUMNS += "take_profit_percent, cooldown_period, buy_order_price_deviation_percent, last_sell_price, "
+ASSET_COLUMNS += "trade_beside_foreign_coins"
 ORDERS = f"SELECT {ORDER_COLUMNS} FROM dca_orders"
 CYCLES = f"SELECT {CYCLE_COLUMNS} FROM dca_cycles"
 ASSETS = f"SELECT {ASSET_COLUMNS} FROM dca_assets"
@@ -47,6 +48,7 @@ class OrderRow:
     fee: Decimal | None
     created_at: datetime | None
     closed_at: datetime | None
+    quote_at: datetime | None  # the time of the quote that it was decided on
 
     @property
     def is_open(self) -> bool:
@@ -85,6 +87,7 @@ class AssetRow:
     cooldown: int
     restart_drop: Decimal
     last_sell_price: Decimal | None
+    beside: bool = False  # it trades beside foreign coins
 
 
 class Rows:
@@ -102,7 +105,7 @@ class Rows:
         for raw in assets:
             self.assets[raw[0]] = AssetRow(
                 raw[0], raw[1], bool(raw[2]), Decimal(raw[3]), Decimal(raw[4]), raw[5], Decimal(raw[6]), raw[7],
-                Decimal(raw[8]), _decimal(raw[9]),
+                Decimal(raw[8]), _decimal(raw[9]), bool(int(raw[10])),
             )  # fmt: skip
         touched: set[int] = set()
         for raw in self._news("dca_cycles", session.execute(CYCLES)):
@@ -117,6 +120,7 @@ class Rows:
             after = OrderRow(
                 raw[0], raw[1], raw[2], raw[3], raw[4], Decimal(raw[5]), _decimal(raw[6]), raw[7], raw[8],
                 Decimal(raw[9]), _decimal(raw[10]), _decimal(raw[11]), _instant(raw[12]), _instant(raw[13]),
+                _instant(raw[14]),
             )  # fmt: skip
             self.orders[raw[1]] = after
             changed.append((before, after))
@@ -173,7 +177,7 @@ class Scene:
             settings = {
                 "base": asset.base, "safety": asset.safety, "safety_max": Decimal(asset.safety_max),
                 "take_profit": asset.take_profit, "cooldown": Decimal(asset.cooldown),
-                "restart_drop": asset.restart_drop,
+                "restart_drop": asset.restart_drop, "beside": Decimal(asset.beside),
             }  # fmt: skip
             most, least = self.most[asset.id], self.least[asset.id]
             for name, value in settings.items():
