@@ -124,7 +124,9 @@ def decided_on_a_price_of_now(scene: Scene, before: OrderRow | None, after: Orde
     # A limit is good at any quote: what the stream told falsely buys no dearer and sells no cheaper than it says.
     # A sale at the market has a law of its own.
     is_lie = (quote.bid, quote.ask) in scene.market.lies[symbol]
-    if not (is_first or is_lie) and all((quote.bid, quote.ask) != (bid, ask) for _, bid, ask in scene.market.history[symbol]):
+    if not (is_first or is_lie) and all(
+        (quote.bid, quote.ask) != (bid, ask) for _, bid, ask in scene.market.history[symbol]
+    ):
         scene.fail("I11 price of now", f"{after.name}: {quote!r} was never a price of the market")
     quote = replace(quote, at=max(quote.at, after.quote_at or quote.at))  # judged anew after a wait
     age = abs(scene.world.clock() - quote.at)
@@ -264,7 +266,7 @@ def columns_are_a_replay_of_the_fills(scene: Scene, cycle: CycleRow, before: Cyc
         scene.fail("I4 columns", f"cycle {cycle.id} has {stored}, its orders say {(held, average, safeties, last_buy)}")
     wanted = "buying" if any(o.is_open and o.side == "buy" for o in orders) else None
     sells = [o for o in orders if o.is_open and o.side == "sell"]
-    if sells and (wanted is None or sells[0].limit_price is not None and cycle.status == "selling"):
+    if sells and (wanted is None or (sells[0].limit_price is not None and cycle.status == "selling")):
         wanted = "selling"  # beside a buy that has bought nothing and is asked to go
     if cycle.status not in OVER and (cycle.status in ("buying", "selling") or wanted) and cycle.status != wanted:
         scene.fail("I4 columns", f"cycle {cycle.id} is {cycle.status}, its orders say {wanted}")
