@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from dcabot.adapters.rows import RowFault
 from dcabot.adapters.store import Store
-from dcabot.core.ledger import DUST_NOTIONAL
+from dcabot.core.ledger import DUST_NOTIONAL, fold
 from dcabot.core.model import OrderReport
 from dcabot.core.money import ZERO, text
 from dcabot.core.order_ids import is_own
@@ -57,11 +57,19 @@ class Recovery:
             return self._without_rows(symbols)
         reports = self.broker.orders_since(newest - READ_BACK).rows
         booked = self.book(own(reports, self.store.tag()))
-        suspended = {}
-        for symbol, theirs in others(reports, self.store.tag()).items():
-            if symbol in symbols and is_active(theirs, price_of(theirs)):
-                suspended[symbol] = _of_another(symbol)
-        return Recovered(booked, suspended)
+        theirs = {one: made for one, made in others(reports, self.store.tag()).items() if one in symbols}
+        return Recovered(booked, self._suspended_for(theirs) if theirs else {})
+
+    def _suspended_for(self, others_orders: dict[str, list[OrderReport]]) -> dict[str, str]:
+        """The pairs that another dcabot trades, with the sentence that says so."""
+        foreign = {one.symbol: one.quantity for one in self.broker.positions().rows}
+        for entry in self.store.read_book().entries:
+            foreign[entry.cycle.symbol] = foreign.get(entry.cycle.symbol, ZERO) - fold(entry.cycle.orders).held
+        return {
+            symbol: _of_another(symbol)
+            for symbol, reports in others_orders.items()
+            if is_active(reports, price_of(reports), foreign.get(symbol, ZERO))
+        }
 
     def book(self, reports: Iterable[OrderReport]) -> list[str]:
         """Book those of these orders that have no row: a sentence for each."""

@@ -181,6 +181,20 @@ def test_two_databases_on_one_account(desk: Desk, tmp_path: Path) -> None:
     assert other.trader.suspended == {}
 
 
+def test_dcabot_whose_coins_are_gone_is_in_nobodys_way(desk: Desk, tmp_path: Path) -> None:
+    """Its orders bought more than they sold, and its owner sold the rest by hand."""
+    other = make_desk(tmp_path / "other.db", desk.broker)
+    other.trader.recover()
+    trade(other, *PRICES)
+    other.clock.advance(400)
+    trade(desk, PRICES[0])
+    other.trader.recover()
+    assert "another dcabot" in other.trader.suspended["BTC/USD"]
+    desk.broker.sell_by_hand("BTC/USD", desk.broker.position("BTC"))
+    other.trader.recover()
+    assert other.trader.suspended == {}
+
+
 @pytest.mark.parametrize("who", ["daemon", "checker"])
 def test_a_lost_sale_is_not_a_sale_by_hand(desk: Desk, who: str) -> None:
     """A failover lost the sale's row, and nobody has started since: its fill is dcabot's own."""

@@ -14,9 +14,9 @@ from decimal import Decimal
 from dcabot.core import absence, lifecycle
 from dcabot.core.absence import Departure
 from dcabot.core.ledger import Holding, current_status, fold, sellable
-from dcabot.core.model import Asset, Cycle, Decision, Order, OrderReport, OrderStatus
+from dcabot.core.model import ID_PREFIX, Asset, Cycle, Decision, Order, OrderReport, OrderStatus
 from dcabot.core.money import ZERO
-from dcabot.core.order_ids import is_own
+from dcabot.core.order_ids import is_of_another
 from dcabot.core.states import OVER, is_open
 
 SURFACES_WITHIN = timedelta(hours=1)  # a void order is asked for this long in case its request arrives after all
@@ -276,8 +276,14 @@ def orphans(
     """
     known = set(known_ids)
     untracked = [report for report in snapshot.open_orders if report.client_order_id not in known]
-    cancel = [r for r in untracked if policy == "all" or (policy == "own" and is_own(r.client_order_id, tag))]
+    cancel = [report for report in untracked if policy == "all" or _is_orphan(report, policy, tag)]
     return cancel, [report for report in untracked if report not in cancel]
+
+
+def _is_orphan(report: OrderReport, policy: str, tag: str) -> bool:
+    """True for an order that has our prefix, however the rest of its id reads, and no other dcabot's tag."""
+    name = report.client_order_id
+    return policy == "own" and name.startswith(ID_PREFIX) and not is_of_another(name, tag)
 
 
 def _if_unchanged(entry: Entry, decide: Callable[[Cycle], Decision | None]) -> Repair:

@@ -72,10 +72,16 @@ def net_coins(reports: Iterable[OrderReport]) -> Decimal:
     return coins
 
 
-def is_active(reports: Iterable[OrderReport], price: Decimal) -> bool:
-    """True when somebody's orders are open, or when their coins are still there."""
-    mine = list(reports)
-    return any(report.status in OPEN for report in mine) or net_coins(mine) * price >= DUST_NOTIONAL
+def is_active(reports: Iterable[OrderReport], price: Decimal, foreign: Decimal) -> bool:
+    """True when somebody's orders are open, or when their coins are still there.
+
+    `foreign` are the coins at the exchange that this database's cycles did not buy: what the orders
+    bought may have been sold or moved by hand since.
+    """
+    theirs = list(reports)
+    if any(report.status in OPEN for report in theirs):
+        return True
+    return min(net_coins(theirs), foreign) * price >= DUST_NOTIONAL
 
 
 def price_of(reports: Iterable[OrderReport]) -> Decimal:

@@ -297,6 +297,15 @@ def test_untracked_orders_are_treated_as_the_policy_says(policy: str, cancelled:
     assert {one.client_order_id for one in cancel + report} == {"dcabot-9-1-base-1", "by-hand"}
 
 
+@pytest.mark.parametrize(
+    ("name", "is_orphan"),
+    [("dcabot-abc-9-1-base-1", True), ("dcabot-xyz-9-1-base-1", False), ("dcabot-lost", True)],
+)
+def test_orphan_has_our_prefix_and_no_other_tag(name: str, is_orphan: bool) -> None:
+    cancel, _ = orphans(snapshot(stranger(name)), [], "own", "abc")
+    assert [one.client_order_id for one in cancel] == ([name] if is_orphan else [])
+
+
 def test_an_order_that_a_cycle_waits_for_is_never_an_orphan() -> None:
     tracked: Order = make_order()
     seen = snapshot(make_report(tracked, O.ACCEPTED))
