@@ -127,7 +127,10 @@ def remove(database: Database, symbol: str) -> None:
         waiting = schema.Order.select().where(
             schema.Order.cycle.in_(ids), schema.Order.status.in_([status.value for status in OPEN])
         )
-        if any(cycle.quantity and cycle.status not in over for cycle in cycles) or (ids and waiting.first()):
+        current = [cycle for cycle in cycles if cycle.status not in over]
+        # Coins that are not shown are not counted in the column, and may come back.
+        holds = any(cycle.quantity or cycle.missing_since is not None for cycle in current)
+        if holds or (ids and waiting.first()):
             raise AssetError(
                 f"{symbol} holds a position or waits for an order: `dcabot cycle close {symbol}` sells it, "
                 f"`dcabot cycle release {symbol}` leaves it to you"

@@ -267,6 +267,16 @@ def test_what_holds_coins_cannot_be_removed(seat: Seat) -> None:
     assert seat.books.execute("SELECT COUNT(*) FROM dca_orders") == [(0,)]
 
 
+def test_what_owns_missing_coins_cannot_be_removed(seat: Seat) -> None:
+    """They may come back, and would be nobody's."""
+    add(seat)
+    seat.trade("60000", "60010")
+    seat.books.execute("UPDATE dca_cycles SET quantity = 0, missing_since = created_at")
+    said = seat.run("asset", "remove", "BTC/USD", "--yes")
+    assert said.code == 1
+    assert "dcabot cycle release BTC/USD" in said.line
+
+
 def test_without_history_it_is_simply_removed(seat: Seat) -> None:
     add(seat)
     assert seat.run("asset", "remove", "BTC/USD").out == "BTC/USD removed.\n"
