@@ -127,7 +127,10 @@ def read(window: Window, store: Store, now: datetime) -> Report:
 def _unowned(book: Book, market: Market) -> Iterable[str]:
     """Coins worth a dollar or more, as far as prices are known, that Alpaca shows and no cycle bought."""
     cycles = {entry.asset.symbol: entry.cycle for entry in book.entries if entry.cycle.status not in OVER}
-    for symbol, position in (market.positions or {}).items():
+    # Positions spell it BTCUSD, and a pair that Alpaca lists no more stays so.
+    spelt = {symbol.replace("/", ""): symbol for symbol in cycles}
+    for name, position in (market.positions or {}).items():
+        symbol = spelt.get(name, name)
         quote = market.quotes.get(symbol)
         foreign = foreign_coins(cycles[symbol], position) if symbol in cycles else position
         if foreign and (quote is None or foreign * quote.bid >= DUST_NOTIONAL):

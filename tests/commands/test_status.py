@@ -221,6 +221,14 @@ def test_coins_that_no_cycle_owns_are_why_nothing_happens(well: Seat) -> None:
     assert asset(well)["next"] == "nothing while Alpaca shows 0.5 that no cycle bought"
 
 
+def test_coins_of_a_pair_that_is_listed_no_more_are_the_cycles(well: Seat) -> None:
+    well.trade("60000", "60010")
+    well.alpaca.faults.respond(200, [], method="GET", path="^/v2/assets", times=None)
+    said = well.run("status", "--json")
+    assert "Alpaca does not know this crypto pair" in said.json["assets"][0]["trouble"]
+    assert not [note for note in said.json["notes"] if "no cycle bought" in note]
+
+
 def test_a_refused_order_is_told_with_its_next_try(well: Seat) -> None:
     refusal = {"code": 40310000, "message": "insufficient balance for USD"}
     well.alpaca.faults.respond(403, refusal, "POST", "/v2/orders", times=None)
