@@ -29,6 +29,8 @@ from dcabot.core.states import OVER
 
 Row = Any  # a peewee model instance or plain record, whose attributes no type checker sees
 ORDER_ID_MAX = 255
+ORDER_TIMES = ("created_at", "cancel_requested_at", "closed_at", "quote_at")
+CYCLE_TIMES = ("created_at", "completed_at", "covered_at", "missing_since")
 
 
 class RowFault(Exception):
@@ -73,6 +75,9 @@ def book_of(
                 raise RowFault(f"dca_cycles: {asset.symbol} has {len(current)} current cycles (ids {ids}); one may be")
         except RowFault as fault:
             faults[str(row.asset_symbol)] = str(fault)
+            continue
+        except ValueError as error:  # a figure or a time that no column of ours can hold
+            faults[str(row.asset_symbol)] = f"a row of {row.asset_symbol} cannot be read: {error}"
             continue
         entries += mine
         if not current:
@@ -125,6 +130,7 @@ def order_of(row: Row) -> Order:
         raise RowFault(f"dca_orders: {row.client_order_id}: {error}") from None
     if row.quantity <= ZERO or row.filled_quantity < ZERO:
         raise RowFault(f"dca_orders: {row.client_order_id}: a quantity is not positive")
+    _check_times(f"dca_orders: {row.client_order_id}", row, ORDER_TIMES)
     return Order(
         client_order_id=row.client_order_id,
         purpose=purpose,
@@ -159,6 +165,9 @@ def entry_of(asset: Asset, row: Row, orders: Sequence[Row], since: datetime | No
         raise RowFault(f"dca_cycles: cycle {row.id} of {asset.symbol}: unknown ended_by {row.ended_by!r}") from None
     if row.quantity < ZERO or row.average_purchase_price < ZERO or row.safety_orders < 0:
         raise RowFault(f"dca_cycles: cycle {row.id} of {asset.symbol}: a negative quantity, price or count")
+    _check_times(f"dca_cycles: cycle {row.id} of {asset.symbol}", row, CYCLE_TIMES)
+    if row.created_at is None:
+        raise RowFault(f"dca_cycles: cycle {row.id} of {asset.symbol}: created_at is missing")
     cycle = Cycle(
         id=row.id,
         asset_id=asset.id,
@@ -178,7 +187,21 @@ def entry_of(asset: Asset, row: Row, orders: Sequence[Row], since: datetime | No
     )
     if fault := renamed(cycle, row.symbol):
         raise RowFault(fault)
-    return Entry(asset, cycle, _stored(row, fold(cycle.orders)), row.latest_order_id)
+    try:
+        holding = fold(cycle.orders)
+    except ArithmeticError:
+        raise RowFault(
+            f"dca_orders: cycle {row.id} of {asset.symbol}: a quantity or price is beyond reason"
+        ) from None
+    return Entry(asset, cycle, _stored(row, holding), row.latest_order_id)
+
+
+def _check_times(name: str, row: Row, columns: Sequence[str]) -> None:
+    """Raises RowFault where a column holds something else than a time."""
+    for column in columns:
+        value = getattr(row, column)
+        if value is not None and not isinstance(value, datetime):
+            raise RowFault(f"{name}: {column} {value!r} is no time")
 
 
 def _stored(row: Row, holding: Holding) -> Holding:

@@ -80,10 +80,14 @@ class InstantColumn(peewee.Field):
         form = "%Y-%m-%d %H:%M:%S.%f" if self.micro else "%Y-%m-%d %H:%M:%S"
         return value.astimezone(timezone.utc).strftime(form)
 
-    def python_value(self, value: Any) -> datetime | None:
+    def python_value(self, value: Any) -> Any:
+        """The instant, or None. What is no time is given as it stands: only its own row is at fault."""
         if value is None:
             return None
-        instant = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        try:
+            instant = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        except ValueError:
+            return value
         return instant.astimezone(timezone.utc) if instant.tzinfo else instant.replace(tzinfo=timezone.utc)
 
 

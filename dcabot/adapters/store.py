@@ -327,7 +327,7 @@ class Store:
         found = {}
         for asset_id, row in zip(asset_ids, rows, strict=True):
             since = schema.Cycle.completed_at.python_value(row[0])
-            if since is not None:
+            if isinstance(since, datetime):
                 found[asset_id] = since
         return found
 

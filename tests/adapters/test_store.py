@@ -313,6 +313,7 @@ def test_known_ids(store: Store) -> None:
     [
         ("UPDATE dca_cycles SET status = 'bying'", "cycle 1 of BTC/USD: unknown status 'bying'"),
         ("UPDATE dca_cycles SET quantity = '-1'", "cycle 1 of BTC/USD: a negative quantity"),
+        ("UPDATE dca_cycles SET created_at = NULL", "cycle 1 of BTC/USD: created_at is missing"),
         ("UPDATE dca_cycles SET safety_orders = -1", "cycle 1 of BTC/USD: a negative quantity, price or count"),
         ("UPDATE dca_orders SET status = 'lost'", "dca_orders: dcabot-a: 'lost' is not a valid OrderStatus"),
         ("UPDATE dca_orders SET side = 'hold'", "dca_orders: dcabot-a: 'hold'"),
@@ -330,6 +331,32 @@ def test_nonsense_in_a_row_holds_that_asset_only_and_names_it(store: Store, sql:
     assert [one.asset.symbol for one in book.entries] == ["ETH/USD"]
     assert book.idle == ()
     assert words in book.faults["BTC/USD"]
+    assert store.read_entry(good.cycle.id) == good
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        *(f"dca_cycles SET {one} = 'noon'" for one in ("covered_at", "missing_since", "first_order_at")),
+        *(f"dca_orders SET {one} = 'noon'" for one in ("created_at", "closed_at", "quote_at", "updated_at")),
+        "dca_orders SET cancel_requested_at = '2026-13-45 99:00:00'",
+        "dca_orders SET filled_price = '1e30'",
+        "dca_cycles SET inherited_quantity = '1e30'",
+        "dca_assets SET base_order_amount = '1e30'",
+    ],
+)
+def test_what_only_sqlite_takes_holds_one_asset(store: Store, edit: str) -> None:
+    if store.database.settings.engine != "sqlite":
+        pytest.skip("MariaDB refuses the edit")
+    entry = opened(store)
+    order = full_order(entry, client_order_id="dcabot-a")
+    save(store, entry, Decision(entry.cycle.with_order(order), "test"))
+    with closing(sqlite3.connect(store.database.settings.path)) as by_hand, by_hand:
+        by_hand.execute(f"UPDATE {edit}")
+    good = opened(store, "ETH/USD")
+    book = store.read_book()
+    assert [one.asset.symbol for one in book.entries] == ["ETH/USD"]
+    assert list(book.faults) == ["BTC/USD"]
     assert store.read_entry(good.cycle.id) == good
 
 
