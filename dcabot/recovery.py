@@ -55,6 +55,8 @@ class Recovery:
         newest = self.store.newest_order_at()
         if newest is None:
             return self._without_rows(symbols)
+        # A row from a clock that ran ahead would have nothing be newer.
+        newest = min(newest, self.store.clock())
         reports = self.broker.orders_since(newest - READ_BACK).rows
         booked = self.book(own(reports, self.store.tag()))
         theirs = {one: made for one, made in others(reports, self.store.tag()).items() if one in symbols}

@@ -244,6 +244,8 @@ class Trader:
         seen = self.seen.get(symbol)
         if seen is None or seen.newest is None or not seen.is_usable(now, self.quote_max_age):
             return None
+        if symbol not in self.instruments:
+            return None  # Alpaca's list was read again meanwhile, and lacks it
         is_same = cycle is occasion.entry.cycle and asset is occasion.entry.asset
         is_same = is_same and seen.newest is occasion.market.quote
         # An order is as old as its decision: one that waited would be missed, or cancelled, too soon.

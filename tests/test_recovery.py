@@ -141,6 +141,15 @@ def test_a_lost_tail_is_found_when_coins_appear(desk: Desk) -> None:
     assert facts(desk) == before
 
 
+def test_a_clock_that_ran_ahead_hides_no_lost_order(desk: Desk) -> None:
+    trade(desk, *PRICES[:2])
+    before = facts(desk)
+    desk.execute("DELETE FROM dca_orders WHERE purpose = 'safety'")
+    desk.execute("UPDATE dca_orders SET created_at = '2099-01-01 00:00:00.000000'")
+    desk.trader.recover()
+    assert len(facts(desk)) == len(before)
+
+
 def test_a_lost_open_order_is_booked_and_not_doubled(desk: Desk) -> None:
     desk.broker.slicer = desk.broker.venue.slicer = lambda order, unfilled, quote: Decimal(0)
     desk.quote("60000", "60010")

@@ -518,3 +518,14 @@ def test_a_wide_spread_is_told_after_an_hour(trading: Desk, caplog: pytest.LogCa
         trading.clock.advance(60)
     assert caplog.text.count("no base order: the spread is 1.67 %") == 1
     assert "for over an hour" in caplog.text
+
+
+def test_a_pair_that_is_delisted_meanwhile(trading: Desk) -> None:
+    """Alpaca's list is read again while a decision waits for its row."""
+    occasion = trading.trader.consider(quoted(trading))
+    assert occasion is not None
+    trading.broker.venue.instruments.clear()
+    trading.trader.learn_instruments()
+    trading.clock.advance(2)
+    assert trading.trader.act("BTC/USD", occasion) is None
+    assert trading.rows("SELECT * FROM dca_orders") == []

@@ -6,11 +6,14 @@ stays so until a reading of the account was asked for after Alpaca's answer to i
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
+from dcabot.core.ages import has_passed
 from dcabot.core.model import Order, Side
 from dcabot.core.money import ZERO
+
+LATER = timedelta.resolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ class Funds:
     def read(self, reading: Decimal, asked_at: datetime) -> "Funds":
         """After a look at the account."""
         kept = {
-            name: one for name, one in self.promises.items() if one.answered_at is None or one.answered_at >= asked_at
+            name: one
+            for name, one in self.promises.items()
+            if one.answered_at is None or not has_passed(one.answered_at, asked_at, LATER)
         }
         return Funds(reading, kept)

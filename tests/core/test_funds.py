@@ -48,3 +48,8 @@ def test_the_first_answer_counts() -> None:
     name = buy().client_order_id
     twice = funds().promised("BTC/USD", [buy()]).answered([name], make_time(6)).answered([name], make_time(60))
     assert twice.read(D(80), make_time(7)).spendable() == 80
+
+
+def test_a_clock_that_was_set_back_locks_no_money() -> None:
+    answered = funds().promised("BTC/USD", [buy()]).answered([buy().client_order_id], make_time(86_400))
+    assert answered.read(D(80), make_time(0)).spendable() == 80
