@@ -190,9 +190,7 @@ def entry_of(asset: Asset, row: Row, orders: Sequence[Row], since: datetime | No
     try:
         holding = fold(cycle.orders)
     except ArithmeticError:
-        raise RowFault(
-            f"dca_orders: cycle {row.id} of {asset.symbol}: a quantity or price is beyond reason"
-        ) from None
+        raise RowFault(f"dca_orders: cycle {row.id} of {asset.symbol}: a quantity or price is beyond reason") from None
     return Entry(asset, cycle, _stored(row, holding), row.latest_order_id)
 
 
