@@ -191,7 +191,8 @@ class Health:
         telling = tell(self.findings.told or {}, needed, now)
         for name in telling.due:
             one = needed[name]
-            log.error("unhealthy (%s): %s. %s", name, one.sentence.rstrip("."), one.remedy)
+            sentences = f"{one.sentence.rstrip('.')}. {one.remedy}".rstrip()
+            log.error("unhealthy (%s): %s", name, sentences)
         for name in telling.over:
             log.info("healthy again (%s)", name)
         self.findings = Findings(tuple(troubles), telling.told)

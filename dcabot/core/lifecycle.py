@@ -102,7 +102,7 @@ def settle_status(cycle: Cycle, reason: str, now: datetime) -> Decision:
 
 
 def on_cooldown_over(asset: Asset, cycle: Cycle, now: datetime) -> Decision | None:
-    """Rule 5: the cooldown ends when its seconds have passed since the previous cycle was completed."""
+    """The cooldown ends when its seconds have passed since the previous cycle was completed."""
     if cycle.status is not CycleStatus.COOLDOWN:
         return None
     since = cycle.cooldown_since or cycle.opened_at

@@ -7,7 +7,7 @@ from decimal import Decimal
 from dcabot.core.model import EPOCH, Quote
 from dcabot.core.money import text
 
-JUMP_RATIO = Decimal("0.5")  # system.md section 9: a 50 % jump in one quote
+JUMP_RATIO = Decimal("0.5")  # a jump of half the price in one quote is doubted
 REST_SPEAKS_FOR = timedelta(seconds=15)  # REST is asked about a silent pair every ten
 BELIEVED_AFTER = timedelta(seconds=10)  # a jump is believed once quotes have agreed with it this long
 

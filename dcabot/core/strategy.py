@@ -1,4 +1,4 @@
-"""The trading rules: one quote and one cycle in, one decision out. `system.md` section 5 numbers them.
+"""The trading rules: one quote and one cycle in, one decision out.
 
 A decision is asked for on the book in memory, and again on the row under its lock if that has changed,
 so it depends on nothing but its arguments.
@@ -73,7 +73,7 @@ def on_quote(asset: Asset, cycle: Cycle, market: Market) -> Decision | None:
 
 
 def _take_profit(asset: Asset, cycle: Cycle, market: Market, holding: Holding, price: Decimal) -> Decision | None:
-    """Rule 3. At the market only what REST bears out: what the stream alone told may be false."""
+    """Sell; at the market only what REST bears out: what the stream alone told may be false."""
     quote, now = market.quote, market.now
     why = f"take profit, bid {text(quote.bid)} over average {text(holding.average_price)}"
     if asset.take_profit_order is TakeProfitOrder.LIMIT:

@@ -1,4 +1,4 @@
-"""The trading rules of system.md section 5, one quote at a time. A test's name says which rule it holds."""
+"""The trading rules, one quote at a time. A test's name says which rule it holds."""
 
 from dataclasses import replace
 from decimal import Decimal
