@@ -109,7 +109,7 @@ KNOWN: dict[str, tuple[str, ...] | str] = {
     ),
     "O17 one stream dies in silence": (
         "adapters/test_streams.py::test_an_error_that_ends_alpaca_pys_loop_does_not_end_ours",
-        "commands/test_daemon_faults.py::test_market_data_that_is_refused_starves_the_watchdog_until_it_is_back",
+        "commands/test_daemon_faults.py::test_market_data_that_is_refused_is_waited_for",
     ),
     "O18 no look at the buying power": (
         "core/test_strategy.py::test_a_buy_that_the_account_cannot_pay_waits_without_a_row",
@@ -278,17 +278,17 @@ KNOWN: dict[str, tuple[str, ...] | str] = {
     ),
     "51 a subscription error is swallowed": (
         "adapters/test_streams.py::test_an_error_after_the_subscription_is_noticed_and_named",
-        "adapters/test_streams.py::test_too_many_symbols_are_a_fatal_trouble_that_is_tried_again_with_patience",
+        "adapters/test_streams.py::test_one_more_than_the_plan_allows_leaves_the_others_alone",
     ),
     "52 the loop lives and nothing is processed": (
         "commands/test_daemon_life.py::test_the_watchdog_is_fed_and_the_status_is_a_sentence",
-        "commands/test_daemon_faults.py::test_market_data_that_is_refused_starves_the_watchdog_until_it_is_back",
+        "commands/test_daemon_faults.py::test_market_data_that_is_refused_is_waited_for",
         "packaging/test_machine.py::test_a_frozen_daemon_is_caught_by_the_watchdog",
     ),
     "53 a database connection hangs for hours": (
         FROZEN_SERVER,
         "commands/test_daemon_faults.py"
-        "::test_a_frozen_database_starves_the_watchdog_and_a_sigterm_still_ends_it_within_five_seconds",
+        "::test_a_frozen_database_is_waited_for_and_a_sigterm_ends_it_within_five_seconds",
     ),
     "54 the server closed the connection that idled": (IDLE_SERVER,),
     "55 locked databases and transactions that must be rolled back": (

@@ -76,7 +76,7 @@ def test_the_plugin_is_what_the_entry_point_names() -> None:
 
 def test_a_project_asks_for_the_fixture_without_naming_it(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text("def test_it(alpaca):\n    assert alpaca.orders() == []\n")
-    words = ["-q", "-p", "no:cacheprovider", "-p", "dcabot.pytest_plugin", "--rootdir", str(tmp_path)]
+    words = ["-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *words, "test_it.py"],
         cwd=tmp_path,
