@@ -21,12 +21,16 @@ __all__ = [
     "Venue",
     "load",
     "load_mail",
+    "sends_keys_openly",
     "speaks_openly",
     "survey",
 ]
 
 DATA_URL = "https://data.alpaca.markets"
 STREAM_URL = "wss://stream.data.alpaca.markets/v1beta3/crypto/us"
+
+HTTP, WEBSOCKET = ("http", "https"), ("ws", "wss")
+URLS = {"APCA_API_BASE_URL": HTTP, "APCA_API_DATA_URL": HTTP, "APCA_API_STREAM_URL": WEBSOCKET}
 
 SPREAD_PERCENT_LIMIT = 100
 
@@ -147,14 +151,20 @@ def speaks_openly(file: Path) -> bool:
     return place.engine == "mysql" and not place.socket and not is_this_machine(place.host)
 
 
+def sends_keys_openly(file: Path) -> bool:
+    """True for a settings file that sends the API keys in clear text to another machine, and does not say so."""
+    reader = Sources({}, str(file))
+    return any(reader.travels_openly(name, schemes) for name, schemes in URLS.items())
+
+
 def _read(reader: Sources, needs: Collection[str]) -> Config:
     exchange = EXCHANGE in needs
     seconds = reader.seconds
     return Config(
         key_id=reader.key("APCA_API_KEY_ID", exchange),
         secret_key=reader.key("APCA_API_SECRET_KEY", exchange),
-        base_url=reader.url("APCA_API_BASE_URL", ("http", "https"), "", exchange),
-        data_url=reader.url("APCA_API_DATA_URL", ("http", "https"), DATA_URL),
+        base_url=reader.url("APCA_API_BASE_URL", HTTP, "", exchange),
+        data_url=reader.url("APCA_API_DATA_URL", HTTP, DATA_URL),
         stream_url=_stream_url(reader),
         database=_database(reader, DATABASE in needs),
         mail=_mail(reader),
@@ -176,7 +186,7 @@ def _stream_url(reader: Sources) -> str:
     crypto feed is meant: SDKs name the host and add the path themselves.
     """
     name = "APCA_API_STREAM_URL"
-    url = reader.url(name, ("ws", "wss"), STREAM_URL)
+    url = reader.url(name, WEBSOCKET, STREAM_URL)
     alpaca, host = urlsplit(STREAM_URL), urlsplit(url).hostname or ""
     is_short = url != reader.get(name).rstrip("/") or host == alpaca.hostname or is_loopback(host)
     return f"{url}{alpaca.path}" if is_short and not urlsplit(url).path else url

@@ -194,6 +194,20 @@ class Sources:
             return _without_version(value)
         return default
 
+    def travels_openly(self, name: str, schemes: tuple[str, str]) -> bool:
+        """True for a URL by which the keys go to another host in clear text, and nobody said so.
+
+        Alpaca's hosts have never been spoken to like that.
+        """
+        try:
+            parts = urlsplit(self.get(name))
+            host = parts.hostname or ""
+        except ValueError:
+            return False
+        if parts.scheme != schemes[0] or not host or self.get(PLAIN_HTTP):
+            return False
+        return not (host == ALPACA or host.endswith(f".{ALPACA}") or is_this_machine(host))
+
     def _too_open(self, host: str, schemes: tuple[str, str]) -> str:
         """Why the keys must not go to this host in clear text; empty when they may."""
         open_scheme, closed = schemes

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from dcabot.adapters import notes
-from dcabot.adapters.config import DATABASE, Config, load, speaks_openly
+from dcabot.adapters.config import DATABASE, Config, load, sends_keys_openly, speaks_openly
 from dcabot.adapters.database import connect
 from dcabot.adapters.dburl import DatabaseSettings
 from dcabot.adapters.mariadb_tools import ServerAbsent, ToolError, back_up, create_local, is_peer_login
@@ -25,6 +25,12 @@ KEPT_PLAIN = """
 # give the server a certificate, name its authority in DB_SSL_CA, and take this line away. See: man dcabot.env
 DB_SSL=off
 """
+KEPT_PLAIN_HTTP = """
+# Written by the upgrade to dcabot 1.1.0. Until then a URL with http:// or ws:// to another machine was taken without a
+# word: everybody on the way there can read your API keys. To end that, write https:// and wss://, and take this line
+# away. See: man dcabot.env
+DCABOT_PLAIN_HTTP=yes
+"""
 
 
 def main(argv: list[str]) -> int:
@@ -37,7 +43,8 @@ def main(argv: list[str]) -> int:
         "is reached over a unix socket (DB_SOCKET), and a user without a password for it; move-account: trade for the "
         "account of other keys from the next start of the daemon on; recover: book what orders of dcabot bought, from "
         "Alpaca's list of orders, where the database and its backups are lost; keep-plain: for an upgrade, say "
-        "DB_SSL=off in the file of --env-file where its database was reached without a checked certificate until now",
+        "DB_SSL=off (or DCABOT_PLAIN_HTTP=yes) in the file of --env-file where its database (or a URL) was reached "
+        "without a checked certificate until now",
     )
     options.add_argument("--backup", metavar="FOLDER", type=Path, help="init: back up to FOLDER before a change")
     options.add_argument("--user", default="dcabot", help="create: the system user it is for (default: %(default)s)")
@@ -66,13 +73,21 @@ def main(argv: list[str]) -> int:
 
 def _keep_plain(file: Path) -> int:
     """No upgrade stops a bot that trades: what the file leaves to an older version is now said in it."""
-    if not speaks_openly(file):
-        return DONE
+    if speaks_openly(file):
+        _append(file, KEPT_PLAIN)
+        print(
+            f"{file}: DB_SSL=off was added, because the database is not on this machine; the file says what that means"
+        )
+    if sends_keys_openly(file):
+        _append(file, KEPT_PLAIN_HTTP)
+        print(f"{file}: DCABOT_PLAIN_HTTP=yes was added, because a URL is not encrypted; the file says what that means")
+    return DONE
+
+
+def _append(file: Path, lines: str) -> None:
     text = file.read_text(encoding="utf-8-sig")
     with file.open("a", encoding="utf-8") as stream:
-        stream.write(("" if text.endswith("\n") or not text else "\n") + KEPT_PLAIN)
-    print(f"{file}: DB_SSL=off was added, because the database is not on this machine; the file says what that means")
-    return DONE
+        stream.write(("" if text.endswith("\n") or not text else "\n") + lines)
 
 
 def _create(settings: DatabaseSettings, user: str) -> int:

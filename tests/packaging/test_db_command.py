@@ -137,7 +137,7 @@ def upgraded(tmp_path: Path, settings: str, old_version: str = "1.0.9") -> str:
     assert file.stat().st_mode & 0o777 == 0o600
     text = file.read_text()
     assert text.startswith(settings)
-    assert ("DB_SSL=off was added" in done.stdout) is (text != settings)
+    assert (" was added, because " in done.stdout) is (text != settings)
     return text[len(settings) :]
 
 
@@ -176,6 +176,19 @@ def test_an_upgrade_keeps_a_remote_database_in_reach(tmp_path: Path, settings: s
 )
 def test_an_upgrade_leaves_other_settings_alone(tmp_path: Path, settings: str) -> None:
     assert upgraded(tmp_path, settings) == ""
+
+
+@pytest.mark.parametrize("url", ["APCA_API_BASE_URL=http://192.0.2.7", "APCA_API_STREAM_URL=ws://192.0.2.7/x"])
+def test_an_upgrade_keeps_a_plain_url(tmp_path: Path, url: str) -> None:
+    settings = f"DB_URL=sqlite:////x.db\n{url}\n"
+    added = upgraded(tmp_path, settings)
+    assert added.rstrip().splitlines()[-1] == "DCABOT_PLAIN_HTTP=yes"
+    assert upgraded(tmp_path, settings + added) == "", "it is said once"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "https://192.0.2.7", "http://api.alpaca.markets", "http://["])
+def test_an_upgrade_allows_no_other_url(tmp_path: Path, url: str) -> None:
+    assert upgraded(tmp_path, f"DB_URL=sqlite:////x.db\nAPCA_API_BASE_URL={url}\n") == ""
 
 
 @pytest.mark.parametrize("old_version", ["", "1.1.0", "1.2.0"])
