@@ -8,9 +8,10 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import ROUND_UP, Decimal
 
+from dcabot.core import troubles
 from dcabot.core.model import Order, Quote, Side
 from dcabot.core.money import EXACT, step_down, step_up
-from dcabot.core.venue import VenueOrder
+from dcabot.core.venue import Execution, VenueOrder
 from tests.builders import START
 from tests.simulation.clockwork import Program
 from tests.simulation.daemon import Daemon
@@ -18,6 +19,7 @@ from tests.simulation.people import is_ours
 from tests.simulation.watch import OVER, STEPS, CycleRow, OrderRow, Scene
 
 WORST_FEE = Decimal("0.0025")
+CENT = Decimal("0.01")
 COIN, PRICE = Decimal("0.000000001"), Decimal("0.0000000001")
 QUOTE_AGE = timedelta(seconds=60)
 REST_SPEAKS_SECONDS = 15.0  # for so long an old quote that REST showed as its latest counts as current
@@ -306,7 +308,40 @@ def a_sale_is_one_commit(scene: Scene, cycle: CycleRow, before: CycleRow | None)
         scene.fail("no cycle is given up", f"cycle {cycle.id} ended in error")
 
 
-CYCLE_LAWS = (columns_are_a_replay_of_the_fills, one_current_cycle, a_sale_is_one_commit)
+def a_limit_sale_loses_nothing(scene: Scene, cycle: CycleRow, before: CycleRow | None) -> None:
+    """Floor. Harm: a take profit that is a loss after fees.
+
+    By the exchange's own executions: each beyond the second may cost a cent. Coins that are left over, under a step,
+    count at what they cost. Who sells, moves or edits by hand, and void orders, excuse it.
+    """
+    rows = scene.rows.orders_of(cycle.id)
+    sells = [one for one in rows if one.side == "sell" and one.filled]
+    is_begun = before is not None and before.status not in OVER
+    if cycle.status != "complete" or not is_begun or not sells:
+        return
+    if any(one.limit_price is None for one in sells) or not all(one.is_request for one in rows):
+        return
+    if scene.symbol(cycle.id) in scene.exchange.hand_moved or any(one.name in scene.ever_void for one in rows):
+        return
+    ids = {one.order_id for one in rows}
+    ledger = scene.exchange.venue.account.activities
+    done = [one for one in ledger if isinstance(one, Execution) and one.order_id in ids]
+    sales = [one for one in done if one.side is Side.SELL]
+    spent = sum((one.quantity * one.price for one in done if one.side is Side.BUY), Decimal(0))
+    brought = sum((one.quantity * one.price - one.fee for one in sales), Decimal(0))
+    held, average, _, _ = replay(rows)
+    loss = spent - brought - held * average
+    scene.world.saw("cycle sold at its limit")
+    if loss > CENT * max(0, len(sales) - 2):
+        scene.fail("floor of a limit sale", f"cycle {cycle.id} spent {spent}, its {len(sales)} sales brought {brought}")
+
+
+CYCLE_LAWS = (
+    columns_are_a_replay_of_the_fills,
+    one_current_cycle,
+    a_sale_is_one_commit,
+    a_limit_sale_loses_nothing,
+)
 
 
 # When a request is about to be sent
@@ -426,6 +461,26 @@ def every_order_has_its_row(scene: Scene, order: VenueOrder) -> None:
 
 
 ADMISSION_LAWS = (one_open_order_at_the_exchange, every_order_has_its_row)
+
+
+# When an absence has lasted
+
+
+def a_lasting_absence_is_told(scene: Scene) -> None:
+    """Harm: coins that are not shown for hours, nothing trades, and nobody knows. A clock that jumped excuses it."""
+    if scene.machines.has_jumped:
+        return
+    for daemon in scene.machines.alive():
+        now = scene.world.clock()
+        for cycle in scene.rows.cycles.values():
+            entry = daemon.trader.entries.get(scene.symbol(cycle.id))
+            if not cycle.is_missing or cycle.status in OVER or entry is None or entry.cycle.id != cycle.id:
+                continue
+            found = troubles.of_pair(entry, daemon.trader.notices.of(entry.cycle.symbol, now), now)
+            told = troubles.lasting(found, troubles.remembered({}, found, now), now)
+            scene.world.saw("lasting absence")
+            if not any(one.kind is troubles.Kind.ABSENCE for one in told):
+                scene.fail("troubles are told", f"cycle {cycle.id} lacks coins, and of it is told: {told}")
 
 
 def replay(orders: list[OrderRow]) -> tuple[Decimal, Decimal, int, Decimal | None]:

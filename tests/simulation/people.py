@@ -169,6 +169,7 @@ class People:
     def __init__(self, world: World, books: Books, exchange: Exchange, market: Market) -> None:
         self.world, self.chance = world, world.chance
         self.books, self.exchange, self.market = books, exchange, market
+        self.given = Decimal(0)  # USD that the owner paid in
         self.foreign: list[str] = []
         self.edited_cycles: set[int] = set()
         self.command: Callable[[str, str], object] = lambda action, symbol: None
@@ -188,7 +189,8 @@ class People:
 
     def set_right(self) -> None:
         """When the troubles end: money, sane settings, everything enabled, no orders of others."""
-        self.exchange.venue.account.move("USD", Decimal(100_000), Decimal(0))
+        self.given = Decimal(100_000)
+        self.exchange.venue.account.move("USD", self.given, Decimal(0))
         for column, _ in NONSENSE_SETTINGS:
             self.books.by_hand(
                 f"UPDATE dca_assets SET {column} = ? WHERE CAST({column} AS REAL) < ?",

@@ -16,6 +16,7 @@ from tests.simulation.caretakers import Caretakers, StoryLog, stage
 from tests.simulation.chance import Chance, Key
 from tests.simulation.clockwork import Failed, World
 from tests.simulation.daemon import Daemon
+from tests.simulation.equity import unaccounted
 from tests.simulation.exchange import Exchange, SimBroker
 from tests.simulation.machines import Machines
 from tests.simulation.people import LISTED, Market, People, is_ours
@@ -23,6 +24,7 @@ from tests.simulation.queries import rows_are_remembered
 from tests.simulation.rest import REST_SECONDS, Rest
 from tests.simulation.watch import Rows, Scene, Watch
 
+PATIENCE_SECONDS = 360.0  # an absence is told after five minutes
 ROUNDS = 3  # sales at most, after the troubles
 
 
@@ -87,7 +89,8 @@ class Run:
             stale=timedelta(seconds=chance.pick("stale", (30, 60, 300))),
         )
         self.books = Books(world)
-        self.exchange = Exchange(world, LISTED, Decimal(chance.pick("cash", ("100000", "100000", "600", "60"))))
+        self.cash = Decimal(chance.pick("cash", ("100000", "100000", "600", "60")))
+        self.exchange = Exchange(world, LISTED, self.cash)
         self.caretakers = Caretakers(world, self.books, self.exchange, limits)
         self.machines = Machines(world, self.books, self.exchange, self.caretakers, limits)
         self.market = Market(world, self.exchange, symbols, self.machines.tell_quote)
@@ -163,6 +166,12 @@ class Run:
         rest = Rest(self.scene)
         if not self.world.run(self.world.now + REST_SECONDS, rest):
             raise Failed("I10 liveness", f"{when}, no rest within {REST_SECONDS:.0f} s: {rest.why}")
+        why = unaccounted(self.scene, self.cash)
+        if why:
+            raise Failed("the report is the change of equity", f"{when}: {why}")
+        if any(cycle.is_missing for cycle in self.scene.rows.cycles.values()):
+            self.world.run(self.world.now + PATIENCE_SECONDS)
+            laws.a_lasting_absence_is_told(self.scene)
 
     def _event(self, event: Event) -> None:
         self.machines.tell_order(event)
