@@ -1,7 +1,6 @@
 """Money at rest: what the report says was earned must be what the account at the exchange has more."""
 
 from collections import defaultdict
-from datetime import datetime
 from decimal import Decimal
 
 from dcabot.core.model import Order, OrderStatus, Purpose, Side
@@ -26,7 +25,7 @@ def unaccounted(scene: Scene, cash_at_first: Decimal) -> str:
     for cycle in scene.rows.cycles.values():
         rows = scene.rows.orders_of(cycle.id)
         orders = [_order(row) for row in rows]
-        flows += sum((_flow(row) for row in rows), Decimal(0))
+        flows += sum((_flow(row) for row in rows), Decimal(0)) + _strangers(rows)
         symbol = scene.symbol(cycle.id)
         earned = result(orders, fees).profit
         if cycle.status in OVER or cycle.is_missing or not cycle.quantity:
@@ -51,15 +50,20 @@ def _flow(row: OrderRow) -> Decimal:
     return row.filled * row.price * (1 if row.side == "buy" else -1)
 
 
+def _strangers(rows: list[OrderRow]) -> Decimal:
+    """USD: a void sale that came after all sold coins of others, which the report counts at the cycle's average."""
+    bought = sum((row.filled for row in rows if row.side == "buy"), Decimal(0))
+    sold = sum((row.filled for row in rows if row.side == "sell"), Decimal(0))
+    spent = sum((row.filled * (row.price or Decimal(0)) for row in rows if row.side == "buy"), Decimal(0))
+    cost = (sold - bought) * spent / bought if bought else Decimal(0)
+    return cost if cost >= 1 else Decimal(0)
+
+
 def _order(row: OrderRow) -> Order:
     return Order(
-        row.name, Purpose(row.purpose), Side(row.side), row.quantity, row.limit_price, row.created_at or _never(),
+        row.name, Purpose(row.purpose), Side(row.side), row.quantity, row.limit_price, row.created_at or START,
         OrderStatus(row.status), row.order_id, row.filled, row.price, row.fee,
     )  # fmt: skip
-
-
-def _never() -> datetime:
-    return START
 
 
 def _executions(scene: Scene) -> list[Execution]:

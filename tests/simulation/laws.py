@@ -25,6 +25,7 @@ QUOTE_AGE = timedelta(seconds=60)
 REST_SPEAKS_SECONDS = 15.0  # for so long an old quote that REST showed as its latest counts as current
 WAY = timedelta(seconds=1)  # from a decision to its row: what a lock keeps waiting longer is decided again
 CONTACT = timedelta(seconds=20)
+HAND_SECONDS = 120.0  # what a person did has shown everywhere by then
 LOOK_LASTS_SECONDS = 60.0  # so old may an answer of REST be that bears a price out, as any quote
 
 
@@ -238,7 +239,24 @@ def refused_orders_are_not_repeated_in_a_burst(scene: Scene, before: OrderRow | 
         scene.fail("rule 8 no burst", f"{after.name} follows the refusal of {former[-1].name} after {pause}")
 
 
+def what_is_booked_out_is_gone(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:
+    """Rule 11. Harm: a position that was only hidden is taken for coins sold, and the rest is sold at a loss."""
+    if before is None and after.purpose == "outside":
+        rows = [one for one in scene.rows.orders_of(after.cycle_id) if one.name != after.name]
+        _must_be_gone(scene, after.cycle_id, replay(rows)[0])
+
+
+def _must_be_gone(scene: Scene, cycle_id: int, held: Decimal) -> None:
+    """The exchange truly has less than the cycle held. What a person does just now may come between."""
+    symbol = scene.symbol(cycle_id)
+    is_quiet = scene.world.now - scene.exchange.hand_moved.get(symbol, -HAND_SECONDS) >= HAND_SECONDS
+    position = scene.exchange.position(symbol)
+    if is_quiet and position >= held:
+        scene.fail("an absence needs a cause", f"cycle {cycle_id} held {held}, and the exchange has {position}")
+
+
 ROW_LAWS = (
+    what_is_booked_out_is_gone,
     one_order_at_a_time,
     books_never_tell_more_than_happened,
     identity_is_never_cleared,
@@ -300,6 +318,7 @@ def a_sale_is_one_commit(scene: Scene, cycle: CycleRow, before: CycleRow | None)
         scene.world.saw("cycle ended outside")
         if asset.is_enabled or asset.symbol not in scene.exchange.hand_moved:
             scene.fail("an absence needs a cause", f"cycle {cycle.id} ended by {cycle.ended_by}: {asset}")
+        _must_be_gone(scene, cycle.id, replay(scene.rows.orders_of(cycle.id))[0])
     elif cycle.status == "complete":
         scene.world.saw("cycle complete")
         if not is_sold:

@@ -14,10 +14,12 @@ from dcabot import executor
 from dcabot.adapters.database import DatabaseError
 from dcabot.adapters.store import Store
 from dcabot.commands.schedule import Schedule
-from dcabot.core import ledger, lifecycle, model, reconcile, strategy
-from dcabot.core.model import Cycle, Decision, Order, OrderReport, OrderStatus, Purpose
+from dcabot.core import absence, ledger, lifecycle, model, quotes, reconcile, strategy, troubles
+from dcabot.core.model import Cycle, Decision, Order, OrderReport, OrderStatus, Purpose, Quote
 from dcabot.core.money import ZERO
+from dcabot.core.profit import Fees
 from dcabot.core.reconcile import Entry, Repair
+from dcabot.core.second_look import SecondLook
 from dcabot.executor import Executor
 from dcabot.sync import Swept, Sync
 from dcabot.trader import Trader
@@ -200,6 +202,104 @@ def trouble_that_leaves_an_asset_busy(run: Run) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def one_bid_sells_at_the_market(run: Run) -> Iterator[None]:
+    """One bid of the stream is believed: REST is asked, and its answer is not waited for."""
+    with instead(SecondLook, "agrees", lambda self, price: True):
+        yield
+
+
+@contextmanager
+def a_limit_below_the_floor(run: Run) -> Iterator[None]:
+    """The bid has reached the sale price, so the limit is left lower, that it may fill."""
+
+    def lower(cycle: Cycle, instrument: Any, quote: Any, now: datetime, price: Decimal, why: str) -> Any:
+        lowest = strategy.step_down(price * Decimal("0.97"), instrument.price_step)
+        return truly(cycle, instrument, quote, now, lowest, why)
+
+    truly = strategy.sell_at_limit
+    with instead(strategy, "sell_at_limit", lower):
+        yield
+
+
+@contextmanager
+def foreign_coins_sold_with_the_cycle(run: Run) -> Iterator[None]:
+    """All that the account shows of a coin is sold."""
+
+    def on_quote(asset: Any, cycle: Cycle, market: Any) -> Decision | None:
+        decision = truly(asset, cycle, market)
+        sells = [one for one in decision.submit if one.side is model.Side.SELL] if decision else []
+        if decision is None or not sells or not market.unowned:
+            return decision
+        every = sells[0].quantity + strategy.step_down(market.unowned, market.instrument.quantity_step)
+        order = replace(sells[0], quantity=every)
+        return replace(decision, cycle=decision.cycle.with_order(order), submit=(order,))
+
+    truly = strategy.on_quote
+    from dcabot import trader
+
+    with instead(trader, "on_quote", on_quote):
+        yield
+
+
+@contextmanager
+def an_empty_list_ends_a_cycle(run: Run) -> Iterator[None]:
+    """A position that is not shown was sold."""
+    with instead(absence, "explains", lambda left, cycle, shown: True):
+        yield
+
+
+@contextmanager
+def a_cause_that_is_none(run: Run) -> Iterator[None]:
+    """The sale of the cycle before explains why coins of this one are not shown."""
+    since = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
+    with ExitStack() as stack:
+        for name in ("asked_since", "_first_buy_at"):
+            stack.enter_context(instead(absence, name, lambda cycle: since))
+        stack.enter_context(instead(absence, "explains", lambda left, cycle, shown: bool(left.sold)))
+        yield
+
+
+@contextmanager
+def an_old_quote_decides(run: Run) -> Iterator[None]:
+    """The quote that came last counts, whatever its time."""
+
+    def screen(before: Any, quote: Quote, latest: datetime) -> Any:
+        if before.believed is not None and quote.at < before.believed.at:
+            before = replace(before, believed=replace(before.believed, at=quote.at))
+        return truly(before, quote, latest)
+
+    truly = quotes.screen
+    with instead(quotes, "screen", screen):
+        yield
+
+
+@contextmanager
+def a_trouble_never_told(run: Run) -> Iterator[None]:
+    """Coins are not shown, the pair is suspended, and no person hears of it."""
+    with instead(troubles, "_absence", lambda cycle: []):
+        yield
+
+
+@contextmanager
+def a_ladder_without_end(run: Run) -> Iterator[None]:
+    """Safety orders are counted by the position that is shown."""
+
+    def safety_price(asset: Any, holding: Any) -> Decimal | None:
+        return truly(asset, replace(holding, safety_count=0))
+
+    truly = strategy.safety_price
+    with instead(strategy, "safety_price", safety_price):
+        yield
+
+
+@contextmanager
+def a_profit_before_its_fees(run: Run) -> Iterator[None]:
+    """The report leaves out what the exchange charges for a sale."""
+    with instead(Fees, "of_sale", lambda self, order: ZERO):
+        yield
+
+
 PLANTS = (
     request_before_row,
     no_reconciliation,
@@ -212,4 +312,13 @@ PLANTS = (
     an_id_reused_after_a_cancel,
     trouble_that_ends_the_rounds,
     trouble_that_leaves_an_asset_busy,
+    one_bid_sells_at_the_market,
+    a_limit_below_the_floor,
+    foreign_coins_sold_with_the_cycle,
+    an_empty_list_ends_a_cycle,
+    a_cause_that_is_none,
+    an_old_quote_decides,
+    a_trouble_never_told,
+    a_ladder_without_end,
+    a_profit_before_its_fees,
 )
