@@ -191,15 +191,15 @@ class Trader:
     def _judge(self, entry: Entry, now: datetime, quote: Quote | None) -> Occasion | None:
         """Decide on the newest quote in memory. `quote` is the one that has just come, if one has."""
         symbol = entry.cycle.symbol
-        if symbol in self.suspended:
-            return None
-        seen = self._seen(entry)
-        if seen.newest is None or not seen.is_usable(now, self.quote_max_age):
-            if quote is not None:
+        newest = self._usable(entry, now)
+        if newest is None or symbol in self.suspended:
+            # Nobody sees what the price does meanwhile: a second look begins anew afterwards.
+            self.looks.pop(symbol, None)
+            if quote is not None and newest is None:
                 self._say_if_it_came_so(quote, now)
             return None
-        self.seen_at[symbol] = seen.newest.at
-        market = self._market(symbol, seen.newest, now)
+        self.seen_at[symbol] = newest.at
+        market = self._market(symbol, newest, now)
         decision = on_quote(entry.asset, entry.cycle, market)
         self._keep_look(entry, market, decision)
         self._notice_obstacle(symbol, decision, now)
@@ -282,6 +282,11 @@ class Trader:
             return seen
         price = fold(entry.cycle.orders).last_buy_price or entry.asset.last_sell_price
         return seen if price is None else replace(seen, screen=remembered(entry.cycle.symbol, price))
+
+    def _usable(self, entry: Entry, now: datetime) -> Quote | None:
+        """The newest quote of a pair if it is a price of now."""
+        seen = self._seen(entry)
+        return seen.newest if seen.is_usable(now, self.quote_max_age) else None
 
     def _keep_look(self, entry: Entry, market: Market, decision: Decision | None) -> None:
         """A second look lasts as long as the sale price is reached without a break."""

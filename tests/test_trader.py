@@ -442,6 +442,24 @@ def test_a_price_that_falls_ends_the_second_look(holding: Desk) -> None:
     assert not holding.trader.looks
 
 
+@pytest.mark.parametrize("blind", ["suspended", "unusable"])
+def test_a_second_look_ends_with_the_sight(holding: Desk, blind: str) -> None:
+    """Else a false bid after it would be borne out by the true one before."""
+    trader = holding.trader
+    trader.consider(quoted(holding, "60700", "60710"))
+    if blind == "suspended":
+        trader.suspended = {"BTC/USD": "why"}
+    else:
+        trader.data_comes(7.0)  # the stream was connected anew
+    trader.reconsider("BTC/USD")
+    trader.suspended = {}
+    holding.clock.advance(5)
+    false = quoted(holding, "60700", "60710")
+    assert trader.consider(false) is None
+    trader.hear_latest([false], holding.clock())
+    assert trader.reconsider("BTC/USD") is None
+
+
 def test_a_take_profit_raised_meanwhile_looks_anew(holding: Desk) -> None:
     """The first look was at a bid that does not reach the new price: with it the two would never agree."""
     holding.trader.consider(quoted(holding, "60700", "60710"))
