@@ -141,12 +141,17 @@ def test_a_lost_tail_is_found_when_coins_appear(desk: Desk) -> None:
     assert facts(desk) == before
 
 
-def test_a_clock_that_ran_ahead_hides_no_lost_order(desk: Desk) -> None:
+@pytest.mark.parametrize("edited", ["2099-01-01 00:00:00.000000", "noon"])
+def test_a_wrong_time_hides_no_lost_order(desk: Desk, edited: str) -> None:
+    """A clock ran ahead, or somebody edited the newest row."""
     trade(desk, *PRICES[:2])
     before = facts(desk)
     desk.execute("DELETE FROM dca_orders WHERE purpose = 'safety'")
-    desk.execute("UPDATE dca_orders SET created_at = '2099-01-01 00:00:00.000000'")
+    desk.execute("UPDATE dca_orders SET created_at = ?", edited)
     desk.trader.recover()
+    if edited == "noon":
+        assert "no time" in desk.trader.held["BTC/USD"]
+        return
     assert len(facts(desk)) == len(before)
 
 

@@ -28,7 +28,7 @@ from dcabot.adapters.rows import (
     order_columns,
     proved,
 )
-from dcabot.core.model import Cycle, CycleStatus, Decision, OrderReport, OrderStatus
+from dcabot.core.model import EPOCH, Cycle, CycleStatus, Decision, OrderReport, OrderStatus
 from dcabot.core.money import ZERO
 from dcabot.core.reconcile import SURFACES_WITHIN, Entry, Repair
 from dcabot.core.recovery import LostCycle, on_lost_order, on_overtaken
@@ -219,7 +219,10 @@ class Store:
         """When the order of the newest row was made; None when there is no order at all."""
         with self.database.transaction():
             row = schema.Order.select().order_by(schema.Order.id.desc()).first()
-        return None if row is None else row.created_at
+        if row is None:
+            return None
+        # Edited into something else, it tells nothing: then every order is asked for.
+        return row.created_at if isinstance(row.created_at, datetime) else EPOCH
 
     def cycle_named(self, lost: LostCycle) -> int | None:
         """The cycle that lost orders name, made anew where it is gone; None without its asset.
