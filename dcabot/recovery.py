@@ -8,6 +8,7 @@ coins dcabot's orders bought. Orders of another dcabot suspend their pair too.
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -55,12 +56,23 @@ class Recovery:
         newest = self.store.newest_order_at()
         if newest is None:
             return self._without_rows(symbols)
-        # A row from a clock that ran ahead would have nothing be newer.
-        newest = min(newest, self.store.clock())
-        reports = self.broker.orders_since(newest - READ_BACK).rows
+        reports = self._orders_since(newest)
         booked = self.book(own(reports, self.store.tag()))
         theirs = {one: made for one, made in others(reports, self.store.tag()).items() if one in symbols}
         return Recovered(booked, self._suspended_for(theirs) if theirs else {})
+
+    def lost_orders(self) -> tuple[OrderReport, ...]:
+        """Orders of ours that have no row. Writes nothing; raises as `run`."""
+        newest = self.store.newest_order_at()
+        if newest is None:
+            return ()
+        mine = own(self._orders_since(newest), self.store.tag())
+        known = self.store.known_ids(report.client_order_id for report in mine)
+        return tuple(report for report in mine if report.client_order_id not in known)
+
+    def _orders_since(self, newest: datetime) -> tuple[OrderReport, ...]:
+        # A row from a clock that ran ahead would have nothing be newer.
+        return self.broker.orders_since(min(newest, self.store.clock()) - READ_BACK).rows
 
     def _suspended_for(self, others_orders: dict[str, list[OrderReport]]) -> dict[str, str]:
         """The pairs that another dcabot trades, with the sentence that says so."""

@@ -97,6 +97,7 @@ class Sync:
     laws: tuple[str, ...] = tuple(LAWS)
     suspicions: Suspicions = field(default_factory=Suspicions)
     asked: dict[int, datetime] = field(default_factory=dict)  # of each cycle, when its absence was asked about
+    lost: tuple[OrderReport, ...] = ()  # orders of ours that have no row, as the last look at absences found them
 
     def sweep(self) -> Swept:
         """Look once and mend what can be mended now.
@@ -107,6 +108,9 @@ class Sync:
         book, snapshot, entries, news = self.look()
         booked = [(report, decision) for report in news if (decision := _unless_faulty(self.executor.apply, report))]
         mended = [decision.reason for _, decision in booked]
+        if self.lost:
+            mended += Recovery(self.store, self.broker).book(self.lost)
+            self.lost = ()
         found = reconcile.discrepancies(entries, snapshot, self.limits, self.laws)
         due = self.suspicions.confirmed(found, snapshot.at)
         noted = 0
@@ -172,11 +176,12 @@ class Sync:
         if not due:
             return {}
         self.asked.update({cycle.id: seen.at for cycle in due})
-        # A sale whose row was lost is none by hand: it is booked first, and then nothing may be missing.
-        recovered = self._answered(Recovery(self.store, self.broker).run)
-        if recovered is None or recovered.booked:
+        # A sale whose row was lost is none by hand: once it is booked, nothing may be missing.
+        lost = self._answered(Recovery(self.store, self.broker).lost_orders)
+        if lost is None:
             return {}
-        due = [cycle for cycle in due if cycle.symbol not in recovered.suspended]
+        self.lost = lost
+        due = [cycle for cycle in due if cycle.symbol not in {order.symbol for order in lost}]
         if not due:
             return {}
         fills = self._answered(lambda: self.broker.fills(min(absence.asked_since(cycle) for cycle in due)))

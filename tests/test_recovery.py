@@ -226,3 +226,15 @@ def test_a_lost_sale_is_not_a_sale_by_hand(desk: Desk, who: str) -> None:
     assert facts(other) == before
     assert other.rows("SELECT is_enabled, disabled_because FROM dca_assets") == [(1, None)]
     other.database.close_all()
+
+
+def test_a_dry_run_books_no_lost_sale(desk: Desk) -> None:
+    trade(desk, *PRICES[:2])
+    copy = dump(desk)
+    trade(desk, PRICES[2])
+    other = Desk(connect(DatabaseSettings("sqlite", path=str(copy))), desk.broker)
+    other.execute("UPDATE dca_cycles SET missing_since = created_at, quantity = 0")
+    before = other.rows("SELECT * FROM dca_orders")
+    other.caretaker("absent", *POSITIONS).look()
+    assert other.rows("SELECT * FROM dca_orders") == before
+    other.database.close_all()
