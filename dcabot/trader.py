@@ -278,10 +278,14 @@ class Trader:
     def _seen(self, entry: Entry) -> Seen:
         """What was seen of a pair. A first quote that was believed for want of another is judged by our own price."""
         seen = self.seen.get(entry.cycle.symbol, Seen())
-        if seen.screen.believed is not None and seen.screen.compared:
+        believed = seen.screen.believed
+        if believed is not None and seen.screen.compared:
             return seen
         price = fold(entry.cycle.orders).last_buy_price or entry.asset.last_sell_price
-        return seen if price is None else replace(seen, screen=remembered(entry.cycle.symbol, price))
+        if price is None:
+            return seen
+        since = seen.screen.since if believed is None else believed.at
+        return replace(seen, screen=remembered(entry.cycle.symbol, price, since))
 
     def _usable(self, entry: Entry, now: datetime) -> Quote | None:
         """The newest quote of a pair if it is a price of now."""

@@ -19,6 +19,7 @@ class Screen:
     believed: Quote | None = None
     doubted: Quote | None = None
     fault: str = ""
+    since: datetime = EPOCH  # what is older decides nothing, though nothing newer is believed
     compared: bool = True  # False while the believed quote is the first of all, which nothing else has borne out
 
 
@@ -72,9 +73,14 @@ class Seen:
         return abs(now - self.asked_at) <= REST_SPEAKS_FOR
 
 
-def remembered(symbol: str, price: Decimal | None) -> Screen:
-    """What the first quote after a start is compared with: the last price we traded at, if there is one."""
-    return Screen() if price is None else Screen(believed=Quote(symbol, price, price, EPOCH))
+def remembered(symbol: str, price: Decimal | None, since: datetime = EPOCH) -> Screen:
+    """What the first quote after a start is compared with: the last price we traded at, if there is one.
+
+    `since` is the time of a quote that came already, and that nothing had borne out.
+    """
+    if price is None:
+        return Screen(since=since)
+    return Screen(believed=Quote(symbol, price, price, EPOCH), since=since)
 
 
 def screen(before: Screen, quote: Quote, latest: datetime) -> Screen:
@@ -88,7 +94,8 @@ def screen(before: Screen, quote: Quote, latest: datetime) -> Screen:
         return replace(before, fault=fault)
     if quote.at > latest:
         return replace(before, fault=f"{quote.symbol}: a quote from the future, {quote.at:%H:%M:%S} UTC")
-    if before.believed is not None and quote.at < before.believed.at:
+    newest_at = before.since if before.believed is None else max(before.believed.at, before.since)
+    if quote.at < newest_at:
         return replace(before, fault="")
     if before.believed is None:
         return Screen(believed=quote, compared=False)
@@ -104,7 +111,7 @@ def screen(before: Screen, quote: Quote, latest: datetime) -> Screen:
         f"{quote.symbol}: the price jumped from {text(before.believed.ask)} to {text(quote.ask)} in one quote; "
         f"waiting {BELIEVED_AFTER.seconds} s for others to agree"
     )
-    return Screen(before.believed, doubted, fault, before.compared)
+    return replace(before, doubted=doubted, fault=fault)
 
 
 def impossible(quote: Quote) -> str:

@@ -133,6 +133,8 @@ def decided_on_a_price_of_now(scene: Scene, before: OrderRow | None, after: Orde
         scene.fail("I11 price of now", f"{after.name}: {quote!r} was never a price of the market")
     quote = replace(quote, at=max(quote.at, after.quote_at or quote.at))  # judged anew after a wait
     age = abs(scene.world.clock() - quote.at)
+    if scene.machines.has_jumped:  # it may have jumped since
+        age = min(age, abs(scene.world.true_time() - quote.at))
     if age > QUOTE_AGE + WAY and overtaken_seconds(scene, quote) > REST_SPEAKS_SECONDS:
         scene.fail("I11 price of now", f"{after.name} on a quote {age} old")
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from dcabot.core.ledger import fold
 from dcabot.core.lifecycle import on_short_position
 from dcabot.core.model import CycleStatus, OrderStatus
-from dcabot.core.quotes import Screen, screen
+from dcabot.core.quotes import Screen, remembered, screen
 from dcabot.core.reconcile import Entry, Snapshot, unowned
 from tests.builders import START, SYMBOL, make_asset, make_cycle, make_order, make_quote
 
@@ -35,3 +35,13 @@ def test_seed_4619_a_first_quote_is_not_borne_out_by_being_looked_at_again() -> 
     assert not seen_twice.compared
     later = make_quote(bid="0.7195", ask="0.7201", at=1)
     assert screen(seen_twice, later, later.at).compared
+
+
+def test_seed_1105_what_is_older_than_a_first_quote_decides_nothing() -> None:
+    """The first quote bought; the next was seconds older, compared with the price paid, and believed."""
+    first = make_quote(bid="0.7197", ask="0.7203", at=6)
+    after = remembered(SYMBOL, first.ask, first.at)
+    old = make_quote(bid="0.7208", ask="0.7214", at=1)
+    assert screen(after, old, first.at).believed == after.believed
+    later = make_quote(bid="0.7195", ask="0.7201", at=7)
+    assert screen(after, later, later.at).believed == later
