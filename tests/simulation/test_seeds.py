@@ -24,7 +24,7 @@ MEANINGFUL = {
     "cycle ended outside": 60,
     "cycle-close done": 60,
     "cycle released": 40,
-    "cycle-adopt done": 8,
+    "cycle-adopt done": 4,  # a cycle is not given up any more, so little is brought back
     # The network
     "slow answer": 250,
     "submit: request lost": 30,
@@ -54,7 +54,21 @@ MEANINGFUL = {
     "update dropped": 100,
     "update twice": 90,
     "update late": 90,  # behind those that set out after it
+    "lie: a false bid": 150,
+    "lie: a false ask": 150,
+    "lie: an old quote": 150,
+    "lie: a late quote": 150,
+    "sale at the market": 200,
+    "cycle sold at its limit": 80,
+    # The account
+    "position: missing": 120,
+    "position: short": 70,
+    "exchange: storm of 429": 120,
+    "exchange: storm of 503": 120,
+    "hand: deposits": 120,
+    "hand: withdraws": 100,
     # The database
+    "database: somebody holds the rows": 120,
     "db: lost before": 120,
     "db: lost at commit": 120,
     "db: lost after commit": 150,
