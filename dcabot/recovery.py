@@ -1,8 +1,8 @@
 """Orders that dcabot sent and that have no row: found in Alpaca's list of all orders, and booked.
 
 Asked at every start, when coins appear that no cycle bought, when an open order of ours has no row, and before an
-absence is explained. A database without any order is not trusted to know what belongs to it: it books nothing by itself, and suspends the pairs whose
-coins dcabot's orders bought. Orders of another dcabot suspend their pair too.
+absence is explained. A database without any order is not trusted to know what belongs to it: it books nothing by
+itself, and suspends the pairs whose coins dcabot's orders bought. Orders of another dcabot suspend their pair too.
 """
 
 import logging
