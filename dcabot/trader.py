@@ -506,6 +506,9 @@ class Trader:
             entries[asset.symbol] = replace(entry, asset=asset)
             if why := asset.held_back or suspension(entry.cycle) or self.suspended.get(asset.symbol, ""):
                 held[asset.symbol] = why
+        for symbol in entries.keys() - self.entries.keys():
+            # Before its entry is there: from then on other threads write what is seen of it.
+            self._follow_again(symbol)
         before, self.entries, self.held = self.held, entries, held  # first, so that what is said is true
         self.notices.follow(entries)
         for symbol, sentence in held.items():
@@ -513,6 +516,12 @@ class Trader:
                 log.error("%s is suspended: %s", symbol, sentence)
         for symbol in before.keys() - held.keys():
             log.info("%s is no longer suspended", symbol)
+
+    def _follow_again(self, symbol: str) -> None:
+        """A pair comes back, from a suspension perhaps: no price from before it went decides anything."""
+        self.looks.pop(symbol, None)
+        if symbol in self.seen:
+            self.seen[symbol] = self.seen[symbol].unfollowed()
 
     def _judged(self, asset: Asset) -> Asset:
         """The asset with what is wrong in its settings: one that cannot work is suspended, the others trade."""

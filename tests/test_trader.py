@@ -319,6 +319,20 @@ def test_a_book_that_was_read_before_another_is_not_taken_after_it(
     assert (caplog.text.count("BTC/USD is suspended"), caplog.text.count("no longer suspended")) == (1, 0)
 
 
+def test_no_price_from_before_a_suspension_decides(trading: Desk) -> None:
+    """Nobody told its price meanwhile, neither the stream nor REST."""
+    quote = quoted(trading)
+    assert trading.trader.consider(quote) is not None
+    trading.trader.hear_latest([quote], trading.clock())
+    for status in ("bying", "watching"):
+        trading.execute(f"UPDATE dca_cycles SET status = '{status}'")
+        trading.trader.refresh()
+    trading.trader.sweep()
+    assert trading.trader.reconsider("BTC/USD") is None
+    trading.clock.advance(1)
+    assert trading.trader.consider(quoted(trading)) is not None
+
+
 def test_a_report_of_a_held_asset_is_booked_and_does_not_set_it_free(trading: Desk) -> None:
     """With two current cycles nobody knows which of them the next order belongs to."""
     assert trading.quote("60000", "60010") is not None

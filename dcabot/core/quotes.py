@@ -58,6 +58,13 @@ class Seen:
         """After the stream was lost: what it brought may have been overtaken since."""
         return replace(self, is_live=False)
 
+    def unfollowed(self) -> "Seen":
+        """After a while in which nobody told of the pair's price: whatever was known is a price of before.
+
+        The next quote is still compared with it.
+        """
+        return replace(self, is_live=False, rest=None, asked_at=None)
+
     def is_usable(self, now: datetime, max_age: timedelta) -> bool:
         """True when the newest quote is a price of now."""
         quote = self.newest

@@ -154,6 +154,15 @@ def test_a_young_quote_of_a_living_stream_is_usable() -> None:
     assert not Seen().is_usable(make_time(1), MINUTE)
 
 
+def test_no_quote_from_before_a_pause_is_usable() -> None:
+    quote = make_quote(at=0)
+    seen = streamed(quote).answered(quote, make_time(1), LATEST).unfollowed()
+    assert not seen.is_usable(make_time(2), MINUTE)
+    assert seen.streamed(make_quote("900", "901", at=2), LATEST).screen.fault  # still compared with it
+    assert seen.answered(quote, make_time(2), LATEST).is_usable(make_time(2), MINUTE)
+    assert seen.streamed(make_quote(at=2), LATEST).is_usable(make_time(2), MINUTE)
+
+
 def test_an_old_quote_is_usable_while_rest_shows_the_same() -> None:
     seen = streamed(make_quote(at=0)).answered(make_quote(at=0), make_time(600), LATEST)
     assert seen.is_usable(make_time(610), MINUTE)
