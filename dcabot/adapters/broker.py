@@ -150,7 +150,9 @@ class Broker:
     def report(self, client_order_id: str) -> OrderReport | None:
         """The order of that id as Alpaca knows it; None only when Alpaca says that it has none."""
         try:
-            answer = self._query("/orders:by_client_order_id", {"client_order_id": client_order_id})
+            # What became of an order decides whether the next one may go: it waits for no list.
+            parameters = {"client_order_id": client_order_id}
+            answer = self._ask(self._queries, "/orders:by_client_order_id", parameters, is_urgent=True)
         except _Missing:
             return None
         return _read(wire.order_report, answer)
@@ -267,11 +269,17 @@ class Broker:
     def _query(self, path: str, parameters: Mapping[str, str] | None = None) -> object:
         return self._ask(self._queries, path, parameters)
 
-    def _ask(self, client: RESTClient, path: str, parameters: Mapping[str, str] | None = None) -> object:
+    def _ask(
+        self,
+        client: RESTClient,
+        path: str,
+        parameters: Mapping[str, str] | None = None,
+        is_urgent: bool = False,
+    ) -> object:
         """The one way out for a question, to either host: whatever comes back that is no answer is ours to name."""
         budget = self._data_budget if client is self._data else self._budget
         try:
-            return transport.query(client, budget, path, parameters)
+            return transport.query(client, budget, path, parameters, is_urgent)
         except APIError as error:
             if error.status_code == 404 and "not found" in message(error).lower():
                 raise _Missing(sentence(error)) from None

@@ -1,7 +1,7 @@
 """How many requests may go out: always fewer than Alpaca's 200 a minute, whatever loop runs away.
 
 A bucket holds tokens, a request takes one, and they come back evenly. A full bucket and a minute of coming back are
-together 140 of the 200, so no minute ever sees more. Sales, cancels and the questions about them may take the last
+together 140 of the 200, so no minute ever sees more. Sales, cancels and questions about one order may take the last
 token, buys leave some for these, and other queries leave more and wait. Source of the limit: alpaca.md 2.11, and each
 answer's headers.
 """
@@ -14,8 +14,8 @@ LIMIT_PER_MINUTE = 200  # Alpaca's, for each account, all its programs together
 BURST_RATIO = 0.3  # of the limit: 20 assets at once, each with its order, and what is asked meanwhile
 REFILL_RATIO = 0.4  # of the limit, each minute; together 70 %, the rest is for caretakers and commands
 REST_SECONDS_MAX = 30.0  # after Alpaca's "too many": until the limit resets, and no longer than this
-SALES_RATIO = 0.1  # of the limit, 20 requests: what buys leave to sales and cancels
-RESERVE_RATIO = 0.15  # of the limit: what queries leave to orders and cancels
+SALES_RATIO = 0.1  # of the limit, 20 requests: what buys leave to sales, cancels and questions about orders
+RESERVE_RATIO = 0.15  # of the limit: what other queries leave to orders, cancels and questions about orders
 # Limits that an answer's headers may teach. One below would leave less than the reserve, so that no question would
 # ever go out again, and no better header come back; one above is no limit.
 LIMIT_MIN, LIMIT_MAX = 60, 10_000
@@ -49,16 +49,18 @@ class Budget:
             self._tokens -= 1
             return True
 
-    def wait(self, patience_seconds: float) -> bool:
+    def wait(self, patience_seconds: float, is_urgent: bool = False) -> bool:
         """For a query: wait until it may go out; False when that would take longer than our patience.
 
-        One a minute always may: only an answer can tell that the limit is another one by now.
+        A question about one order is urgent. One a minute always may: only an answer can tell that
+        the limit is another one by now.
         """
+        left = 0.0 if is_urgent else RESERVE_RATIO
         waited = 0.0
         while True:
             with self._lock:
                 self._refill()
-                missing = 1 + self._limit * RESERVE_RATIO - self._tokens
+                missing = 1 + self._limit * left - self._tokens
                 overdue = self._asked_at + QUESTION_SECONDS - self._at
                 rest = self._rests_until - self._at
                 if (missing <= 0 or overdue <= 0) and rest <= 0:

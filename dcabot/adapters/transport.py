@@ -198,14 +198,21 @@ def prepare(client: RESTClient, url: str, budget: Budget) -> None:
     session.hooks["response"].append(read_answer)
 
 
-def query(client: RESTClient, budget: Budget, path: str, parameters: Mapping[str, str] | None = None) -> object:
+def query(
+    client: RESTClient,
+    budget: Budget,
+    path: str,
+    parameters: Mapping[str, str] | None = None,
+    is_urgent: bool = False,
+) -> object:
     """The JSON answer to a GET; the only requests that are ever sent twice, within bounded time.
 
+    An urgent one may take the last request of the budget.
     Raises APIError for an answer that settles it (404 and the like), ExchangeUnreachable, ExchangeDenied.
     """
     end = time.monotonic() + QUERY_SECONDS
     for attempt in range(1, QUERY_ATTEMPTS + 1):
-        if not budget.wait(max(0.0, end - time.monotonic())):
+        if not budget.wait(max(0.0, end - time.monotonic()), is_urgent):
             raise ExchangeUnreachable("our own limit of requests a minute is used up")
         pause = PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1)
         try:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -605,6 +606,26 @@ def test_queries_leave_a_reserve_to_orders() -> None:
         orders += 1
     assert queries == 30 and orders == 30
     assert budget.wait(60) and clock.now > 15
+
+
+def test_a_question_about_an_order_takes_the_last_request() -> None:
+    clock = Clock()
+    budget = Budget(clock.monotonic, clock.sleep)
+    while budget.wait(0):
+        pass
+    assert sum(1 for _ in range(100) if budget.wait(0, is_urgent=True)) == 30
+    assert not budget.take()
+
+
+def test_report_asks_when_no_list_may() -> None:
+    budget = Budget(monotonic=lambda: 0.0, sleep=lambda _: None)
+    while budget.take(is_urgent=False):
+        pass
+    with Scripted(OK) as server, closing(Broker(config_for(server.url), now, budget)) as broker:
+        with pytest.raises(ExchangeUnreachable, match="our own limit"):
+            broker.open_orders()
+        assert broker.report("dcabot-1") is not None
+    assert len(server.requests) == 1
 
 
 def test_buys_leave_twenty_requests_to_sales_and_cancels() -> None:
