@@ -311,12 +311,14 @@ def a_sale_is_one_commit(scene: Scene, cycle: CycleRow, before: CycleRow | None)
         scene.fail("a sale is one commit", f"cycle {cycle.id} is {cycle.status} without successor or time")
     sells = [one for one in scene.rows.orders_of(cycle.id) if one.side == "sell" and one.filled and one.is_request]
     is_sold = bool(sells) and asset.last_sell_price == (sells[-1].price or Decimal(0)).quantize(PRICE)
-    if cycle.status == "complete" and cycle.quantity and not is_sold and scene.is_by("cycle-release"):
+    is_outside = cycle.ended_by in ("sold_outside", "withdrawn")  # a release looks around first
+    is_released = cycle.status == "complete" and cycle.quantity and not (is_sold or is_outside)
+    if is_released and scene.is_by("cycle-release"):
         # The coins are the operator's now. Had a sale that was under way come first, only its dust would be.
         scene.world.saw("cycle released")
         scene.released.add(cycle.id)
         scene.exchange.hand_moved[asset.symbol] = scene.world.now
-    elif cycle.ended_by in ("sold_outside", "withdrawn"):
+    elif is_outside:
         scene.world.saw("cycle ended outside")
         if asset.is_enabled or asset.symbol not in scene.exchange.hand_moved:
             scene.fail("an absence needs a cause", f"cycle {cycle.id} ended by {cycle.ended_by}: {asset}")
