@@ -17,20 +17,20 @@ SEEDS, SEEDS_LONG = 1000, 20_000
 # What a thousand seeds must have gone through at the least, in so many of them, or they prove nothing.
 MEANINGFUL = {
     "a sale amid the troubles": 250,
-    "safety filled": 300,
+    "safety filled": 250,
     "sold out at the end": 600,
     "order canceled": 120,
     "order void": 150,
     "cycle ended outside": 60,
     "cycle-close done": 60,
     "cycle released": 40,
-    "cycle-adopt done": 4,  # a cycle is not given up any more, so little is brought back
+    "cycle-adopt done": 2,  # a cycle is not given up any more, so little is brought back
     # The network
     "slow answer": 250,
     "submit: request lost": 30,
     "submit: request late": 40,
     "submit: response lost": 60,
-    "submit: sent twice": 25,
+    "submit: sent twice": 15,
     "cancel: request lost": 15,
     "cancel: response lost": 15,
     "query: timeout": 200,
@@ -43,7 +43,7 @@ MEANINGFUL = {
     "submit: rate limit": 35,
     "query: rate limit": 120,
     "query: 5xx": 120,
-    "submit: 5xx, done": 25,
+    "submit: 5xx, done": 15,
     "submit: 5xx, not done": 25,
     "exchange: maintenance": 200,
     # The streams
