@@ -167,6 +167,13 @@ def test_pause_is_at_most_the_data_timeout() -> None:
     assert play.times(Reconcile) == [0.0, paces.SWEEP_SPACING_SECONDS + 7.0]
 
 
+@pytest.mark.parametrize(("setting", "limit"), [(3.0, 3.0), (120.0, paces.SILENT_SECONDS)])
+def test_data_timeout_shortens_the_silence(setting: float, limit: float) -> None:
+    play = Play(Standing((BTC,)), settings=replace(SETTINGS, data_timeout=setting))
+    play.until(20.0)
+    assert limit < play.times(AskQuotes)[0] <= limit + 2
+
+
 def test_wanted_reconciliation_is_spaced() -> None:
     play = Play()
     play.until(0.5)

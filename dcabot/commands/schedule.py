@@ -109,7 +109,11 @@ Action = (
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The operator's and systemd's settings, in seconds."""
+    """The operator's and systemd's settings, in seconds.
+
+    `data_timeout` shortens the silence of a pair and the pause between reconciliations, and never
+    makes one longer.
+    """
 
     data_timeout: float
     asset_refresh: float
