@@ -170,6 +170,7 @@ def test_pause_is_at_most_the_data_timeout() -> None:
 @pytest.mark.parametrize(("setting", "limit"), [(3.0, 3.0), (120.0, paces.SILENT_SECONDS)])
 def test_data_timeout_shortens_the_silence(setting: float, limit: float) -> None:
     play = Play(Standing((BTC,)), settings=replace(SETTINGS, data_timeout=setting))
+    play.read(BTC)
     play.until(20.0)
     assert limit < play.times(AskQuotes)[0] <= limit + 2
 
