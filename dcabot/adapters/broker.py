@@ -15,11 +15,11 @@ from alpaca.common.exceptions import APIError
 from alpaca.common.rest import RESTClient
 
 from dcabot.adapters import transport, wire
-from dcabot.adapters.budget import Budget
+from dcabot.adapters.budget import AGAIN_RATIO, SALES_RATIO, Budget
 from dcabot.adapters.config import Config, Venue
 from dcabot.adapters.transport import TROUBLE, message, sentence
 from dcabot.adapters.wire import WireError
-from dcabot.core.model import Instrument, Order, OrderReport, Quote, Refusal, Side
+from dcabot.core.model import Instrument, Order, OrderReport, Quote, Refusal, Side, TimeInForce
 from dcabot.core.rules import is_pair
 from dcabot.core.snapshot import (
     Accepted,
@@ -58,6 +58,7 @@ __all__ = [
 
 PAGE_SIZE = 500  # the most that GET /v2/orders returns at once (alpaca.md 2.2)
 PAGES_MAX = 20
+AGAIN_WITHIN = timedelta(seconds=5)  # a sale at a limit that follows one so soon is another try
 ALL_PAGES_MAX = 400  # of closed orders too, since the newest one that is known
 FILLS_PAGE = 100  # likewise of /v2/account/activities (2.9)
 FILLS_PAGES_MAX = 1000
@@ -103,6 +104,7 @@ class Broker:
         self._data = _client(config, config.data_url, "v1beta3", self._data_budget)
         self._symbols: Mapping[str, str] = {}  # of all listed pairs, BTCUSD: BTC/USD
         self._unlisted: set[str] = set()
+        self._ioc_at: dict[str, datetime] = {}  # when each pair last sent a sale that fills at once or not at all
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -117,7 +119,7 @@ class Broker:
 
     def submit(self, symbol: str, order: Order) -> SubmitOutcome:
         """Send an order once. `Refused` only where it is certain that Alpaca does not have it."""
-        if not self._budget.take(is_urgent=order.side is Side.SELL):
+        if not self._budget.take(self._left_for_others(symbol, order)):
             return Refused(OWN_LIMIT, Refusal.RATE_LIMITED)
         try:
             report = wire.order_report(self._orders.post("/orders", wire.order_body(symbol, order)))
@@ -132,6 +134,16 @@ class Broker:
         if report.client_order_id != order.client_order_id:
             return Unknown("the answer is about another order")
         return Accepted(report)
+
+    def _left_for_others(self, symbol: str, order: Order) -> float:
+        """The share of the limit of requests that this order must leave."""
+        if order.side is Side.BUY:
+            return SALES_RATIO
+        if order.time_in_force is not TimeInForce.IOC:
+            return 0.0
+        now = self._clock()
+        before, self._ioc_at[symbol] = self._ioc_at.get(symbol), now
+        return AGAIN_RATIO if before is not None and abs(now - before) < AGAIN_WITHIN else 0.0
 
     def cancel(self, order_id: str) -> CancelOutcome:
         """Ask for a cancel; whether it came before a fill, the order's report will say."""

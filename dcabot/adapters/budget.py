@@ -1,9 +1,10 @@
 """How many requests may go out: always fewer than Alpaca's 200 a minute, whatever loop runs away.
 
-A bucket holds tokens, a request takes one, and they come back evenly. A full bucket and a minute of coming back are
-together 140 of the 200, so no minute ever sees more. Sales, cancels and questions about one order may take the last
-token, buys leave some for these, and other queries leave more and wait. Source of the limit: alpaca.md 2.11, and each
-answer's headers.
+A bucket holds tokens, a request takes one, and they come back evenly. A full bucket and a minute of
+coming back are together 130 of the 200, so no minute ever sees more. Sales, cancels and questions
+about one order may take the last token, buys leave some for these, and other queries leave more and
+wait. A sale at a limit that misses every second leaves the most: without answers to questions no
+other pair would sell either. Source of the limit: Alpaca's documentation, and each answer's headers.
 """
 
 import time
@@ -12,9 +13,10 @@ from threading import Lock
 
 LIMIT_PER_MINUTE = 200  # Alpaca's, for each account, all its programs together
 BURST_RATIO = 0.3  # of the limit: 20 assets at once, each with its order, and what is asked meanwhile
-REFILL_RATIO = 0.4  # of the limit, each minute; together 70 %, the rest is for caretakers and commands
+REFILL_RATIO = 0.35  # of the limit, each minute; together 65 %, the rest is for caretakers and commands
 REST_SECONDS_MAX = 30.0  # after Alpaca's "too many": until the limit resets, and no longer than this
 SALES_RATIO = 0.1  # of the limit, 20 requests: what buys leave to sales, cancels and questions about orders
+AGAIN_RATIO = 0.2  # what a sale that is tried again and again leaves: others' sales, and every question
 RESERVE_RATIO = 0.15  # of the limit: what other queries leave to orders, cancels and questions about orders
 # Limits that an answer's headers may teach. One below would leave less than the reserve, so that no question would
 # ever go out again, and no better header come back; one above is no limit.
@@ -39,9 +41,9 @@ class Budget:
         self._at = self._asked_at = monotonic()
         self._rests_until = self._at
 
-    def take(self, is_urgent: bool = True) -> bool:
-        """For an order or a cancel: True when it may go out now. A buy is not urgent."""
-        left = 0.0 if is_urgent else self._limit * SALES_RATIO
+    def take(self, left_ratio: float = 0.0) -> bool:
+        """For an order or a cancel: True when it may go out now and leaves this share of the limit."""
+        left = self._limit * left_ratio
         with self._lock:
             self._refill()
             if self._tokens < 1 + left or self._at < self._rests_until:

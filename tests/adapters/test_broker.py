@@ -17,10 +17,10 @@ import pytest
 
 from dcabot.adapters import transport
 from dcabot.adapters.broker import Broker
-from dcabot.adapters.budget import Budget
+from dcabot.adapters.budget import AGAIN_RATIO, SALES_RATIO, Budget
 from dcabot.adapters.config import load
 from dcabot.commands import paces
-from dcabot.core.model import Order, OrderStatus, Purpose, Refusal, Side
+from dcabot.core.model import Order, OrderStatus, Purpose, Refusal, Side, TimeInForce
 from dcabot.core.snapshot import (
     Accepted,
     AlreadyOver,
@@ -619,7 +619,7 @@ def test_a_question_about_an_order_takes_the_last_request() -> None:
 
 def test_report_asks_when_no_list_may() -> None:
     budget = Budget(monotonic=lambda: 0.0, sleep=lambda _: None)
-    while budget.take(is_urgent=False):
+    while budget.take(SALES_RATIO):
         pass
     with Scripted(OK) as server, closing(Broker(config_for(server.url), now, budget)) as broker:
         with pytest.raises(ExchangeUnreachable, match="our own limit"):
@@ -631,7 +631,7 @@ def test_report_asks_when_no_list_may() -> None:
 def test_buys_leave_twenty_requests_to_sales_and_cancels() -> None:
     clock = Clock()
     budget = Budget(clock.monotonic, clock.sleep)
-    while budget.take(is_urgent=False):
+    while budget.take(SALES_RATIO):
         pass
     assert sum(1 for _ in range(100) if budget.take()) == 20
 
@@ -682,3 +682,30 @@ def test_an_order_beyond_the_budget_is_refused_and_not_sent() -> None:
         broker.close()
     assert isinstance(outcome, Refused) and outcome.code is Refusal.RATE_LIMITED
     assert server.requests == []
+
+
+def test_sales_that_miss_leave_questions_their_share() -> None:
+    """Three pairs whose sale at a limit misses each second, for ten minutes: every question is answered."""
+    clock = Clock()
+    budget = Budget(clock.monotonic, clock.sleep)
+    starved = 0
+    for second in range(600):
+        for _ in range(3):
+            budget.take(AGAIN_RATIO)
+        if second % 5 == 0:
+            starved += not budget.wait(5)
+        clock.now += 1
+    assert starved == 0
+
+
+def test_sale_tried_again_leaves_more() -> None:
+    """The first may take the last requests; the one a second later may not."""
+    budget = Budget(monotonic=lambda: 0.0, sleep=lambda _: None)
+    while budget.take(SALES_RATIO):
+        pass
+    sale = replace(BUY, side=Side.SELL, time_in_force=TimeInForce.IOC)
+    with Scripted(OK) as server, closing(Broker(config_for(server.url), now, budget)) as broker:
+        broker.submit(BTC, sale)
+        again = broker.submit(BTC, sale)
+    assert isinstance(again, Refused) and again.code is Refusal.RATE_LIMITED
+    assert len(server.requests) == 1
