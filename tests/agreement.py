@@ -42,7 +42,7 @@ def disagreement(alpaca: Simulator, books: Books) -> str:
 def _order(*row: Any) -> OrderRow:
     numbers: list[Callable[[Any], Any]] = [int, str, int, str, str, _number, _number, str, _text]
     fields = [read(value) for read, value in zip([*numbers, _number, _number, _number], row, strict=True)]
-    return OrderRow(*fields, None, None)
+    return OrderRow(*fields, None, None, None)
 
 
 def _number(value: object) -> Decimal | None:
