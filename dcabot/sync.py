@@ -233,6 +233,11 @@ class Sync:
         cancel, leave = reconcile.orphans(snapshot, self.store.known_ids(ids), policy, self.store.tag())
         mine = [report for report in cancel if is_own(report.client_order_id, self.store.tag())]
         Recovery(self.store, self.broker).book(mine)
+        # What an asset's row keeps from being booked stays open: a fill of it would be booked by nobody.
+        booked, symbols = self.store.known_ids(one.client_order_id for one in mine), self.store.symbols()
+        unbooked = [one for one in mine if one.client_order_id not in booked and one.symbol in symbols]
+        cancel = [report for report in cancel if report not in unbooked]
+        leave = [*leave, *unbooked]
         for report in cancel:
             outcome = self.broker.cancel(report.order_id)
             log.warning("%s: untracked order %s: cancel %s", report.symbol, report.client_order_id, outcome)

@@ -51,9 +51,11 @@ def read(name: str) -> str:
 
 
 def write(name: str, text: str, now: datetime) -> None:
-    """Note it, in place of what stood there."""
-    erase(name)
-    schema.Note.add(name=name, text=text[: schema.Note.text.max_length], written_at=now)
+    """Note it, in place of what stood there. Raises IntegrityError when two are the first to note it."""
+    fitting = text[: schema.Note.text.max_length]
+    query = schema.Note.update(text=fitting, written_at=now).where(schema.Note.name == name)
+    if not query.execute():
+        schema.Note.add(name=name, text=fitting, written_at=now)
 
 
 def erase(name: str) -> bool:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from dcabot.adapters import notes, schema
-from dcabot.adapters.database import Database
+from dcabot.adapters.database import Database, IntegrityError
 from dcabot.adapters.rows import Row, RowFault, asset_of, cycle_columns, entry_of
 from dcabot.adapters.store import orders_of
 from dcabot.core.model import Cycle, CycleStatus
@@ -107,8 +107,16 @@ def recompute(database: Database, now: datetime, is_dry: bool = False) -> Recomp
     """Compare the next part of the finished cycles with their orders, and mend what differs.
 
     How far it came is noted: the next call goes on from there, and after the last cycle begins
-    again. `is_dry` changes nothing, not even that note.
+    again. `is_dry` changes nothing, not even that note. Two at once: the one that comes later to
+    the first note has done nothing, and the other has done it all.
     """
+    try:
+        return _recompute(database, now, is_dry)
+    except IntegrityError:
+        return Recomputed((), (), is_last=True)
+
+
+def _recompute(database: Database, now: datetime, is_dry: bool) -> Recomputed:
     differed, faults = [], []
     with database.transaction():
         after = int(notes.read(CHECKED) or 0)

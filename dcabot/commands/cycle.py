@@ -35,6 +35,7 @@ from dcabot.core.report import report
 from dcabot.core.snapshot import ExchangeError, ExchangeUnreachable, Fill
 from dcabot.core.states import OVER, is_open
 from dcabot.core.timeline import Moment, timeline
+from dcabot.recovery import Recovery
 from dcabot.sync import Sync
 
 log = logging.getLogger(__name__)
@@ -98,9 +99,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _close(args: argparse.Namespace, parts: Parts) -> int:
     """Disable first: from that commit on nobody buys, and what is held only becomes less."""
-    sync = parts.sync(LAWS)
     instrument = _instrument(parts, args.symbol)
-    sync.sweep()
+    sync = _agreed(parts, args.symbol)
     entry = _current(parts.store, args.symbol)
     held = fold(entry.cycle.orders).held
     if not held and not any(is_open(order) for order in entry.cycle.orders):
@@ -129,6 +129,21 @@ def _close(args: argparse.Namespace, parts: Parts) -> int:
     return DONE
 
 
+def _agreed(parts: Parts, symbol: str) -> Sync:
+    """Reconcile, and book orders that have no row: on a restored database a cycle may be sold already.
+
+    Raises AssetError when the pair waits for a person.
+    """
+    sync = parts.sync(LAWS)
+    sync.sweep()
+    recovered = Recovery(parts.store, parts.broker).run()
+    if recovered.booked:
+        sync.sweep()
+    if why := recovered.suspended.get(symbol):
+        raise AssetError(f"{symbol} is suspended: {why}")
+    return sync
+
+
 def _close_question(parts: Parts, entry: Entry) -> str:
     holding = fold(entry.cycle.orders)
     venue = parts.config.venue.value.upper()
@@ -146,9 +161,8 @@ def _release(args: argparse.Namespace, parts: Parts) -> int:
     database = parts.store.database
     if assets.is_paused(database, args.symbol):
         log.info("a release of %s was interrupted and left it disabled; this one goes on", args.symbol)
-    sync = parts.sync(LAWS)
     instrument = _instrument(parts, args.symbol)
-    sync.sweep()
+    sync = _agreed(parts, args.symbol)
     entry = _current(parts.store, args.symbol)
     held = fold(entry.cycle.orders).held
     waits = any(is_open(order) for order in entry.cycle.orders)

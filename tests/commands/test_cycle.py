@@ -45,6 +45,23 @@ def test_close_sells_all_at_once_and_disables_the_asset(holding: Seat) -> None:
     assert not holding.alpaca.positions()
 
 
+def test_close_books_orders_whose_rows_were_lost(holding: Seat) -> None:
+    """A restored database: what it does not know was bought by this cycle all the same, and is sold with it."""
+    holding.trade("59000", "59010")
+    holding.books.execute("DELETE FROM dca_orders WHERE purpose = 'safety'")
+    said = holding.run("cycle", "close", "BTC/USD", "--yes")
+    assert said.code == 0, said.err
+    assert not holding.alpaca.positions()
+
+
+def test_close_on_an_empty_database_asks_for_its_backup(holding: Seat) -> None:
+    holding.books.execute("DELETE FROM dca_orders")
+    said = holding.run("cycle", "close", "BTC/USD", "--yes")
+    assert said.code == 1
+    assert "this database knows no order at all" in said.err
+    assert holding.alpaca.positions()
+
+
 def test_close_cancels_an_open_buy_first_and_sells_what_it_bought(holding: Seat) -> None:
     holding.alpaca.faults.partial_fills(["0.0001"], rest_waits=True)
     holding.trade("59000", "59010", is_filled=False)
