@@ -94,6 +94,11 @@ def _say(error: Exception | str, code: int) -> int:
     return code
 
 
+def _say_usage(sentence: str) -> None:
+    with suppress(BrokenPipeError):  # not every Python's argparse does that for us
+        print(sentence, file=sys.stderr)
+
+
 class Lines(logging.Formatter):
     """One line for each event, whatever others wrote into it; a traceback has its own."""
 
@@ -109,7 +114,8 @@ class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, instead of below a screenful of usage."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"{self.prog}: {message}; `{self.prog} --help` tells more\n")
+        _say_usage(f"{self.prog}: {message}; `{self.prog} --help` tells more")
+        sys.exit(USAGE)
 
 
 def parser(name: str, what: str, logs: bool = False) -> argparse.ArgumentParser:

@@ -122,7 +122,7 @@ def decided_on_a_price_of_now(scene: Scene, before: OrderRow | None, after: Orde
     if daemon is None:
         scene.fail("I11 price of now", f"{after.name}: no daemon decided on it")
         return
-    quote = daemon.acting[symbol]
+    quote = decided_on(daemon, symbol, after)
     is_first = asset_never_traded(scene, after)
     # A limit is good at any quote: what the stream told falsely buys no dearer and sells no cheaper than it says.
     # A sale at the market has a law of its own.
@@ -171,6 +171,14 @@ def asset_never_traded(scene: Scene, row: OrderRow) -> bool:
     return asset.last_sell_price is None and not any(one.filled for one in scene.rows.orders_of(row.cycle_id))
 
 
+def decided_on(daemon: Daemon, symbol: str, row: OrderRow) -> Quote:
+    """The quote that a row was decided on: after a wait that is not the one that began it."""
+    newest = daemon.trader.seen[symbol].newest if symbol in daemon.trader.seen else None
+    if newest is not None and newest.at == row.quote_at:
+        return newest
+    return daemon.acting[symbol]
+
+
 def sells_only_over_the_floor(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:
     """I7. Harm: sold below cost."""
     if not after.is_request:
@@ -181,7 +189,7 @@ def sells_only_over_the_floor(scene: Scene, before: OrderRow | None, after: Orde
     cycle = scene.rows.cycles[after.cycle_id]
     average = replay(scene.rows.orders_of(cycle.id))[1]
     floor = EXACT.multiply(average, 1 + scene.least[cycle.asset_id]["take_profit"] / 100)
-    bid = daemon.acting[scene.symbol(cycle.id)].bid
+    bid = decided_on(daemon, scene.symbol(cycle.id), after).bid
     if bid < floor:
         scene.fail("I7 floor", f"{after.name}: average {average}, floor {floor}, decided at a bid of {bid}")
 
@@ -200,7 +208,7 @@ def base_order_honours_the_cooldown(scene: Scene, before: OrderRow | None, after
     since = (scene.world.clock() - last.completed_at).total_seconds()
     if since >= least["cooldown"]:
         return
-    ask = daemon.acting[asset.symbol].ask
+    ask = decided_on(daemon, asset.symbol, after).ask
     allowed = (asset.last_sell_price or Decimal(0)) * (1 - least["restart_drop"] / 100)
     if ask > allowed:
         scene.fail("I8 cooldown", f"{after.name}: {since:.1f} s after the sale, ask {ask}, early restart at {allowed}")
@@ -224,7 +232,7 @@ def base_order_waits_for_coins_of_others(scene: Scene, before: OrderRow | None, 
     is_excused = is_excused or scene.most[scene.rows.cycles[after.cycle_id].asset_id]["beside"]
     if is_excused or looked_at < scene.exchange.hand_moved.get(symbol, 0.0) + 20.0:
         return
-    position, bid = scene.exchange.position(symbol), daemon.acting[symbol].bid
+    position, bid = scene.exchange.position(symbol), decided_on(daemon, symbol, after).bid
     if position >= STEPS[symbol] and position * bid >= 1:
         scene.fail("rule 1 coins of others", f"{after.name} beside {position} coins that no cycle owns")
 
