@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from dcabot.commands.console import price
 from dcabot.commands.demo.story import Told
 from dcabot.core.model import Cycle, CycleStatus, Order, OrderStatus, Side
 from dcabot.core.money import ZERO, text
 from dcabot.core.profit import outcome
 from dcabot.core.states import is_open
 from dcabot.core.strategy import restart_price
-from dcabot.simulator.listings import LISTINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def _cycle_news(told: Told, before: Cycle | None, cycle: Cycle) -> list[str]:
         sentences.append(f"cycle complete, profit {outcome(cycle.orders)}")
     elif cycle.status is CycleStatus.COOLDOWN:
         threshold = restart_price(told.asset)
-        early = f", or ask down to {price(threshold, cycle.symbol)}" if threshold is not None else ""
+        early = f", or ask down to {price(threshold)}" if threshold is not None else ""
         sentences.append(f"cooldown: {told.asset.rules.cooldown_seconds} s{early}")
     elif cycle.status is CycleStatus.ERROR:
         sentences.append("cycle ended in error")
@@ -66,12 +66,12 @@ def _order_news(before: Order | None, order: Order, symbol: str) -> list[str]:
     """The order placed, what was filled of it, or how else it ended."""
     name, sentences = name_of(order), []
     if before is None:
-        at = "the market" if order.limit_price is None else price(order.limit_price, symbol)
+        at = "the market" if order.limit_price is None else price(order.limit_price)
         sentences.append(f"{name}: {order.side.value} {text(order.quantity)} at {at}")
     if order.filled_price is not None and order.filled_quantity > (before.filled_quantity if before else ZERO):
         verb = "bought" if order.side is Side.BUY else "sold"
         part = "" if order.status is OrderStatus.FILLED else " so far"
-        sentences.append(f"{name}: {verb} {text(order.filled_quantity)} at {price(order.filled_price, symbol)}{part}")
+        sentences.append(f"{name}: {verb} {text(order.filled_quantity)} at {price(order.filled_price)}{part}")
     elif not is_open(order) and (before is None or is_open(before)):
         sentences.append(f"{name}: {order.status.value} {order.note}".rstrip())
     return sentences
@@ -81,13 +81,6 @@ def name_of(order: Order) -> str:
     """An order's purpose in words."""
     word = order.purpose.value.replace("_", " ")
     return word if order.side is Side.SELL else f"{word} order"
-
-
-def price(value: Decimal, symbol: str) -> str:
-    """A price with the digits that its market has."""
-    step = LISTINGS[symbol].instrument.price_step
-    digits = len(text(step).partition(".")[2])
-    return f"{value:,.{digits}f}"
 
 
 def usd(value: Decimal) -> str:

@@ -11,7 +11,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from dcabot.commands.demo.chronicle import Event, name_of, price, usd
+from dcabot.commands.console import price
+from dcabot.commands.demo.chronicle import Event, name_of, usd
 from dcabot.commands.demo.story import Scene, Told
 from dcabot.core.model import CycleStatus, Order
 from dcabot.core.money import ZERO, parse, text
@@ -117,7 +118,7 @@ def _assets(picture: Picture, is_large: bool) -> Table:
     table = _columns(*columns)
     for symbol, tick in picture.quotes.items():
         told = picture.books.get(symbol)
-        cells: list[RenderableType] = [Text(symbol, "bold"), price(tick.bid, symbol), price(tick.ask, symbol)]
+        cells: list[RenderableType] = [Text(symbol, "bold"), price(tick.bid), price(tick.ask)]
         if told is not None:
             cells += _position(told)
             if is_large:
@@ -131,7 +132,7 @@ def _position(told: Told) -> Iterable[RenderableType]:
     status, holding = told.cycle.status, told.holding
     prices = (holding.average_price if holding.held else None, told.buy_at, told.sell_at)
     yield Text(status.value, STYLES.get(status, ""))
-    yield from ("" if one is None else price(one, told.cycle.symbol) for one in prices)
+    yield from ("" if one is None else price(one) for one in prices)
 
 
 def _gauge(told: Told, tick: Tick) -> Text:
@@ -160,15 +161,15 @@ def _work(told: Told, is_large: bool) -> Iterable[RenderableType]:
     earned = sum((profit(cycle.orders) for cycle in complete), ZERO)
     held = told.holding.held
     yield text(held) if held else ""
-    yield _last_order(orders[-1], told.cycle.symbol, is_large) if orders else ""
+    yield _last_order(orders[-1], is_large) if orders else ""
     yield str(len(complete))
     yield Text(f"{earned:+.2f}", "green" if earned > 0 else "red") if complete else ""
 
 
-def _last_order(order: Order, symbol: str, is_large: bool) -> Text:
+def _last_order(order: Order, is_large: bool) -> Text:
     paid = order.filled_price or order.limit_price
     words = f"{name_of(order)}: {order.side.value} {text(order.quantity)}" if is_large else name_of(order)
-    at = f" at {price(paid, symbol)}" if paid is not None else ""
+    at = f" at {price(paid)}" if paid is not None else ""
     return Text.assemble(f"{words}{at} ", (order.status.value.replace("_", " "), "dim"))
 
 

@@ -6,7 +6,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from dcabot.commands.demo.chronicle import name_of, price, usd
+from dcabot.commands.console import price
+from dcabot.commands.demo.chronicle import name_of, usd
 from dcabot.commands.demo.story import START_CASH, Told
 from dcabot.core.model import CycleStatus
 from dcabot.core.money import parse, text
@@ -46,7 +47,7 @@ def _order_table(books: dict[str, Told]) -> Table:
             name_of(order),
             order.side.value,
             text(order.quantity),
-            "" if paid is None else price(paid, symbol),
+            "" if paid is None else price(paid),
             order.status.value.replace("_", " "),
         )
     return table
