@@ -21,8 +21,6 @@ SYSTEM_FILE = Path("/etc/dcabot/dcabot.env")
 HERE = Path(".env")
 SECONDS_MAX = 7 * 24 * 3600  # a limit in seconds beyond a week is a slip of the hand
 OUR_PREFIXES = ("APCA_", "DB_", "ALERT_EMAIL_", "DCABOT_")
-# Other official clients of Alpaca read these; the simulator prints them too.
-OF_OTHER_CLIENTS = frozenset({"APCA_DATA_BASE_URL"})
 ALPACA = "alpaca.markets"
 PLAIN_HTTP = "DCABOT_PLAIN_HTTP"
 VERSIONS = ("/v2", "/v1beta3")  # how people write the end of Alpaca's URLs
@@ -128,7 +126,7 @@ class Sources:
     def strangers(self) -> list[str]:
         """Names in the files that begin like ours and that nobody asked for."""
         names = {name for place, values in self._sources[1:] for name in values if name.startswith(OUR_PREFIXES)}
-        return sorted(names - self._asked - OF_OTHER_CLIENTS)
+        return sorted(names - self._asked)
 
     def password(self, name: str) -> str:
         """The value as it stands, spaces included, or nothing."""
