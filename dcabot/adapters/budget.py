@@ -1,4 +1,4 @@
-"""How many requests may go out: always fewer than Alpaca's 200 a minute, whatever loop runs away.
+"""The number of requests that may go out: always fewer than Alpaca's 200 a minute, whatever loop runs away.
 
 A bucket holds tokens, a request takes one, and they come back evenly. A full bucket and a minute of
 coming back are together 130 of the 200, so no minute ever sees more. Sales, cancels and questions
@@ -84,7 +84,9 @@ class Budget:
             self._rests_until = max(self._rests_until, self._at + pause)
 
     def learn(self, limit: int, remaining: int) -> None:
-        """What an answer's headers said. Other programs draw on the same account, so fewer may remain than we think.
+        """Take over the limit of an answer's headers.
+
+        Other programs draw on the same account, so fewer may remain than we think.
 
         Headers with a limit that nobody has are not believed.
         """

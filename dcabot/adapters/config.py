@@ -39,7 +39,7 @@ DATABASE = "database"
 
 
 class Venue(Enum):
-    """Where orders go. Follows from the host of the base URL alone, never from a default of the SDK."""
+    """The account that orders go to. Follows from the host of the base URL alone, never from a default of the SDK."""
 
     LIVE = "live"
     PAPER = "paper"

@@ -1,4 +1,4 @@
-"""What an error of the database means: not there now, busy, misconfigured, or a programmer's mistake.
+"""Meanings of an error of the database: not there now, busy, misconfigured, or a programmer's mistake.
 
 A server, a cluster or a proxy may send any number on any day. So an operational error is taken for an outage, which is
 waited for, unless its number is known: only a programmer's mistake ends the program.
@@ -40,7 +40,7 @@ Kind = type[DatabaseError] | None
 
 
 class Engine(Protocol):
-    """What `translated` needs to know of MySQL or SQLite."""
+    """The part of MySQL or SQLite that `translated` needs to know."""
 
     settings: DatabaseSettings
 
@@ -83,7 +83,7 @@ SQLITE_MISTAKES = (
 
 
 def mysql_kind(error: Exception) -> Kind:
-    """Which of the three it is; None for a programmer's mistake."""
+    """The kind of an error; None for a programmer's mistake."""
     code = error.args[0] if error.args else None
     if code in MYSQL_BUSY:
         return DatabaseBusy
@@ -95,7 +95,7 @@ def mysql_kind(error: Exception) -> Kind:
 
 
 def sqlite_kind(error: Exception) -> Kind:
-    """Which of the three it is; None for a programmer's mistake. Python 3.10 has no codes, only sentences."""
+    """The kind of an error; None for a programmer's mistake. Python 3.10 has no codes, only sentences."""
     said = str(error)
     if "is locked" in said:
         return DatabaseBusy
