@@ -71,22 +71,22 @@ def main(argv: list[str]) -> int:
         log.warning("%s", note)
     file = Path(os.environ.get("STATE_DIRECTORY", STATE_FOLDER)) / f"alert-{args.unit}.json"
     try:
-        # systemd says so of the unit that it starts us for.
-        if os.environ.get("MONITOR_SERVICE_RESULT") == "success":
-            return _tell_of_end(args.unit, file, settings)
-        return _tell(args.unit, file, settings)
+        _tell(args.unit, file, settings)
     except mail.MailError as error:
         log.error("the alert could not be mailed: %s", error)
         return UNREACHABLE
     except JournalError as error:
         log.error("%s failed, and its journal cannot be read: %s", args.unit, error)
         return FAILED
+    return DONE
 
 
-def _tell(unit: str, file: Path, settings: MailSettings | None) -> int:
-    """Until there is nothing new.
+def _tell(unit: str, file: Path, settings: MailSettings | None) -> None:
+    """Tell until there is nothing new, and of the end of what was told before.
 
-    A failure during a slow conversation with the mail server starts no second alert.
+    A failure during a slow conversation with the mail server starts no second alert. Whether a
+    failure or a success started this one does not matter: systemd's MONITOR_SERVICE_RESULT says
+    "success" of a daemon that was killed and has been started again.
     """
     memory = _recall(file)
     patience_ends = time.monotonic() + JOURNAL_PATIENCE_SECONDS
@@ -97,18 +97,18 @@ def _tell(unit: str, file: Path, settings: MailSettings | None) -> int:
             memory = _tell_of(unit, fresh, memory, settings)
             _remember(file, memory)
             told = True
-        elif told or time.monotonic() > patience_ends:
-            return DONE
+        elif told or _went_well(unit) or time.monotonic() > patience_ends:
+            break
         else:
             time.sleep(0.1)
-
-
-def _tell_of_end(unit: str, file: Path, settings: MailSettings | None) -> int:
-    """The unit went well: what it told of before is over."""
-    memory = _recall(file)
-    if memory.troubles:
+    if memory.troubles and _went_well(unit):
         _remember(file, _tell_of_troubles({}, [], memory, settings))
-    return DONE
+
+
+def _went_well(unit: str) -> bool:
+    """Whether the last pass of a caretaker is over and did not fail. False of the daemon."""
+    state = journal.unit_state(unit)
+    return state.get("Type") == "oneshot" and state.get("ActiveState") == "inactive"
 
 
 def _untold_stops(unit: str, memory: Memory) -> list[Stop]:

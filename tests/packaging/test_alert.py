@@ -170,7 +170,7 @@ def test_what_stays_down_again_is_told_again(world: World) -> None:
 
 
 def test_failures_by_turns_are_one_mail_of_each(world: World) -> None:
-    world.state("inactive", "oneshot")
+    world.state("failed", "oneshot")
     for number in range(8):
         world.fails(number, "exit-code", ("exited", "75" if number % 2 else "1"))
         world.alert()
@@ -193,7 +193,7 @@ KEYS = "keys: Alpaca does not accept the API keys."
 
 
 def test_a_trouble_of_a_living_daemon_is_the_subject(world: World) -> None:
-    world.state("inactive", "oneshot")
+    world.state("failed", "oneshot")
     world.needs(SALE)
     world.fails(1, "exit-code", ("exited", "1"))
     world.alert()
@@ -204,7 +204,7 @@ def test_a_trouble_of_a_living_daemon_is_the_subject(world: World) -> None:
 
 
 def test_a_trouble_is_told_after_an_hour_then_daily(world: World) -> None:
-    world.state("inactive", "oneshot")
+    world.state("failed", "oneshot")
     world.needs(SALE)
     mails = []
     for number, hours in enumerate((0, 0, 1, 1, 22, 1, 1)):
@@ -217,7 +217,7 @@ def test_a_trouble_is_told_after_an_hour_then_daily(world: World) -> None:
 
 
 def test_another_trouble_is_told_within_the_hour(world: World) -> None:
-    world.state("inactive", "oneshot")
+    world.state("failed", "oneshot")
     world.needs(SALE)
     world.fails(1, "exit-code", ("exited", "1"))
     world.alert()
@@ -230,18 +230,40 @@ def test_another_trouble_is_told_within_the_hour(world: World) -> None:
 
 
 def test_the_end_of_a_trouble_is_told(world: World) -> None:
-    world.state("inactive", "oneshot")
+    world.state("failed", "oneshot")
     world.needs(SALE)
     world.fails(1, "exit-code", ("exited", "1"))
     world.alert()
+    world.state("inactive", "oneshot")
     for _ in range(2):
-        assert world.alert(MONITOR_SERVICE_RESULT="success").returncode == 0
+        assert world.alert().returncode == 0
+    assert [subject.partition(": ")[2][:6] for subject in world.subjects()] == ["BTC/US", "over: "]
+
+
+def test_a_running_pass_ends_no_trouble(world: World) -> None:
+    """The mail server was away; the next try comes while the checker looks again."""
+    world.state("failed", "oneshot")
+    world.needs(SALE)
+    world.fails(1, "exit-code", ("exited", "1"))
+    world.alert()
+    world.state("activating", "oneshot")
+    world.alert(MONITOR_SERVICE_RESULT="success")
+    assert [subject.partition(": ")[2][:6] for subject in world.subjects()] == ["BTC/US"]
+
+
+def test_a_trouble_told_late_is_told_with_its_end(world: World) -> None:
+    world.state("failed", "oneshot")
+    world.needs(SALE)
+    world.fails(1, "exit-code", ("exited", "1"))
+    world.alert(ALERT_EMAIL_SMTP_PORT=str(free_port()))
+    world.state("inactive", "oneshot")
+    world.alert(MONITOR_SERVICE_RESULT="success")
     assert [subject.partition(": ")[2][:6] for subject in world.subjects()] == ["BTC/US", "over: "]
 
 
 def test_a_failed_pass_says_nothing_of_a_trouble(world: World) -> None:
     """The database was away: whether it is over, nobody knows."""
-    world.state("inactive", "oneshot")
+    world.state("failed", "oneshot")
     world.needs(SALE)
     world.fails(1, "exit-code", ("exited", "1"))
     world.alert()
@@ -277,7 +299,9 @@ def test_what_could_not_be_mailed_is_told_when_the_mail_server_is_back(world: Wo
     world.fails(1)
     done = world.alert(ALERT_EMAIL_SMTP_PORT=str(free_port()))
     assert done.returncode == 75 and "could not be mailed" in done.stderr and PASSWORD not in done.stderr
-    world.alert()
+    # systemd has started the daemon again meanwhile, and says so to the next try.
+    world.state("active")
+    world.alert(MONITOR_SERVICE_RESULT="success")
     assert len(world.mails()) == 1
 
 
