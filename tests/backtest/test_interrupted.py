@@ -79,7 +79,10 @@ def test_a_search_that_is_stopped_leaves_nothing_behind(
             search.kill()
 
     assert search.returncode == (130 if how is signal.SIGINT else -how)
-    assert (out, "Traceback" in err) == ("", False)
+    assert out == ""
+    # Python itself writes one in a process that was starting when kill -9 took the pipe it read from.
+    if how is not signal.SIGKILL:
+        assert "Traceback" not in err
     until(lambda: not any(is_running(one) for one in below))
 
 

@@ -206,7 +206,7 @@ def test_ctrl_c_says_where_it_stands_and_the_same_command_goes_on(holding: Seat,
         until(lambda: holding.books.status() == "selling", "the sell")
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 130
+    assert process.returncode == 130, told
     assert "BTC/USD is selling, disabled and holds 0.000332443" in told.splitlines()[-1]
     assert "Traceback" not in told
     holding.alpaca.faults.hold_fills(False)
