@@ -57,7 +57,7 @@ def fold(orders: Iterable[Order]) -> Holding:
     """What these orders, oldest first, amount to."""
     bought = fees = sold = spent = received = ZERO
     weighed = cost = average = ZERO  # coins that the average is of, what they cost, and the quotient
-    safety_count, settled = 0, True
+    safety_count, settled, has_bought = 0, True, False
     last_buy_price = last_sell_price = None
     for order in orders:
         if not order.filled_quantity or order.filled_price is None:
@@ -81,7 +81,11 @@ def fold(orders: Iterable[Order]) -> Holding:
         cost = EXACT.add(cost, money)
         safety_count += order.purpose is Purpose.SAFETY
         settled = settled and order.fee_quantity is not None
-        last_buy_price = order.filled_price.quantize(PRICE_STEP)
+        # The next safety order is measured from what the cycle bought: an adopted lot says what its
+        # coins cost, perhaps years ago. It counts only where there is no other.
+        if order.is_request or not has_bought:
+            last_buy_price = order.filled_price.quantize(PRICE_STEP)
+        has_bought = has_bought or order.is_request
     if not bought:
         return EMPTY
     return Holding(

@@ -67,6 +67,24 @@ def test_a_void_order_that_was_filled_after_all_does_not_hide_the_later_buy() ->
     assert fold([surfaced, make_order(filled="1", price="95", number=2)]).last_buy_price == 95
 
 
+def test_adopted_lot_moves_no_safety_price() -> None:
+    """What the owner's coins cost says nothing of how far the price fell since the cycle bought."""
+    bought = make_order(filled="1", price="100")
+    dear = make_order(Purpose.ADOPTED, filled="1", price="200")
+    cheap = make_order(Purpose.ADOPTED, filled="1", price="10", number=2)
+    later = make_order(Purpose.SAFETY, filled="1", price="98")
+    assert fold([bought, dear]).last_buy_price == fold([bought, cheap]).last_buy_price == 100
+    assert fold([dear, bought]).last_buy_price == 100
+    assert fold([bought, dear, later]).last_buy_price == 98
+
+
+def test_lot_alone_is_where_safety_orders_start() -> None:
+    dear = make_order(Purpose.ADOPTED, filled="1", price="200")
+    cheap = make_order(Purpose.ADOPTED, filled="1", price="10", number=2)
+    assert fold([dear]).last_buy_price == 200
+    assert fold([dear, cheap]).last_buy_price == 10
+
+
 def test_more_sold_than_bought_is_nothing_held() -> None:
     assert fold([make_order(filled="1"), make_order(Purpose.TAKE_PROFIT, filled="2")]).held == 0
 
