@@ -72,7 +72,7 @@ class Swept:
     """What a sweep saw and did. `mended` are sentences, `unowned` coins by symbol that no cycle owns.
 
     `late_news` is what the trade-update stream should have told long before, if it was up then. `doubted` are symbols
-    with something that must be seen twice; `noted` counts what was written and is not worth a word.
+    with something that must be seen twice.
     """
 
     book: Book
@@ -82,7 +82,6 @@ class Swept:
     doubtful: int
     late_news: list[OrderReport]
     doubted: frozenset[str] = frozenset()
-    noted: int = 0
 
 
 @dataclass(slots=True)
@@ -98,6 +97,7 @@ class Sync:
     suspicions: Suspicions = field(default_factory=Suspicions)
     asked: dict[int, datetime] = field(default_factory=dict)  # of each cycle, when its absence was asked about
     lost: tuple[OrderReport, ...] = ()  # orders of ours that have no row, as the last look at absences found them
+    on_mended: Callable[[Cycle], None] = lambda _: None  # hears of each cycle that a law changed, at once
 
     def sweep(self) -> Swept:
         """Look once and mend what can be mended now.
@@ -113,17 +113,14 @@ class Sync:
             self.lost = ()
         found = reconcile.discrepancies(entries, snapshot, self.limits, self.laws)
         due = self.suspicions.confirmed(found, snapshot.at)
-        noted = 0
         for one in due:
             sentence = self._mend(one)
-            if sentence and one.law == "covered":
-                noted += 1
-            elif sentence:
+            if sentence and one.law != "covered":  # what is only remembered is not worth a word
                 mended.append(sentence)
         doubted = frozenset(one.entry.cycle.symbol for one in found if one not in due)
         late = [report for report, _ in booked if snapshot.at - report.at > LATE_NEWS_AFTER]
         unowned = reconcile.unowned(entries, snapshot)
-        return Swept(book, snapshot, unowned, mended, len(found) - len(due), late, doubted, noted)
+        return Swept(book, snapshot, unowned, mended, len(found) - len(due), late, doubted)
 
     def look(self) -> tuple[Book, Snapshot, list[Entry], list[OrderReport]]:
         """The book, the exchange's view of it, the entries as they will stand, and the news that makes them so."""
@@ -225,7 +222,10 @@ class Sync:
 
     def _mend(self, one: Discrepancy) -> str:
         decision = _unless_faulty(self.executor.carry_out, one.entry.cycle.id, one.repair)
-        return decision.reason if decision else ""
+        if decision is None:
+            return ""
+        self.on_mended(decision.cycle)
+        return decision.reason
 
     def sweep_orphans(self, snapshot: Snapshot, policy: str) -> tuple[int, int]:
         """Cancel untracked open orders as `policy` says and report the rest: (cancelled, left)."""

@@ -27,6 +27,7 @@ from dcabot.core.model import (
     Decision,
     Instrument,
     Obstacle,
+    Order,
     OrderReport,
     OrderStatus,
     Quote,
@@ -99,10 +100,17 @@ class Trader:
     stream_up: bool = False
     data_since: float | None = None
     swept_at: datetime | None = None
+    mended: dict[int, tuple[Order, ...]] = field(default_factory=dict)  # of cycles, as the sweep at work left them
     turns: Iterator[int] = field(default_factory=lambda: count(1))
-    taken: int = 0  # the turn of the book that `entries` and `held` are from
+    taken: int = 0  # the turn of the newest book that `entries` and `held` are from
+    read_at: dict[str, int] = field(default_factory=dict)  # of each entry, the turn of its reading
     taking: Lock = field(default_factory=Lock)
     spending: Lock = field(default_factory=Lock)
+
+    def __post_init__(self) -> None:
+        # While a sweep mends one cycle after the other, the rows of those it has mended are read
+        # already: an order on a row that is known as it stands needs one message to the database.
+        self.sync.on_mended = self._see_mended
 
     @property
     def recovery(self) -> Recovery:
@@ -139,7 +147,7 @@ class Trader:
                 # Two threads may read at once: the older book must not undo what the newer one said.
                 if turn > self.taken:
                     self.taken = turn
-                    self._take(book)
+                    self._take(book, turn)
                     return
 
     def consider(self, quote: Quote) -> Occasion | None:
@@ -362,7 +370,7 @@ class Trader:
         found = bool(coins_came or looks_again or self._has_lost(swept)) and self._find_lost()
         if not found:
             self._name(coins_came)
-        if swept.mended or swept.noted or found or self.suspended != before:
+        if swept.mended or found or self.held or self.suspended != before:
             self.refresh()
         return swept
 
@@ -449,18 +457,20 @@ class Trader:
         return self.stream_up or recently
 
     def _learn(self, swept: Swept) -> None:
-        """Positions speak of the cycles as they stood before the sweep: others learn at the next one."""
+        """Positions speak of the cycles as the sweep found or left them: others learn at the next one."""
         self.swept_at = swept.snapshot.at
         for before in swept.book.entries:
             symbol = before.cycle.symbol
             entry = self.entries.get(symbol)
-            if entry is not None and entry.cycle.id == before.cycle.id and entry.cycle.orders == before.cycle.orders:
+            as_compared = (before.cycle.orders, self.mended.get(before.cycle.id))
+            if entry is not None and entry.cycle.id == before.cycle.id and entry.cycle.orders in as_compared:
                 self.unowned.pop(symbol, None)
                 if symbol in swept.unowned:
                     self.unowned[symbol] = swept.unowned[symbol]
                     self._see_foreign(symbol, swept.unowned[symbol], swept.snapshot.at)
                 if symbol in swept.unowned and symbol not in swept.doubted:
                     self.compared.add(symbol)
+        self.mended = {}
 
     def _see_foreign(self, symbol: str, coins: Decimal, at: datetime) -> None:
         if self.foreign.get(symbol, (None, at))[0] != coins:
@@ -493,17 +503,20 @@ class Trader:
         quote = self.seen.get(symbol, Seen()).newest
         return quote is None or coins * quote.bid < DUST_NOTIONAL
 
-    def _take(self, book: Book) -> None:
+    def _take(self, book: Book, turn: int) -> None:
         current = [entry for entry in book.entries if entry.cycle.status not in OVER]
         for entry in current:
             known = self.entries.get(entry.cycle.symbol)
             if known is None or known.cycle.id != entry.cycle.id:
                 self.unowned.pop(entry.cycle.symbol, None)
         held = dict(book.faults)
-        entries = {}
+        # Rows that another thread read after this book are newer than it.
+        entries = {symbol: entry for symbol, entry in self.entries.items() if self.read_at[symbol] > turn}
         for entry in current:
             asset = self._judged(entry.asset)
-            entries[asset.symbol] = replace(entry, asset=asset)
+            if asset.symbol not in entries:
+                entries[asset.symbol] = replace(entry, asset=asset)
+                self.read_at[asset.symbol] = turn
             if why := asset.held_back or suspension(entry.cycle) or self.suspended.get(asset.symbol, ""):
                 held[asset.symbol] = why
         for symbol in entries.keys() - self.entries.keys():
@@ -533,11 +546,26 @@ class Trader:
 
         An asset that is held has no entry: only the whole book says whether it still is.
         """
-        entry, known = self.store.read_entry(cycle_id), self.entries.get(symbol)
-        if entry is None or entry.cycle.status in OVER or known is None or known.cycle.id != cycle_id:
-            self.refresh()
-        else:
-            self.entries[symbol] = replace(entry, asset=self._judged(entry.asset))
+        turn = next(self.turns)
+        entry = self.store.read_entry(cycle_id)
+        with self.taking:
+            known = self.entries.get(symbol)
+            is_known = known is not None and known.cycle.id == cycle_id
+            if entry is not None and entry.cycle.status not in OVER and is_known:
+                # Two threads may read it at once, as the request's answer and the stream's report
+                # come together: the older reading must not undo what the newer one said.
+                if turn > self.read_at[symbol]:
+                    self.entries[symbol] = replace(entry, asset=self._judged(entry.asset))
+                    self.read_at[symbol] = turn
+                return
+        self.refresh()
+
+    def _see_mended(self, cycle: Cycle) -> None:
+        self.mended[cycle.id] = cycle.orders
+        try:
+            self._reload(cycle.symbol, cycle.id)
+        except RowFault as fault:
+            self._hold(cycle.symbol, str(fault))
 
     def _hold(self, symbol: str, sentence: str) -> None:
         self.entries.pop(symbol, None)

@@ -3,9 +3,11 @@
 import logging
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
@@ -13,7 +15,8 @@ from dcabot.adapters.database import DatabaseBusy, Limits, connect
 from dcabot.adapters.dburl import DatabaseSettings
 from dcabot.adapters.migrations import migrate
 from dcabot.adapters.rows import Book
-from dcabot.core.model import Quote
+from dcabot.core.model import Cycle, OrderStatus, Quote
+from dcabot.core.reconcile import Entry
 from dcabot.core.snapshot import ExchangeUnreachable, Listing
 from dcabot.trader import CONTACT_MAX_AGE, SAID_AGAIN_AFTER
 from tests.builders import make_instrument, make_quote
@@ -317,6 +320,57 @@ def test_a_book_that_was_read_before_another_is_not_taken_after_it(
     assert "unknown status 'bying'" in trading.trader.held["BTC/USD"]
     assert trading.trader.entries == {}
     assert (caplog.text.count("BTC/USD is suspended"), caplog.text.count("no longer suspended")) == (1, 0)
+
+
+def test_an_older_reading_of_a_cycle_is_dropped(trading: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An order's answer and its fill come together, in threads of their own."""
+    read_entry, reads = trading.store.read_entry, iter(range(10))
+
+    def read_slowly(cycle_id: int) -> Entry | None:
+        entry = read_entry(cycle_id)
+        if next(reads) == 0:
+            trading.settle()  # the other thread's, from beginning to end
+        return entry
+
+    monkeypatch.setattr(trading.store, "read_entry", read_slowly)
+    trading.quote("60000", "60010")
+    (order,) = trading.trader.entries["BTC/USD"].cycle.orders
+    assert order.status is OrderStatus.FILLED
+
+
+def test_an_older_book_undoes_no_newer_reading(trading: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    trading.quote("60000", "60010")
+    read_book, reads = trading.store.read_book, iter(range(10))
+
+    def read_slowly() -> Book:
+        book = read_book()
+        if next(reads) == 0:
+            trading.settle()
+        return book
+
+    monkeypatch.setattr(trading.store, "read_book", read_slowly)
+    trading.trader.refresh()
+    (order,) = trading.trader.entries["BTC/USD"].cycle.orders
+    assert order.status is OrderStatus.FILLED
+
+
+def test_what_a_sweep_mends_is_known_at_once(trading: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sweep may go on for a tenth of a second: an order meanwhile would read its row anew."""
+    trading.quote("60000", "60010")
+    trading.settle()
+    trading.execute("UPDATE dca_cycles SET safety_orders = 4")
+    seen: list[Entry] = []
+    mend = trading.trader.sync.on_mended
+
+    def watch(cycle: Cycle) -> None:
+        mend(cycle)
+        seen.append(trading.trader.entries[cycle.symbol])
+        assert trading.store.read_entry(cycle.id) == replace(seen[-1], asset=ANY)
+
+    monkeypatch.setattr(trading.trader.sync, "on_mended", watch)
+    trading.trader.sweep()
+    assert [entry.cycle.symbol for entry in seen] == ["BTC/USD"]
+    assert trading.trader.unowned["BTC/USD"] == 0
 
 
 def test_no_price_from_before_a_suspension_decides(trading: Desk) -> None:
