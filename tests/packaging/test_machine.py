@@ -386,17 +386,27 @@ def test_an_alert_waits_until_the_mail_server_can_be_trusted(machine: Machine, m
     assert SMTP_SECRET not in machine.run("journalctl --no-pager -o cat")
 
 
-def test_another_database_works_by_editing_the_settings(machine: Machine) -> None:
-    """Over the network, and with a password that would break every careless way of handing it on."""
+def test_another_database_works_by_editing_the_settings(machine: Machine, tmp_path: Path) -> None:
+    """Over the network, encrypted, with a password that would break every careless way of handing it on."""
     password = 'sl/ash qu"ote #$dollar%percent@colon:back\\slash;'
-    (machine.root / "etc/mysql/mariadb.conf.d/99-story.cnf").write_text("[mysqld]\nbind-address = *\n")
+    authority = certificates.authority(tmp_path)
+    (machine.root / "etc/dcabot/database-ca.pem").write_text(authority.read_text().split("-----BEGIN PRIVATE")[0])
+    certificate = certificates.signed(authority, "database", f"IP:{MAIL_ADDRESS}").read_text()
+    (machine.root / "etc/mysql/server.pem").write_text(certificate)
+    options = "bind-address = *\nssl-cert = /etc/mysql/server.pem\nssl-key = /etc/mysql/server.pem"
+    (machine.root / "etc/mysql/mariadb.conf.d/99-story.cnf").write_text(f"[mysqld]\n{options}\n")
+    machine.run("chown mysql /etc/mysql/server.pem; chmod 600 /etc/mysql/server.pem")
     machine.run(f"ip address replace {MAIL_ADDRESS}/32 dev lo; systemctl restart mariadb")
     written = password.replace("\\", "\\\\")
-    machine.sql(f"CREATE DATABASE far; GRANT ALL ON far.* TO trader@'%' IDENTIFIED BY '{written}'", "mysql")
+    grant = f"GRANT ALL ON far.* TO trader@'%' IDENTIFIED BY '{written}' REQUIRE SSL"
+    machine.sql(f"CREATE DATABASE far; {grant}", "mysql")
     good = settings(machine).read_text()
     settings(machine).write_text(re.sub("^DB_SOCKET=.*\n", "", good, flags=re.MULTILINE))
     configure(machine, DB_HOST=MAIL_ADDRESS, DB_USER="trader", DB_PASSWORD=written, DB_NAME="far")
     try:
+        untrusted = machine.attempt("dcabot db init")
+        assert untrusted.returncode == 78 and "DB_SSL_CA" in untrusted.stdout
+        configure(machine, DB_SSL_CA="/etc/dcabot/database-ca.pem")
         machine.run("dcabot db init && systemctl restart dcabot")
         running(machine)
         assert machine.sql("SELECT COUNT(*) > 0 FROM dca_migrations", "far") == [["1"]]
