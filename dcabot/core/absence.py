@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from dcabot.core.exits import cancel_is_due, request_cancel
-from dcabot.core.ledger import DUST_NOTIONAL, fold, sellable
+from dcabot.core.ledger import COIN_STEP, DUST_NOTIONAL, fold, sellable
 from dcabot.core.lifecycle import (
     FEE_RATIO_PLAUSIBLE,
     covered,
@@ -35,6 +35,8 @@ class Departure:
     """Coins that left the account without an order of the cycle, less those that came the same way.
 
     `early` of them left in the minute before the position covered the cycle: it may have shown that or not.
+    `late` are coins of each withdrawal that was asked for before that and is complete by now: the exchange does not say
+    whether they left before the position covered the cycle or after.
     """
 
     sold: Decimal = ZERO
@@ -42,6 +44,7 @@ class Departure:
     early: Decimal = ZERO
     bought: Decimal = ZERO  # of those that came; the exchange keeps a fee of them
     last_at: datetime | None = None  # by the exchange's clock
+    late: tuple[Decimal, ...] = ()
 
     @property
     def total(self) -> Decimal:
@@ -49,8 +52,9 @@ class Departure:
 
     @property
     def ended_by(self) -> EndedBy:
-        """The larger part gives the name."""
-        return EndedBy.WITHDRAWN if self.withdrawn > self.sold else EndedBy.SOLD_OUTSIDE
+        """The larger part gives the name. Without a part, a late withdrawal was the cause."""
+        is_withdrawn = self.withdrawn > self.sold or not self.total
+        return EndedBy.WITHDRAWN if is_withdrawn else EndedBy.SOLD_OUTSIDE
 
 
 def asked_since(cycle: Cycle) -> datetime:
@@ -94,23 +98,47 @@ def departure(cycle: Cycle, fills: Iterable[Fill], transfers: Iterable[Transfer]
             early += quantity if fill.at < covered_at else ZERO
             times.append(fill.at)
     coin = cycle.symbol.partition("/")[0]
-    for one in transfers:
-        if one.coin != coin or not one.complete or one.at < since:
+    moved = [one for one in transfers if one.coin == coin and one.complete]
+    for one in moved:
+        if one.at < since:
             continue
-        fee = one.network_fee if one.network_fee * 10 <= one.quantity else ZERO  # else it is not told in coins
-        quantity = one.quantity + fee if one.outgoing else -one.quantity
+        quantity = one.quantity + _coin_fee(one) if one.outgoing else -one.quantity
         withdrawn += quantity
         early += quantity if one.at < covered_at else ZERO
         times.append(one.at)
-    return Departure(sold, withdrawn, early, bought, max(times, default=None))
+    late = tuple(coins for one in moved if bought_at <= one.at < since for coins in _late(cycle, one))
+    return Departure(sold, withdrawn, early, bought, max(times, default=None), late)
+
+
+def _coin_fee(one: Transfer) -> Decimal:
+    """The network's fee, where it is told in coins."""
+    return one.network_fee if one.network_fee * 10 <= one.quantity else ZERO
+
+
+def _late(cycle: Cycle, one: Transfer) -> tuple[Decimal, ...]:
+    """The coins that a withdrawal of before may have taken, with the network's fee and without.
+
+    None when a withdrawal of so much was booked out of the cycle already.
+    """
+    if not one.outgoing:
+        return ()
+    figures = tuple(dict.fromkeys((one.quantity, one.quantity + _coin_fee(one))))
+    booked = [order.quantity for order in cycle.orders if order.purpose is Purpose.OUTSIDE]
+    if any(abs(gone - coins) <= COIN_STEP for gone in booked for coins in figures):
+        return ()
+    return figures
 
 
 def explains(left: Departure, cycle: Cycle, shown: Decimal) -> bool:
     """True when all coins last shown, the foreign ones too, less what left, are what is shown now.
 
-    Foreign coins that were sold explain nothing while the position is hidden.
+    Foreign coins that were sold explain nothing while the position is hidden. A withdrawal of before explains what is
+    missing only to the last digit: most of them left before the position covered the cycle.
     """
     holding = fold(cycle.orders)
+    missing = holding.held + _foreign(cycle) - left.total - shown
+    if holding.settled and any(abs(missing - coins) <= COIN_STEP for coins in left.late):
+        return True
     slack = highest_fee(cycle) + left.bought * FEE_RATIO_PLAUSIBLE
     for gone in (left.total, left.total - left.early):
         off = holding.held + _foreign(cycle) - gone - shown

@@ -7,7 +7,7 @@ from decimal import Decimal
 from dcabot.core.absence import departure, on_covered, on_departure
 from dcabot.core.model import Cycle, CycleStatus, Decision, EndedBy, Side
 from dcabot.core.money import ZERO
-from dcabot.core.snapshot import Fill
+from dcabot.core.snapshot import Fill, Transfer
 from tests.builders import START, SYMBOL, make_cycle, make_order, make_time
 
 PREVIOUS_SALE = "venue-of-the-cycle-before"
@@ -103,3 +103,43 @@ def test_foreign_coins_are_written_when_they_change() -> None:
     assert seen is not None
     assert (seen.cycle.foreign, seen.cycle.covered_at) == (Decimal(3), make_time(660))
     assert on_covered(seen.cycle, Decimal("3.2"), make_time(690)) is None
+
+
+# Withdrawals that the exchange takes its time for: asked for before the position was seen whole, complete after it.
+
+
+def withdrawn(quantity: str, at: float, fee: str = "0") -> Transfer:
+    coin = SYMBOL.partition("/")[0]
+    return Transfer(coin, Decimal(quantity), True, True, make_time(at), Decimal(fee))
+
+
+def taken(cycle: Cycle, shown: str, *transfers: Transfer) -> Decision | None:
+    left_now = departure(cycle, [], transfers, set())
+    missing = replace(cycle, missing_since=make_time(700))
+    return on_departure(missing, Decimal(shown), left_now, make_time(800))
+
+
+def test_withdrawal_complete_late_is_a_cause() -> None:
+    for asked_at in (10, 300, 539, 570, 650):
+        decision = taken(beside("0"), "0", withdrawn("0.2", asked_at))
+        assert decision is not None
+        assert decision.cycle.ended_by is EndedBy.WITHDRAWN
+    assert taken(beside("0"), "0", withdrawn("0.1998", 300, fee="0.0002")) is not None
+    assert taken(beside("5"), "0.1", withdrawn("5.1", 300)) is not None
+
+
+def test_old_withdrawal_is_no_cause() -> None:
+    """It left long ago: only one of exactly what is missing can be the one that took it."""
+    assert taken(beside("0"), "0", withdrawn("0.199", 300)) is None
+    assert taken(beside("5"), "0", withdrawn("5", 300)) is None
+    assert taken(beside("0"), "0", withdrawn("0.2", -10)) is None  # before the cycle bought
+
+
+def test_late_withdrawal_is_booked_once() -> None:
+    first = taken(beside("0"), "0.1", withdrawn("0.1", 300))
+    assert first is not None
+    assert taken(first.cycle, "0", withdrawn("0.1", 300)) is None
+    both = (withdrawn("0.1", 300), withdrawn("0.05", 310))
+    second = taken(first.cycle, "0.05", *both)
+    assert second is not None
+    assert second.cycle.status is CycleStatus.WATCHING
