@@ -6,7 +6,7 @@ itself, and suspends the pairs whose coins dcabot's orders bought. Orders of ano
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -27,6 +27,7 @@ from dcabot.core.recovery import (
     others,
     own,
     price_of,
+    tags_of_others,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +42,14 @@ class Recovered:
 
     booked: list[str] = field(default_factory=list)
     suspended: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WithoutRow:
+    """Orders of ours that have no row, and the orders of other dcabots: Alpaca's ids and their tags."""
+
+    lost: tuple[OrderReport, ...] = ()
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +70,16 @@ class Recovery:
         theirs = {one: made for one, made in others(reports, self.store.tag()).items() if one in symbols}
         return Recovered(booked, self._suspended_for(theirs) if theirs else {})
 
-    def lost_orders(self) -> tuple[OrderReport, ...]:
-        """Orders of ours that have no row. Writes nothing; raises as `run`."""
-        newest = self.store.newest_order_at()
+    def without_row(self) -> WithoutRow:
+        """The orders of dcabots that this database does not know. Writes nothing; raises as `run`."""
+        newest, tag = self.store.newest_order_at(), self.store.tag()
         if newest is None:
-            return ()
-        mine = own(self._orders_since(newest), self.store.tag())
+            return WithoutRow()
+        reports = self._orders_since(newest)
+        mine = own(reports, tag)
         known = self.store.known_ids(report.client_order_id for report in mine)
-        return tuple(report for report in mine if report.client_order_id not in known)
+        lost = tuple(report for report in mine if report.client_order_id not in known)
+        return WithoutRow(lost, tags_of_others(reports, tag))
 
     def _orders_since(self, newest: datetime) -> tuple[OrderReport, ...]:
         # A row from a clock that ran ahead would have nothing be newer.

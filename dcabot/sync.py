@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from dcabot.adapters.rows import Book, RowFault
@@ -174,11 +175,12 @@ class Sync:
             return {}
         self.asked.update({cycle.id: seen.at for cycle in due})
         # A sale whose row was lost is none by hand: once it is booked, nothing may be missing.
-        lost = self._answered(Recovery(self.store, self.broker).lost_orders)
-        if lost is None:
+        unknown = self._answered(Recovery(self.store, self.broker).without_row)
+        if unknown is None:
             return {}
-        self.lost = lost
-        due = [cycle for cycle in due if cycle.symbol not in {order.symbol for order in lost}]
+        self.lost = unknown.lost
+        unbooked = {order.symbol for order in unknown.lost}
+        due = [cycle for cycle in due if cycle.symbol not in unbooked]
         if not due:
             return {}
         fills = self._answered(lambda: self.broker.fills(min(absence.asked_since(cycle) for cycle in due)))
@@ -186,7 +188,14 @@ class Sync:
         if fills is None and transfers is None:
             return {}
         ours = self.store.known_order_ids({fill.order_id for fill in fills or ()})
-        return {cycle.symbol: absence.departure(cycle, fills or (), transfers or (), ours) for cycle in due}
+        what_left = partial(
+            absence.departure,
+            fills=fills or (),
+            transfers=transfers or (),
+            ours=ours,
+            others=unknown.others,
+        )
+        return {cycle.symbol: what_left(cycle) for cycle in due}
 
     def _is_lost(self, cycle: Cycle, seen: Snapshot) -> bool:
         """True when coins of a cycle are missing and nobody asked for the cause just now."""

@@ -226,6 +226,17 @@ def test_coins_sold_by_hand_end_the_cycle_and_disable(holding: Desk, caplog: pyt
         assert holding.quote(bid, bid) is None
 
 
+def test_coins_sold_by_another_dcabot(holding: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """The log and the asset's row say whose orders they were."""
+    name = "dcabot-x7q2-4-1760000000-take_profit-1"
+    coins = Decimal("0.000332443")
+    theirs = OrderRequest("BTC/USD", Side.SELL, "market", "gtc", coins, client_order_id=name)
+    holding.broker.foreign_order(theirs)
+    look_twice(holding)
+    assert holding.rows("SELECT disabled_because FROM dca_assets") == [("sold_by_other_dcabot",)]
+    assert "were sold by another dcabot on this account (ids of its orders: dcabot-x7q2-...)" in caplog.text
+
+
 def test_coins_withdrawn_end_the_cycle_and_disable(holding: Desk) -> None:
     holding.broker.transfer("BTC", Decimal("-0.000332443"))
     look_twice(holding)

@@ -5,7 +5,7 @@ what left the account since the position last covered the cycle. What is explain
 the coins are there again, or a person releases the cycle.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -19,7 +19,17 @@ from dcabot.core.lifecycle import (
     is_unsettled,
     settle_status,
 )
-from dcabot.core.model import Cycle, CycleStatus, Decision, EndedBy, Order, OrderStatus, Purpose, Side
+from dcabot.core.model import (
+    ID_PREFIX,
+    Cycle,
+    CycleStatus,
+    Decision,
+    EndedBy,
+    Order,
+    OrderStatus,
+    Purpose,
+    Side,
+)
 from dcabot.core.money import ZERO, text
 from dcabot.core.snapshot import Fill, Transfer
 from dcabot.core.states import OVER, is_open
@@ -27,6 +37,8 @@ from dcabot.core.states import OVER, is_open
 POSITION_LAGS = timedelta(seconds=60)  # coins that were just bought may be missing in more than one read
 COVERED_EVERY = timedelta(minutes=10)  # a position that covers the cycle is worth a write that often
 ASKED_BEFORE = timedelta(seconds=60)  # what left just before a position covered the cycle may not have shown yet
+SOLD_BY_ANOTHER = "sold_by_other_dcabot"  # the column `disabled_because` has room for no more
+NOBODY: Mapping[str, str] = {}
 UNEXPLAINED_AFTER = timedelta(minutes=5)  # a person is told of an absence that has lasted this long
 
 
@@ -35,8 +47,9 @@ class Departure:
     """Coins that left the account without an order of the cycle, less those that came the same way.
 
     `early` of them left in the minute before the position covered the cycle: it may have shown that or not.
-    `late` are coins of each withdrawal that was asked for before that and is complete by now: the exchange does not say
-    whether they left before the position covered the cycle or after.
+    `late` are coins of each withdrawal that was asked for before that and is complete by now: the
+    exchange does not say whether they left before the position covered the cycle or after.
+    `sellers` are the tags of other dcabots that sold some, and an empty one for anybody else.
     """
 
     sold: Decimal = ZERO
@@ -45,6 +58,7 @@ class Departure:
     bought: Decimal = ZERO  # of those that came; the exchange keeps a fee of them
     last_at: datetime | None = None  # by the exchange's clock
     late: tuple[Decimal, ...] = ()
+    sellers: frozenset[str] = frozenset()
 
     @property
     def total(self) -> Decimal:
@@ -55,6 +69,24 @@ class Departure:
         """The larger part gives the name. Without a part, a late withdrawal was the cause."""
         is_withdrawn = self.withdrawn > self.sold or not self.total
         return EndedBy.WITHDRAWN if is_withdrawn else EndedBy.SOLD_OUTSIDE
+
+    @property
+    def cause(self) -> str:
+        """What happened to the coins, in words that follow "were"."""
+        if self.ended_by is EndedBy.WITHDRAWN:
+            return "withdrawn"
+        tags = sorted(self.sellers - {""})
+        if not tags:
+            return "sold outside dcabot"
+        part = "in part " if "" in self.sellers else ""
+        names = ", ".join(f"{ID_PREFIX}{tag}-..." for tag in tags)
+        return f"sold {part}by another dcabot on this account (ids of its orders: {names})"
+
+    @property
+    def disables(self) -> str:
+        """Why the asset is switched off when all coins left."""
+        is_theirs = self.ended_by is EndedBy.SOLD_OUTSIDE and bool(self.sellers - {""})
+        return SOLD_BY_ANOTHER if is_theirs else self.ended_by.value
 
 
 def asked_since(cycle: Cycle) -> datetime:
@@ -77,17 +109,24 @@ def _foreign(cycle: Cycle) -> Decimal:
     return ZERO if first is None else first.foreign_quantity or ZERO
 
 
-def departure(cycle: Cycle, fills: Iterable[Fill], transfers: Iterable[Transfer], ours: Collection[str]) -> Departure:
+def departure(
+    cycle: Cycle,
+    fills: Iterable[Fill],
+    transfers: Iterable[Transfer],
+    ours: Collection[str],
+    others: Mapping[str, str] = NOBODY,
+) -> Departure:
     """What left the account of a cycle's coins, by the exchange's own ledger.
 
-    `ours` are Alpaca's ids of the orders that have a row. A sale of our own that another cycle had sent counts where it
-    came after all, when this cycle had bought already.
+    `ours` are Alpaca's ids of the orders that have a row, `others` those of other dcabots with
+    their tags. A sale of our own that another cycle had sent counts where it came after all, when
+    this cycle had bought already.
     """
     since, bought_at = asked_since(cycle), _first_buy_at(cycle)
     mine = {order.order_id for order in cycle.orders}
     covered_at = _covered_at(cycle)
     sold = withdrawn = early = bought = ZERO
-    times = []
+    times, sellers = [], set()
     for fill in fills:
         if fill.symbol != cycle.symbol or fill.side is None or fill.order_id in mine or fill.at < since:
             continue
@@ -97,6 +136,8 @@ def departure(cycle: Cycle, fills: Iterable[Fill], transfers: Iterable[Transfer]
             bought += fill.quantity if fill.side is Side.BUY else ZERO
             early += quantity if fill.at < covered_at else ZERO
             times.append(fill.at)
+            if fill.side is Side.SELL:
+                sellers.add(others.get(fill.order_id, ""))
     coin = cycle.symbol.partition("/")[0]
     moved = [one for one in transfers if one.coin == coin and one.complete]
     for one in moved:
@@ -106,8 +147,10 @@ def departure(cycle: Cycle, fills: Iterable[Fill], transfers: Iterable[Transfer]
         withdrawn += quantity
         early += quantity if one.at < covered_at else ZERO
         times.append(one.at)
-    late = tuple(coins for one in moved if bought_at <= one.at < since for coins in _late(cycle, one))
-    return Departure(sold, withdrawn, early, bought, max(times, default=None), late)
+    before = [one for one in moved if bought_at <= one.at < since]
+    late = tuple(coins for one in before for coins in _late(cycle, one))
+    last_at = max(times, default=None)
+    return Departure(sold, withdrawn, early, bought, last_at, late, frozenset(sellers))
 
 
 def _coin_fee(one: Transfer) -> Decimal:
@@ -132,8 +175,9 @@ def _late(cycle: Cycle, one: Transfer) -> tuple[Decimal, ...]:
 def explains(left: Departure, cycle: Cycle, shown: Decimal) -> bool:
     """True when all coins last shown, the foreign ones too, less what left, are what is shown now.
 
-    Foreign coins that were sold explain nothing while the position is hidden. A withdrawal of before explains what is
-    missing only to the last digit: most of them left before the position covered the cycle.
+    Foreign coins that were sold explain nothing while the position is hidden. A withdrawal of before
+    explains what is missing only to the last digit: most of them left before the position covered
+    the cycle.
     """
     holding = fold(cycle.orders)
     missing = holding.held + _foreign(cycle) - left.total - shown
@@ -211,30 +255,35 @@ def on_departure(cycle: Cycle, position: Decimal, left: Departure, now: datetime
     gone = holding.held - shown
     if not explains(left, cycle, shown):
         return None
-    how = "withdrawn" if left.ended_by is EndedBy.WITHDRAWN else "sold outside dcabot"
     if shown * holding.average_price < DUST_NOTIONAL:
-        return _all_gone(cycle, left.ended_by, how, now)
-    out = _booked_out(cycle, gone, holding.average_price, how, now)
+        return _all_gone(cycle, left, now)
+    out = _booked_out(cycle, gone, holding.average_price, left.cause, now)
     # What was booked now must not explain the next absence too: from here on only what comes after it is asked for.
     counted = (left.last_at or now) + timedelta(microseconds=1)
     since = counted + ASKED_BEFORE
     out = replace(out, missing_since=None, shown=None, covered_at=since, foreign=ZERO)
-    sentence = f"{text(gone)} {cycle.symbol} were {how}: {text(shown)} are left, and the cycle goes on with them"
+    what = f"{text(gone)} {cycle.symbol} were {left.cause}"
+    sentence = f"{what}: {text(shown)} are left, and the cycle goes on with them"
     return replace(settle_status(out, sentence, now), odd=True)
 
 
-def _all_gone(cycle: Cycle, ended_by: EndedBy, how: str, now: datetime) -> Decision:
+def _all_gone(cycle: Cycle, left: Departure, now: datetime) -> Decision:
     held = text(fold(cycle.orders).held)
     over = replace(
-        cycle, status=CycleStatus.COMPLETE, completed_at=now, ended_by=ended_by, missing_since=None, shown=None
+        cycle,
+        status=CycleStatus.COMPLETE,
+        completed_at=now,
+        ended_by=left.ended_by,
+        missing_since=None,
+        shown=None,
     )
     return Decision(
         over,
-        f"{held} {cycle.symbol} were {how}: cycle complete, and the asset is disabled; "
+        f"{held} {cycle.symbol} were {left.cause}: cycle complete, and the asset is disabled; "
         f"`dcabot asset enable {cycle.symbol}` lets it trade again",
         successor=CycleStatus.COOLDOWN,
         odd=True,
-        disables=ended_by.value,
+        disables=left.disables,
     )
 
 

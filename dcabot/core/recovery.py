@@ -63,6 +63,16 @@ def others(reports: Iterable[OrderReport], tag: str) -> dict[str, list[OrderRepo
     return found
 
 
+def tags_of_others(reports: Iterable[OrderReport], tag: str) -> dict[str, str]:
+    """Alpaca's ids of the orders of other dcabots, with the tag of each one's database."""
+    found = {}
+    for report in reports:
+        parts = parsed(report.client_order_id)
+        if parts is not None and is_of_another(report.client_order_id, tag):
+            found[report.order_id] = parts.tag
+    return found
+
+
 def net_coins(reports: Iterable[OrderReport]) -> Decimal:
     """Coins bought less coins sold, less the highest fee."""
     coins = ZERO

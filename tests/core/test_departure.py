@@ -105,7 +105,7 @@ def test_foreign_coins_are_written_when_they_change() -> None:
     assert on_covered(seen.cycle, Decimal("3.2"), make_time(690)) is None
 
 
-# Withdrawals that the exchange takes its time for: asked for before the position was seen whole, complete after it.
+# Withdrawals that take their time: asked for before the position was seen whole, complete later.
 
 
 def withdrawn(quantity: str, at: float, fee: str = "0") -> Transfer:
@@ -143,3 +143,20 @@ def test_late_withdrawal_is_booked_once() -> None:
     second = taken(first.cycle, "0.05", *both)
     assert second is not None
     assert second.cycle.status is CycleStatus.WATCHING
+
+
+# Another dcabot on the account: it sold the coins, and it is named.
+
+
+def test_sale_of_another_dcabot_is_named() -> None:
+    theirs = by_hand("0.2", 650)
+    of_both = (by_hand("0.1", 650), by_hand("0.1", 660))
+    cycle = replace(beside("0"), missing_since=make_time(700))
+    others = {theirs.order_id: "x7q2"}
+    for fills, said in (((theirs,), "sold by another"), (of_both, "sold in part by another")):
+        left_now = departure(cycle, fills, [], set(), others)
+        decision = on_departure(cycle, ZERO, left_now, make_time(800))
+        assert decision is not None
+        assert f"{said} dcabot on this account (ids of its orders: dcabot-x7q2-...)" in decision.reason
+        assert decision.cycle.ended_by is EndedBy.SOLD_OUTSIDE
+        assert decision.disables == "sold_by_other_dcabot"
