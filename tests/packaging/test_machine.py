@@ -276,6 +276,19 @@ def test_a_failed_caretaker_is_told_of_once(machine: Machine) -> None:
     machine.run("systemctl start dcabot-order-manager.service dcabot-order-manager.timer")
 
 
+def test_a_blocked_account_and_its_end_are_told(machine: Machine) -> None:
+    """The daemon lives and needs a person: the checker fails, and OnFailure and OnSuccess tell of it."""
+    forget_mails(machine)
+    checker = "systemctl start dcabot-consistency-checker"
+    machine.call("/_sim/account", {"trade_suspended_by_user": True})
+    until(lambda: machine.attempt(checker).returncode != 0, "a checker that fails")
+    (begun,) = until(lambda: mails(machine), "the mail about the account")
+    assert "Alpaca" in str(begun["Subject"]) and "over" not in str(begun["Subject"])
+    machine.call("/_sim/account", {"trade_suspended_by_user": False})
+    until(lambda: machine.attempt(checker).returncode == 0, "a checker that is content")
+    until(lambda: [mail for mail in mails(machine) if ": over: " in str(mail["Subject"])], "the mail of its end")
+
+
 def test_crashes_in_a_row_end_in_one_final_alert(machine: Machine) -> None:
     forget_mails(machine)
     # A program that dies at once, and less waiting between the attempts than in real life.
