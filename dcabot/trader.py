@@ -21,7 +21,6 @@ from dcabot.core.absence import suspension
 from dcabot.core.funds import Funds
 from dcabot.core.ledger import DUST_NOTIONAL, fold
 from dcabot.core.model import (
-    EPOCH,
     Asset,
     Cycle,
     Decision,
@@ -38,6 +37,7 @@ from dcabot.core.money import text
 from dcabot.core.notices import Notices
 from dcabot.core.quotes import Seen, impossible, remembered
 from dcabot.core.reconcile import Entry
+from dcabot.core.recovery import Looks
 from dcabot.core.rules import is_pair, judged
 from dcabot.core.sale_price import sale_price
 from dcabot.core.second_look import SecondLook
@@ -53,7 +53,6 @@ log = logging.getLogger(__name__)
 SAID_AGAIN_AFTER = timedelta(minutes=10)
 STANDS = timedelta(seconds=1)  # a decision that waited longer to be carried out is taken anew
 WIDE_TOLD_AFTER = timedelta(hours=1)  # a spread that holds back a base order is told after this long
-LOST_LOOKED_FOR_EVERY = timedelta(minutes=5)  # while a pair is suspended for orders of others
 CONTACT_MAX_AGE = timedelta(seconds=20)  # without the stream and without REST this long, no new order
 
 
@@ -90,7 +89,7 @@ class Trader:
     compared: set[str] = field(default_factory=set)  # whose position was compared since the start, without a doubt
     foreign: dict[str, tuple[Decimal, datetime]] = field(default_factory=dict)  # coins, and when they were seen first
     suspended: dict[str, str] = field(default_factory=dict)  # pairs whose orders somebody else must explain first
-    looked_at: datetime = EPOCH  # when Alpaca's list of all orders was read
+    looks_for_lost: Looks = field(default_factory=Looks)  # at Alpaca's list of all orders
     named: dict[str, Decimal] = field(default_factory=dict)  # foreign coins that the log has told of
     sale_prices: dict[str, tuple[Entry, Decimal | None]] = field(default_factory=dict)
     notices: Notices = field(default_factory=Notices)
@@ -122,7 +121,7 @@ class Trader:
         self.refresh()
         swept = self.sync.settle()
         # Only now: an order whose end was not booked yet would look like one that a later cycle has overtaken.
-        if self._find_lost():
+        if self._find_lost(()):
             swept = self.sync.settle()
         self._learn(swept)
         self._read_account()
@@ -364,28 +363,33 @@ class Trader:
         swept = self.sync.sweep()
         self._learn(swept)
         self._read_account()
-        coins_came = {symbol for symbol, coins in self._foreign_now().items() if self.named.get(symbol) != coins}
+        foreign = self._foreign_now().items()
+        coins_came = {symbol for symbol, coins in foreign if self.named.get(symbol) != coins}
         before = self.suspended
-        looks_again = self.suspended and self.clock() - self.looked_at >= LOST_LOOKED_FOR_EVERY
-        found = bool(coins_came or looks_again or self._has_lost(swept)) and self._find_lost()
-        if not found:
+        reasons = {*coins_came, *before, *self._lost_names(swept)}
+        is_due = bool(self.looks_for_lost.due(reasons, self.clock()))
+        found = is_due and self._find_lost(reasons)
+        if not is_due:
+            self._say_that_coins_wait(coins_came)
+        elif not found:
             self._name(coins_came)
         if swept.mended or found or self.held or self.suspended != before:
             self.refresh()
         return swept
 
-    def _find_lost(self) -> bool:
+    def _find_lost(self, reasons: Iterable[str]) -> bool:
         """Look for orders of ours that have no row: True when some were booked."""
         recovered = self.recovery.run()
-        self.looked_at = self.clock()
         self.suspended = recovered.suspended
+        whole = {*reasons, *self.suspended}
+        self.looks_for_lost = self.looks_for_lost.looked(whole, self.clock())
         return bool(recovered.booked)
 
-    def _has_lost(self, swept: Swept) -> bool:
-        """True when an order of ours is open at Alpaca and has no row."""
+    def _lost_names(self, swept: Swept) -> list[str]:
+        """The ids of our orders that are open at Alpaca and have no row."""
         in_book = {order.client_order_id for entry in swept.book.entries for order in entry.cycle.orders}
         strays = [report for report in swept.snapshot.open_orders if report.client_order_id not in in_book]
-        return any(self.recovery.is_lost(report) for report in strays)
+        return [report.client_order_id for report in strays if self.recovery.is_lost(report)]
 
     def symbols(self) -> list[str]:
         """What the market-data stream must bring: the assets with a current cycle that Alpaca lists, those with a
@@ -496,6 +500,15 @@ class Trader:
                 symbol,
                 text(coins),
                 symbol,
+            )
+
+    def _say_that_coins_wait(self, symbols: Iterable[str]) -> None:
+        """Coins are foreign once Alpaca's list of orders was read, and that is done now and then."""
+        for symbol in symbols:
+            self.say(
+                symbol,
+                "its foreign coins changed again; within five minutes Alpaca's list of orders is "
+                "read again, which tells whether dcabot bought them",
             )
 
     def _is_dust(self, symbol: str, coins: Decimal) -> bool:

@@ -348,6 +348,36 @@ def test_coins_that_come_are_never_sold_with_the_cycle(
     assert [record.levelno for record in told] == ([] if change == "0.00001" else [logging.WARNING])
 
 
+def test_foreign_coins_without_rest(holding: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """Their number changes all the time; the list of orders is read once in five minutes."""
+    asked = len(holding.broker.sent("orders_since"))
+    for _ in range(60):
+        holding.broker.move("BTC", Decimal("0.01"))
+        holding.trader.sweep()
+        holding.clock.advance(6)
+        holding.trader.sweep()
+        holding.clock.advance(4)
+    assert len(holding.broker.sent("orders_since")) - asked == 2
+    assert "foreign coins changed again; within five minutes" in caplog.text
+    holding.clock.advance(300)
+    look_twice(holding)
+    assert "foreign coins: Alpaca shows 0.6 that no cycle bought" in caplog.text
+
+
+def test_lost_order_that_stays_open_is_read_about_once(holding: Desk) -> None:
+    """Its asset is gone, so nobody can book it: the list of all orders tells nothing new."""
+    name = "dcabot-9-1760000000-base-1"
+    price = Decimal(1000)
+    theirs = OrderRequest("ETH/USD", Side.BUY, "limit", "gtc", Decimal(1), None, price, None, name)
+    holding.broker.venue.list_instrument(make_instrument("ETH/USD"))
+    holding.broker.quote(make_quote("3000", "3001", symbol="ETH/USD", at=holding.clock()))
+    holding.broker.foreign_order(theirs)
+    asked = len(holding.broker.sent("orders_since"))
+    for _ in range(8):
+        look_twice(holding)
+    assert len(holding.broker.sent("orders_since")) - asked == 1
+
+
 def test_coins_that_come_before_the_fee_is_read(desk: Desk) -> None:
     desk.quote("60000", "60010")
     desk.stream()

@@ -4,8 +4,8 @@ A restored backup, a failover that lost the last commits, or a row deleted by ha
 knows. Their ids tell the cycle. Orders of another dcabot are nobody's to book.
 """
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -16,6 +16,7 @@ from dcabot.core.money import ONE, ZERO
 from dcabot.core.order_ids import OrderId, is_of_another, is_own, parsed
 from dcabot.core.states import OPEN
 
+LOOKED_FOR_EVERY = timedelta(minutes=5)  # the list of all orders is read for one reason so often
 READ_BACK = timedelta(hours=1)  # before the newest row: clocks differ, and a commit that was lost may be older
 
 
@@ -33,6 +34,30 @@ class LostCycle:
     def coins(self) -> Decimal:
         """Coins that these orders left on the account, at least."""
         return net_coins(self.reports)
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """Reasons to read Alpaca's list of all orders, and when each was looked into.
+
+    A reason that comes again and again, such as foreign coins that keep changing, costs no more
+    than one reading in five minutes.
+    """
+
+    looked_at: Mapping[str, datetime] = field(default_factory=dict)
+
+    def due(self, reasons: Iterable[str], now: datetime) -> frozenset[str]:
+        """The reasons that are new, or were looked into long enough ago."""
+        return frozenset(one for one in reasons if not self._is_recent(one, now))
+
+    def looked(self, reasons: Iterable[str], now: datetime) -> "Looks":
+        """After the list was read: it speaks of all these reasons."""
+        kept = {one: at for one, at in self.looked_at.items() if self._is_recent(one, now)}
+        return Looks(kept | dict.fromkeys(reasons, now))
+
+    def _is_recent(self, reason: str, now: datetime) -> bool:
+        at = self.looked_at.get(reason)
+        return at is not None and abs(now - at) < LOOKED_FOR_EVERY
 
 
 def lost_cycles(reports: Iterable[OrderReport], known: Collection[str]) -> list[LostCycle]:
