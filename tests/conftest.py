@@ -15,6 +15,7 @@ for name, examples in (("default", 100), ("long", 5000)):
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="more examples and seeds: minutes instead of seconds")
     parser.addoption("--packaging", action="store_true", help="build the package and try it on a booted Debian; root")
+    parser.addoption("--clients", action="store_true", help="try other people's clients against the simulator")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -54,7 +54,7 @@ def test_all_is_run_and_what_was_left_out_is_told(tmp_path: Path) -> None:
         f"ran test {STORY}",
     ]
     told = "\n".join(line for line in lines if line.startswith("Left out: "))
-    assert all(words in told for words in ("--suite trixie", "--long", "./test as root"))
+    assert all(words in told for words in ("--suite trixie", "--long", "--clients", "./test as root"))
 
 
 def test_a_failure_is_the_last_line_and_the_exit_code(tmp_path: Path) -> None:

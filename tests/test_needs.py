@@ -11,7 +11,7 @@ from tests import needs
 ROOT = Path(__file__).parents[1]
 FILES = [*sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "benchmarks").rglob("*.py"))]
 # Of packages that every Debian has (Essential), and of apt's own.
-ALWAYS_THERE = {"bash", "dpkg-deb", "nsenter", "setpriv", "setsid", "sh", "tar", "unshare"}
+ALWAYS_THERE = {"bash", "dpkg-deb", "nice", "nsenter", "setpriv", "setsid", "sh", "tar", "unshare"}
 STARTERS = {f"subprocess.{name}" for name in ("Popen", "run", "check_call", "check_output")}
 # It is run by hand too, where there may be no Debian.
 NEVER_ASKS = {"tests/needs.py", "tests/integration_world.py"}
