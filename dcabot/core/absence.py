@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import accumulate
 
 from dcabot.core.exits import cancel_is_due, request_cancel
 from dcabot.core.ledger import COIN_STEP, DUST_NOTIONAL, fold, sellable
@@ -46,7 +47,8 @@ UNEXPLAINED_AFTER = timedelta(minutes=5)  # a person is told of an absence that 
 class Departure:
     """Coins that left the account without an order of the cycle, less those that came the same way.
 
-    `early` of them left in the minute before the position covered the cycle: it may have shown that or not.
+    `early` are sums of what left in the minute before the position covered the cycle, up to each of
+    these moments: it may have shown what happened up to one of them, and not the rest.
     `late` are coins of each withdrawal that was asked for before that and is complete by now: the
     exchange does not say whether they left before the position covered the cycle or after.
     `sellers` are the tags of other dcabots that sold some, and an empty one for anybody else.
@@ -54,7 +56,7 @@ class Departure:
 
     sold: Decimal = ZERO
     withdrawn: Decimal = ZERO
-    early: Decimal = ZERO
+    early: tuple[Decimal, ...] = ()
     bought: Decimal = ZERO  # of those that came; the exchange keeps a fee of them
     last_at: datetime | None = None  # by the exchange's clock
     late: tuple[Decimal, ...] = ()
@@ -125,8 +127,9 @@ def departure(
     since, bought_at = asked_since(cycle), _first_buy_at(cycle)
     mine = {order.order_id for order in cycle.orders}
     covered_at = _covered_at(cycle)
-    sold = withdrawn = early = bought = ZERO
-    times, sellers = [], set()
+    sold = withdrawn = bought = ZERO
+    moves: list[tuple[datetime, Decimal]] = []
+    sellers = set()
     for fill in fills:
         if fill.symbol != cycle.symbol or fill.side is None or fill.order_id in mine or fill.at < since:
             continue
@@ -134,8 +137,7 @@ def departure(
             quantity = fill.quantity if fill.side is Side.SELL else -fill.quantity
             sold += quantity
             bought += fill.quantity if fill.side is Side.BUY else ZERO
-            early += quantity if fill.at < covered_at else ZERO
-            times.append(fill.at)
+            moves.append((fill.at, quantity))
             if fill.side is Side.SELL:
                 sellers.add(others.get(fill.order_id, ""))
     coin = cycle.symbol.partition("/")[0]
@@ -145,11 +147,12 @@ def departure(
             continue
         quantity = one.quantity + _coin_fee(one) if one.outgoing else -one.quantity
         withdrawn += quantity
-        early += quantity if one.at < covered_at else ZERO
-        times.append(one.at)
+        moves.append((one.at, quantity))
     before = [one for one in moved if bought_at <= one.at < since]
     late = tuple(coins for one in before for coins in _late(cycle, one))
-    last_at = max(times, default=None)
+    moves.sort()
+    early = tuple(accumulate(quantity for at, quantity in moves if at < covered_at))
+    last_at = moves[-1][0] if moves else None
     return Departure(sold, withdrawn, early, bought, last_at, late, frozenset(sellers))
 
 
@@ -184,7 +187,7 @@ def explains(left: Departure, cycle: Cycle, shown: Decimal) -> bool:
     if holding.settled and any(abs(missing - coins) <= COIN_STEP for coins in left.late):
         return True
     slack = highest_fee(cycle) + left.bought * FEE_RATIO_PLAUSIBLE
-    for gone in (left.total, left.total - left.early):
+    for gone in (left.total, *(left.total - shown_already for shown_already in left.early)):
         off = holding.held + _foreign(cycle) - gone - shown
         if gone > ZERO and (abs(off) - slack) * holding.average_price < DUST_NOTIONAL:
             return True

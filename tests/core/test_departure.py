@@ -90,6 +90,14 @@ def test_sale_near_the_last_look() -> None:
     assert booked(beside("0"), "0", early) is None
 
 
+def test_position_read_between_two_moves() -> None:
+    """Of what happened just before the last look, it may have shown the first and not the second."""
+    sold, came = by_hand("7", 560), by_hand("5", 590, Side.BUY)
+    assert booked(beside("0"), "0", sold, came, by_hand("5.2", 650)) is not None
+    assert booked(beside("5"), "0", sold, came, by_hand("5.2", 650)) is not None
+    assert booked(beside("0"), "0", sold, came) is None
+
+
 def test_bought_by_hand_then_all_sold() -> None:
     """Alpaca keeps a fee of what was bought, so a little less could be sold."""
     bought = by_hand("4", 640, Side.BUY)
