@@ -106,7 +106,7 @@ def _tell(unit: str, file: Path, settings: MailSettings | None) -> None:
 
 
 def _went_well(unit: str) -> bool:
-    """Whether the last pass of a caretaker is over and did not fail. False of the daemon."""
+    """True of a caretaker whose last pass is over and did not fail; false of the daemon."""
     state = journal.unit_state(unit)
     return state.get("Type") == "oneshot" and state.get("ActiveState") == "inactive"
 
