@@ -347,6 +347,95 @@ def test_newer_quote_that_comes_is_no_mute_stream() -> None:
     assert play.last(RenewQuotes) is None
 
 
+def test_pair_never_quoted_is_asked_of_rest() -> None:
+    """The stream has brought nothing of it since it connected, and is silent since then."""
+    for connected_at in (0.0, 3.0, 7.5):
+        play = Play()
+        play.tell(play.schedule.streams_are, None, 0.0)
+        play.until(connected_at)
+        play.begun.clear()
+        play.tell(play.schedule.streams_are, connected_at, 0.0)
+        second = connected_at
+        while second < connected_at + 8.0:
+            play.until(second)
+            play.read(ETH)
+            second += 0.5
+        questions = [(at, one) for at, one in play.begun if isinstance(one, AskQuotes)]
+        asked = [at for at, one in questions if one.symbols == (BTC,)]
+        assert paces.SILENT_SECONDS < asked[0] - connected_at <= paces.SILENT_SECONDS + 1.5
+
+
+def test_pair_silent_beside_another_is_asked_of_rest() -> None:
+    """REST was asked about the other one just before."""
+    play = Play()
+    for second in range(1, 40):
+        play.until(float(second))
+        if second < 8:
+            play.read(BTC)
+    asked = [at for at, one in play.begun if isinstance(one, AskQuotes) and BTC in one.symbols]
+    assert paces.SILENT_SECONDS < asked[0] - 7.0 <= paces.SILENT_SECONDS + 1.5
+    pauses = [late - early for early, late in pairwise(asked)]
+    assert all(9.9 < pause < 11.1 for pause in pauses)
+
+
+def test_new_asset_has_its_five_seconds() -> None:
+    """It was not subscribed before, so its silence begins with its subscription."""
+    play = Play(Standing((ETH,)))
+    play.until(100.0)
+    play.standing = QUIET
+    play.schedule.follow((BTC, ETH))
+    play.tell(play.schedule.refreshed, QUIET, play.now)
+    play.begun.clear()
+    for tenth in range(1000, 1100):
+        play.until(tenth / 10)
+        play.read(ETH)
+    asked = [at for at, one in play.begun if isinstance(one, AskQuotes) and BTC in one.symbols]
+    assert paces.SILENT_SECONDS < asked[0] - 100.0 <= paces.SILENT_SECONDS + 1.5
+
+
+def found_mute(play: Play) -> None:
+    newer = quote_at(BTC, play.utc())
+    for _ in range(2):
+        play.tell(play.schedule.quotes_told, [newer], play.utc(), play.now)
+        play.until(play.now + 4.0)
+
+
+def test_mute_stream_stays_mute_over_its_renewals() -> None:
+    """Each new connection brings one quote and no more."""
+    play = silent_on_btc()
+    found_mute(play)
+    for _ in range(5):
+        assert play.schedule.mute == (BTC,)
+        play.tell(play.schedule.streams_are, None, 0.0)
+        play.until(play.now + 3.0)
+        assert play.schedule.mute == (BTC,)
+        play.tell(play.schedule.streams_are, play.now, 0.0)
+        play.read(BTC)
+        play.until(play.now + 7.0)
+        found_mute(play)
+
+
+@pytest.mark.parametrize("pause", [0.3, 20.0])
+def test_quotes_that_flow_again_end_a_mute_stream(pause: float) -> None:
+    play = silent_on_btc()
+    found_mute(play)
+    play.read(BTC)
+    assert play.schedule.mute == (BTC,)
+    since = play.now
+    while play.schedule.mute:
+        assert play.now - since <= 20.0
+        play.until(play.now + pause)
+        play.read(BTC)
+    assert play.now - since >= 5.0
+
+
+def test_mute_pair_that_is_left_is_forgotten() -> None:
+    play = silent_on_btc()
+    found_mute(play)
+    play.schedule.follow((ETH,))
+    assert play.schedule.mute == ()
+
+
 def test_same_quote_is_a_quiet_market() -> None:
     play = silent_on_btc()
     for _ in range(3):
@@ -361,6 +450,8 @@ def test_same_quote_is_a_quiet_market() -> None:
 def test_second_look_is_asked_at_once_and_each_second() -> None:
     play = Play()
     play.until(3.2)
+    play.read(BTC)
+    play.read(ETH)
     play.looks = (BTC,)
     play.schedule.decided(1, play.now, play.looks)
     play.look()

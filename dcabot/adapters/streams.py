@@ -90,9 +90,9 @@ class Streams:
     def health(self, feed: Feed) -> Health:
         return self._links[feed].health()
 
-    async def recycle(self, feed: Feed, why: str) -> None:
+    async def recycle(self, feed: Feed, why: str, level: int = logging.INFO) -> None:
         """Close a socket that is suspected of being mute; the supervisor opens a new one."""
-        await self._links[feed].recycle(why)
+        await self._links[feed].recycle(why, level)
 
     async def _recycle_orders(self) -> None:
         """Alpaca's trade updates were seen to starve on a healthy socket after 19 minutes (alpaca.md 5.8)."""

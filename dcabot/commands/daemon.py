@@ -268,7 +268,8 @@ class Daemon:
             case TellHealth():
                 self._tell_health()
             case RenewQuotes():
-                self._spawn(self.streams.recycle(Feed.QUOTES, action.why))
+                # The log has said once that the stream is mute, and each renewal is no news.
+                self._spawn(self.streams.recycle(Feed.QUOTES, action.why, logging.DEBUG))
             case RenewOrders():
                 self._spawn(self.streams.recycle(Feed.ORDERS, action.why))
 
@@ -316,7 +317,8 @@ class Daemon:
         self.trader.data_comes(quotes_since)
         without_room = self.streams.without_room()
         self.schedule.streams_are(quotes_since, orders_since, without_room)
-        self.health.stands_in(bool(self.schedule.away_seconds(time.monotonic())))
+        is_away = bool(self.schedule.away_seconds(time.monotonic()))
+        self.health.stands_in(is_away, self.schedule.mute)
 
     def _acted(self, symbol: str, decision: Decision | None, error: Exception | None) -> None:
         self.health.acted(symbol, error)

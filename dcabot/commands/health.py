@@ -7,7 +7,7 @@ a restart mends: a consumer or a worker that is stuck, a stream that is no longe
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -102,12 +102,23 @@ class Health:
         self._earlier = [one for one in troubles if one.kind.is_trouble]
         self.findings = Findings(tuple(self._earlier), told)
 
-    def stands_in(self, is_away: bool) -> None:
-        """Whether REST's latest quotes stand in for a market-data stream that is away. Said once."""
-        if is_away == self._is_stood_in_for:
+    def stands_in(self, is_away: bool, mute: Collection[str]) -> None:
+        """Whether REST's latest quotes stand in for a market-data stream. Said once.
+
+        It is away, or connected and mute: it does not bring the quotes of these pairs, and is
+        renewed until it does. Then it is away by turns, which is not said.
+        """
+        is_stood_in_for = is_away or bool(mute)
+        if is_stood_in_for == self._is_stood_in_for:
             return
-        self._is_stood_in_for = is_away
-        if is_away:
+        self._is_stood_in_for = is_stood_in_for
+        if mute:
+            log.warning(
+                "the market-data stream is mute (silent on %s, and REST has newer quotes): REST's "
+                "latest quotes stand in, and it is renewed until its own flow again",
+                ", ".join(mute),
+            )
+        elif is_away:
             why = self.streams.health(Feed.QUOTES).error or "not connected"
             log.warning("the market-data stream is away (%s): REST's latest quotes stand in", why)
         else:

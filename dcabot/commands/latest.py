@@ -17,7 +17,8 @@ class Latest:
         self._is_asking = False
         self._looks: tuple[str, ...] = ()
         self._away_since: float | None = None
-        self._asked_at = self._silent_asked_at = self._looked_at = -inf
+        self._asked_at = self._looked_at = -inf
+        self._silent_asked_at: dict[str, float] = {}  # of each pair that was silent then
         self._owed_since: dict[str, float] = {}  # pairs of which REST had a newer quote
 
     def looks_are(self, symbols: Iterable[str]) -> None:
@@ -54,7 +55,7 @@ class Latest:
 
     def may_ask_of_silence(self, now: float) -> bool:
         """Whether silent pairs are worth looking for: in a flood this is asked thousands of times a second."""
-        if self._is_asking or now < self._silent_at() or now < self._looked_at + paces.TURN_SECONDS:
+        if self._is_asking or now < self._looked_at + paces.TURN_SECONDS:
             return False
         self._looked_at = now
         return True
@@ -66,8 +67,9 @@ class Latest:
         wanted: set[str] = set()
         if now >= self.asks_at():
             wanted.update(symbols if self._away_since is not None else self._looks)
-        if silent:
-            self._silent_asked_at = now
+        if any(now >= self._silent_at(symbol) for symbol in silent):
+            # One that fell silent just now is asked about at once, and the others with it.
+            self._silent_asked_at = dict.fromkeys(silent, now)
             wanted.update(silent)
         if not wanted:
             return ()
@@ -89,6 +91,6 @@ class Latest:
         """REST did not answer."""
         self._is_asking = False
 
-    def _silent_at(self) -> float:
+    def _silent_at(self, symbol: str) -> float:
         pause = paces.MUTE_SECONDS if self._owed_since else paces.SILENT_AGAIN_SECONDS
-        return self._silent_asked_at + pause
+        return self._silent_asked_at.get(symbol, -inf) + pause

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from dcabot.commands import paces
 from dcabot.commands.heard import Heard
 from dcabot.commands.latest import Latest
-from dcabot.commands.silence import Silence
+from dcabot.commands.silence import Mute, Silence
 from dcabot.core.model import OrderReport, Quote
 
 # What the daemon begins when `due` says so.
@@ -171,6 +171,7 @@ class Schedule:
         self._rested_at = self._turn_at = 0.0
         # the streams
         self._silence = Silence()
+        self._mute = Mute()
         self._latest = Latest()
         self._quotes_since: float | None = None
         self._without_room: Collection[str] = ()
@@ -192,6 +193,7 @@ class Schedule:
         self._is_running = True
         self._standing = standing
         self.follow(standing.symbols)
+        self._silence.expect(standing.symbols, now)
         self._rested_at = self._turn_at = self._tell_at = now
         self._instruments_at = self._refreshed_at = now
         self._round_ended_at = now - paces.SWEEP_SPACING_SECONDS
@@ -273,7 +275,8 @@ class Schedule:
 
     def quote_read(self, quote: Quote, now: float) -> None:
         """A quote was looked at and can be read."""
-        self._silence.heard(quote.symbol, quote.at, now)
+        if self._silence.heard(quote.symbol, quote.at, now):
+            self._mute.heard(quote.symbol, now)
 
     def request_began(self, symbol: str) -> None:
         """A decision is being carried out: of an asset one request is in flight at a time."""
@@ -361,6 +364,7 @@ class Schedule:
         silent -= set(self._without_room)
         mute = self._latest.told([symbol for symbol in missed if symbol in silent], now)
         if mute:
+            self._mute.found(mute)
             why = f"silent on {', '.join(mute)}, and REST has newer quotes"
             self._next.append(RenewQuotes(why))
 
@@ -372,6 +376,11 @@ class Schedule:
         """How long the market-data stream has been away, once REST stands in for it."""
         seconds = self._latest.away_seconds(now)
         return seconds if seconds >= paces.AWAY_SECONDS else 0.0
+
+    @property
+    def mute(self) -> tuple[str, ...]:
+        """Pairs that the connected stream does not bring, until their quotes flow again."""
+        return self._mute.symbols
 
     # Reconciliation: a round compares, and now and then reads the pairs.
 
@@ -448,6 +457,7 @@ class Schedule:
         """The stream is about to bring these pairs: what it brings of others is not kept."""
         self._heard.follow(symbols)
         self._silence.follow(symbols)
+        self._mute.follow(symbols)
 
     def reload(self) -> None:
         """SIGHUP came."""
@@ -456,6 +466,7 @@ class Schedule:
     def refreshed(self, standing: Standing, now: float) -> None:
         """The assets were read, and the stream is subscribed to their pairs."""
         self._refreshing, self._refreshed_at = False, now
+        self._silence.expect(standing.symbols, now)
         self._cycles_changed(standing)
 
     def refresh_failed(self, now: float) -> None:

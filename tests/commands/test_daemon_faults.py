@@ -373,6 +373,12 @@ def test_a_refused_order_is_said_once_and_tried_again(small_books: Books, alpaca
 # Market data.
 
 
+def connections(alpaca: Simulator) -> list[object]:
+    """The market-data streams that were opened."""
+    opened = alpaca.journal.entries("stream")
+    return [one for one in opened if one["stream"] == DATA and one["what"] == "connect"]
+
+
 def test_mute_market_data_is_noticed_by_asking_rest_and_the_socket_is_renewed(
     small_books: Books, alpaca: Simulator, start: Start
 ) -> None:
@@ -380,8 +386,12 @@ def test_mute_market_data_is_noticed_by_asking_rest_and_the_socket_is_renewed(
     with start(small_books, DCABOT_DATA_TIMEOUT_SECONDS="2") as daemon:
         bought(daemon, small_books)
         alpaca.faults.mute(DATA)
-        daemon.until_said(r"market data: reconnecting: silent on BTC/USD, and REST has newer quotes")
+        daemon.until_said("is mute .silent on BTC/USD, and REST has newer quotes")
+        daemon.until(lambda: len(connections(alpaca)) > 2, "another renewal")
+        assert not daemon.said("is back") and not daemon.said("market data: connected again")
         alpaca.faults.mute(DATA, False)
+        daemon.until_said("the market-data stream is back")
+        assert daemon.log().count("is mute") == 1
         alpaca.set_quote("BTC/USD", bid="61000", ask="61010")
         daemon.until(lambda: small_books.status() == "cooldown", "the take profit")
 
