@@ -41,7 +41,18 @@ DATABASE = tuple(
 DATABASE += ("dcabot.adapters.database_errors",)
 EXCHANGE = tuple(
     f"dcabot.adapters.{name}"
-    for name in ("wire", "budget", "transport", "broker", "bars", "candle_cache", "link", "room", "streams")
+    for name in (
+        "wire",
+        "budget",
+        "transport",
+        "latest_quotes",
+        "broker",
+        "bars",
+        "candle_cache",
+        "link",
+        "room",
+        "streams",
+    )
 )
 # What the third floor works through.
 WORK = ("dcabot.adapters.rows", "dcabot.adapters.store", "dcabot.adapters.database", "dcabot.adapters.broker")

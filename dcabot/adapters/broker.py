@@ -17,10 +17,10 @@ from alpaca.common.rest import RESTClient
 from dcabot.adapters import transport, wire
 from dcabot.adapters.budget import AGAIN_RATIO, SALES_RATIO, Budget
 from dcabot.adapters.config import Config, Venue
-from dcabot.adapters.transport import TROUBLE, message, sentence
+from dcabot.adapters.latest_quotes import LatestQuotes
+from dcabot.adapters.transport import TROUBLE, Missing, message, sentence
 from dcabot.adapters.wire import WireError
 from dcabot.core.model import Instrument, Order, OrderReport, Quote, Refusal, Side, TimeInForce
-from dcabot.core.rules import is_pair
 from dcabot.core.snapshot import (
     Accepted,
     Account,
@@ -97,19 +97,19 @@ class Broker:
         self._base_url = config.base_url
         self._is_live = config.venue not in (Venue.PAPER, Venue.SIMULATOR)
         self._budget = budget or Budget()
-        self._data_budget = Budget()  # the data host counts its own requests
         # Queries have their own connections, so that a slow one never holds one that an order needs.
         self._orders = _client(config, config.base_url, "v2", self._budget)
         self._queries = _client(config, config.base_url, "v2", self._budget)
-        self._data = _client(config, config.data_url, "v1beta3", self._data_budget)
+        self._latest_quotes = LatestQuotes(config)
         self._symbols: Mapping[str, str] = {}  # of all listed pairs, BTCUSD: BTC/USD
         self._unlisted: set[str] = set()
         self._ioc_at: dict[str, datetime] = {}  # when each pair last sent a sale that fills at once or not at all
 
     def close(self) -> None:
         """Close the idle connections."""
-        for client in (self._orders, self._queries, self._data):
+        for client in (self._orders, self._queries):
             client._session.close()
+        self._latest_quotes.close()
 
     def warm_up(self, count: int) -> int:
         """Have up to `count` connections open before an order needs them; how many are. Costs no request."""
@@ -164,8 +164,8 @@ class Broker:
         try:
             # What became of an order decides whether the next one may go: it waits for no list.
             parameters = {"client_order_id": client_order_id}
-            answer = self._ask(self._queries, "/orders:by_client_order_id", parameters, is_urgent=True)
-        except _Missing:
+            answer = self._query("/orders:by_client_order_id", parameters, is_urgent=True)
+        except Missing:
             return None
         return _read(wire.order_report, answer)
 
@@ -190,7 +190,7 @@ class Broker:
                 break
             last = min(_read(wire.instant, row.get("submitted_at")) for row in page)
             until = {"until": _stamp(last + timedelta(microseconds=1))}
-        return _listing(wire.order_report, filter(_is_crypto, rows.values()), "client_order_id")
+        return wire.listing(wire.order_report, filter(_is_crypto, rows.values()), "client_order_id")
 
     def _orders_after(self, status: str, since: datetime | None, pages: int) -> Listing[OrderReport]:
         rows: dict[str, dict[str, object]] = {}
@@ -201,7 +201,8 @@ class Broker:
             fresh = {str(row.get("id")): row for row in page if str(row.get("id")) not in rows}
             rows.update(fresh)
             if len(page) < PAGE_SIZE:
-                return _listing(wire.order_report, filter(_is_crypto, rows.values()), "client_order_id")
+                kept = filter(_is_crypto, rows.values())
+                return wire.listing(wire.order_report, kept, "client_order_id")
             if not fresh:
                 break
             # The cursor excludes its own instant, which several orders may share: step back a little, skip the known.
@@ -215,7 +216,7 @@ class Broker:
         if names := {wire.joined(str(row.get("symbol"))) for row in rows} - self._symbols.keys() - self._unlisted:
             self.instruments()  # it may have been listed since we last asked
             self._unlisted |= names - self._symbols.keys()
-        listing = _listing(lambda row: wire.position(row, self._symbols), rows, "symbol")
+        listing = wire.listing(lambda row: wire.position(row, self._symbols), rows, "symbol")
         unreadable = tuple(Unreadable(self._symbols.get(wire.joined(u.key), u.key), u.why) for u in listing.unreadable)
         return Listing(listing.rows, unreadable)
 
@@ -232,23 +233,12 @@ class Broker:
         rows.sort(key=lambda row: (row.get("status") == "active", row.get("tradable") is True))
         by_symbol = {str(row["symbol"]): row for row in rows}
         self._symbols = wire.symbols_by_joined(by_symbol)
-        return _listing(wire.instrument, (row for s, row in by_symbol.items() if s.endswith("/USD")), "symbol")
+        in_dollars = (row for symbol, row in by_symbol.items() if symbol.endswith("/USD"))
+        return wire.listing(wire.instrument, in_dollars, "symbol")
 
     def latest_quotes(self, symbols: Iterable[str]) -> Listing[Quote]:
-        """The newest quote of each symbol, as REST has it; symbols without one are not in the list.
-
-        One malformed name would have Alpaca refuse the whole question, so it is not asked for.
-        """
-        wanted = [symbol for symbol in symbols if is_pair(symbol)]
-        if not wanted:
-            return Listing(())
-        parameters = {"symbols": ",".join(wanted)}
-        answer = self._ask(self._data, "/crypto/us/latest/quotes", parameters)
-        quotes = answer.get("quotes") if isinstance(answer, dict) else None
-        if not isinstance(quotes, dict):
-            raise ExchangeMisunderstood("the answer was not understood: no quotes in it")
-        rows = [{**row, "S": symbol} if isinstance(row, dict) else {"S": symbol} for symbol, row in quotes.items()]
-        return _listing(wire.quote, rows, "S")
+        """The newest quote of each symbol, as REST has it; symbols without one are not in the list."""
+        return self._latest_quotes.of(symbols)
 
     def fills(self, after: datetime) -> Listing[Fill]:
         """Every execution since `after`, oldest first: the exchange's own ledger."""
@@ -264,12 +254,12 @@ class Broker:
             page = _rows(self._query("/account/activities/FILL", {**parameters, **token}))
             rows += page
             if len(page) < FILLS_PAGE:
-                return _listing(lambda row: wire.fill(row, self._symbols), rows, "order_id")
+                return wire.listing(lambda row: wire.fill(row, self._symbols), rows, "order_id")
         raise ExchangeUnreachable(f"the list of fills does not end after {len(rows)} rows")
 
     def transfers(self) -> Listing[Transfer]:
         """Coins sent to the account and away from it. Not every account may ask: then it raises as any question."""
-        return _listing(wire.transfer, _rows(self._query("/wallets/transfers")), "id")
+        return wire.listing(wire.transfer, _rows(self._query("/wallets/transfers")), "id")
 
     def clock_skew(self) -> timedelta:
         """How far the exchange's clock is ahead of ours, give or take half of the time the question took."""
@@ -278,24 +268,13 @@ class Broker:
         middle = before + (self._clock() - before) / 2
         return _read(wire.instant, answer.get("timestamp") if isinstance(answer, dict) else None) - middle
 
-    def _query(self, path: str, parameters: Mapping[str, str] | None = None) -> object:
-        return self._ask(self._queries, path, parameters)
-
-    def _ask(
+    def _query(
         self,
-        client: RESTClient,
         path: str,
         parameters: Mapping[str, str] | None = None,
         is_urgent: bool = False,
     ) -> object:
-        """The one way out for a question, to either host: whatever comes back that is no answer is ours to name."""
-        budget = self._data_budget if client is self._data else self._budget
-        try:
-            return transport.query(client, budget, path, parameters, is_urgent)
-        except APIError as error:
-            if error.status_code == 404 and "not found" in message(error).lower():
-                raise _Missing(sentence(error)) from None
-            raise ExchangeMisunderstood(f"{sentence(error)} (to {path})") from None
+        return transport.ask(self._queries, self._budget, path, parameters, is_urgent)
 
 
 def _stamp(at: datetime) -> str:
@@ -310,10 +289,6 @@ def _client(config: Config, url: str, version: str, budget: Budget) -> RESTClien
     client = RESTClient(url, config.key_id, config.secret_key, api_version=version)
     transport.prepare(client, url, budget)
     return client
-
-
-class _Missing(ExchangeMisunderstood):
-    """Alpaca itself said that it has no such thing."""
 
 
 def _refused(error: APIError) -> SubmitOutcome:
@@ -363,16 +338,3 @@ def _read(parse: Callable[[object], Row], answer: object) -> Row:
         return parse(answer)
     except WireError as error:
         raise ExchangeMisunderstood(f"the answer was not understood: {error}") from None
-
-
-def _listing(parse: Callable[[object], Row], rows: Iterable[Mapping[str, object]], key: str) -> Listing[Row]:
-    """The rows that can be read, and a sentence for each that cannot: one bad row does not cost the others."""
-    read: list[Row] = []
-    unreadable: list[Unreadable] = []
-    for row in rows:
-        try:
-            read.append(parse(row))
-        except WireError as error:
-            name = row.get(key)
-            unreadable.append(Unreadable(name if isinstance(name, str) else "", str(error)))
-    return Listing(tuple(read), tuple(unreadable))

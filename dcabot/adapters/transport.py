@@ -26,7 +26,7 @@ from requests.utils import get_environ_proxies
 from dcabot.adapters.budget import Budget
 from dcabot.adapters.trust import certificate_sentence, certificates, is_loopback, untrusted
 from dcabot.core.foreign import plain
-from dcabot.core.snapshot import ExchangeDenied, ExchangeUnreachable
+from dcabot.core.snapshot import ExchangeDenied, ExchangeMisunderstood, ExchangeUnreachable
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 15.0  # for the next byte
@@ -230,6 +230,26 @@ def query(
             break
         time.sleep(pause)
     raise ExchangeUnreachable(problem)
+
+
+class Missing(ExchangeMisunderstood):
+    """Alpaca itself said that it has no such thing."""
+
+
+def ask(
+    client: RESTClient,
+    budget: Budget,
+    path: str,
+    parameters: Mapping[str, str] | None = None,
+    is_urgent: bool = False,
+) -> object:
+    """`query`, with a name for whatever comes back that is no answer. Raises ExchangeError."""
+    try:
+        return query(client, budget, path, parameters, is_urgent)
+    except APIError as error:
+        if error.status_code == 404 and "not found" in message(error).lower():
+            raise Missing(sentence(error)) from None
+        raise ExchangeMisunderstood(f"{sentence(error)} (to {path})") from None
 
 
 def message(error: APIError) -> str:

@@ -7,16 +7,17 @@ Source of the shapes: alpaca.md sections 2 to 4.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
+from typing import TypeVar
 
 import msgpack  # type: ignore[import-untyped]
 
 from dcabot.core.model import EPOCH, Instrument, Order, OrderReport, OrderStatus, Quote, Side
 from dcabot.core.money import ZERO, text
-from dcabot.core.snapshot import Account, Fill, Position, Transfer
+from dcabot.core.snapshot import Account, Fill, Listing, Position, Transfer, Unreadable
 
 # Decimals of a sane size: beyond it a price like 1e999999 would be harmless here and a flood of zeros when printed.
 EXPONENT_MAX = 30
@@ -41,6 +42,8 @@ EVENTS = frozenset({
     "pending_new", "new", "accepted", "partial_fill", "fill", "pending_cancel", "canceled", "expired", "rejected",
     "replaced", "pending_replace", "order_cancel_rejected", "order_replace_rejected",
 })  # fmt: skip
+
+Row = TypeVar("Row")
 
 SIDES: Mapping[str, Side] = {"buy": Side.BUY, "sell": Side.SELL}
 
@@ -199,6 +202,19 @@ def order_body(symbol: str, order: Order) -> dict[str, str]:
     if order.limit_price is not None:
         body["limit_price"] = text(order.limit_price)
     return body
+
+
+def listing(parse: Callable[[object], Row], rows: Iterable[Mapping[str, object]], key: str) -> Listing[Row]:
+    """The rows that can be read, and a sentence for each that cannot: one bad row does not cost the others."""
+    read: list[Row] = []
+    unreadable: list[Unreadable] = []
+    for row in rows:
+        try:
+            read.append(parse(row))
+        except WireError as error:
+            name = row.get(key)
+            unreadable.append(Unreadable(name if isinstance(name, str) else "", str(error)))
+    return Listing(tuple(read), tuple(unreadable))
 
 
 def joined(symbol: str) -> str:
