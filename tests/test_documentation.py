@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ SECTIONS = {
     ("README.md", "From a checkout, without systemd"): "test_a_checkout_works_as_described",
     ("README.md", "The local Alpaca"): "test_the_simulator_starts_as_described",
     ("docs/simulator.md", "The command"): "test_the_simulator_starts_as_described",
+    ("README.md", "A dry run on live prices"): "test_a_dry_run_works_as_described",
+    ("docs/simulator.md", "A dry run on live prices"): "test_a_dry_run_works_as_described",
     ("docs/simulator.md", "In your tests"): "test_it_is_installed_as_described",
     ("docs/backtest.md", "Backtests"): "test_the_backtests_run_as_described",
     ("docs/backtest.md", "Settings"): "test_the_backtests_run_as_described",
@@ -235,6 +238,39 @@ def test_the_simulator_starts_as_described(tmp_path: Path, page: str, heading: s
         names = re.findall(r"^(\w+)=", said, re.MULTILINE)
     text = (ROOT / page).read_text(encoding="utf-8")
     assert all(name in text or "APCA_*" in text for name in names)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["README.md", "docs/simulator.md"])
+def test_a_dry_run_works_as_described(tmp_path: Path, page: str) -> None:
+    """With a simulator as the Alpaca that is mirrored; in a test nobody asks Alpaca."""
+    with_dcabot(tmp_path)
+    there, *here = on(page, "A dry run on live prices")
+    variables = environment(tmp_path, PATH=f"{tmp_path}/.venv/bin:{os.environ['PATH']}")
+    with alpaca_for_tests() as upstream:
+        upstream.set_quote("BTC/USD", "60000", "60010")
+        asked = there.replace("--mirror", f"--mirror {upstream.url}").partition(" | tee")[0]
+        asked = f"{asked.replace('--port 8080 ', '')} --port 0"  # theirs may be taken here
+        with started(asked, tmp_path, variables, "# control") as said:
+            lines = re.findall(r"^\w+=.*", said, re.MULTILINE)
+            (tmp_path / "dry-run.env").write_text("\n".join([*lines, ""]))
+            url = lines[2].partition("=")[2]
+            until(lambda: "60010" in latest(url), "a mirrored price")
+            block = "\n".join(here)
+            if not here:
+                return
+            before, _, last = block.rpartition("\n")
+            exported = re.findall(r"export (\w+)=(\S+)", before)
+            shell(before, tmp_path, variables)
+            with started(last, tmp_path, {**variables, **dict(exported)}, "base order filled"):
+                pass
+        assert upstream.orders() == []
+
+
+def latest(url: str) -> str:
+    path = "/v1beta3/crypto/us/latest/quotes?symbols=BTC/USD"
+    with urllib.request.urlopen(url + path, timeout=PATIENCE) as answer:
+        return str(answer.read())
 
 
 @pytest.mark.slow

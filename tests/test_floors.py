@@ -72,6 +72,7 @@ OUR_IMPORTS: dict[str, tuple[str, ...]] = {
     "dcabot.sync": ("dcabot.core", *WORK, "dcabot.executor", "dcabot.recovery"),
     "dcabot.trader": ("dcabot.core", *WORK, "dcabot.executor", "dcabot.recovery", "dcabot.sync"),
     "dcabot.simulator": ("dcabot.core", "dcabot.simulator"),
+    "dcabot.mirror": ("dcabot.core", *SETTINGS, *EXCHANGE, "dcabot.simulator"),
     "dcabot.simulator.fixture": ("dcabot.pytest_plugin",),
     "dcabot.pytest_plugin": ("dcabot.simulator",),
     "dcabot.backtest": ("dcabot.core", "dcabot.backtest"),

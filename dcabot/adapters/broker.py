@@ -237,7 +237,7 @@ class Broker:
         return wire.listing(wire.instrument, in_dollars, "symbol")
 
     def latest_quotes(self, symbols: Iterable[str]) -> Listing[Quote]:
-        """The newest quote of each symbol, as REST has it; symbols without one are not in the list."""
+        """The newest quote of each symbol; one without a quote is not in the list."""
         return self._latest_quotes.of(symbols)
 
     def fills(self, after: datetime) -> Listing[Fill]:

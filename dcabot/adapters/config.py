@@ -1,5 +1,6 @@
 """The settings: one frozen Config out of the environment and its files, or all problems at once."""
 
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -8,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dcabot.adapters.dburl import DatabaseSettings, parse_url
-from dcabot.adapters.sources import ConfigError, Sources
+from dcabot.adapters.sources import PLAIN_HTTP, ConfigError, Sources
 from dcabot.adapters.trust import is_loopback, is_this_machine
 from dcabot.core.money import parse, ratio
 
@@ -21,6 +22,7 @@ __all__ = [
     "Venue",
     "load",
     "load_mail",
+    "load_mirror",
     "sends_keys_openly",
     "speaks_openly",
     "survey",
@@ -28,6 +30,9 @@ __all__ = [
 
 DATA_URL = "https://data.alpaca.markets"
 STREAM_URL = "wss://stream.data.alpaca.markets/v1beta3/crypto/us"
+
+MIRROR = "--mirror"
+MIRROR_KEY, MIRROR_SECRET = "DCABOT_MIRROR_KEY_ID", "DCABOT_MIRROR_SECRET_KEY"
 
 HTTP, WEBSOCKET = ("http", "https"), ("ws", "wss")
 URLS = {"APCA_API_BASE_URL": HTTP, "APCA_API_DATA_URL": HTTP, "APCA_API_STREAM_URL": WEBSOCKET}
@@ -137,6 +142,41 @@ def load_mail(environ: Mapping[str, str], env_file: str | None = None) -> tuple[
     reader = Sources(environ, env_file)
     mail = _mail(reader)
     return mail, (*reader.notes, *reader.problems)
+
+
+def load_mirror(url: str, environ: Mapping[str, str]) -> Config:
+    """The data host that a simulator mirrors (empty: Alpaca's), as a Config without an account.
+
+    Only the environment has its keys, under names of their own: those of an account that is traded
+    with must not get here by accident. Raises ConfigError with every problem found.
+    """
+    reader = Sources(environ, os.devnull)
+    keys = reader.key(MIRROR_KEY, False), reader.key(MIRROR_SECRET, False)
+    if bool(keys[0]) != bool(keys[1]):
+        reader.problem(MIRROR_SECRET if keys[0] else MIRROR_KEY, "is missing beside the other one")
+    # Without keys there is nothing that must not travel in the clear.
+    is_plain = reader.get(PLAIN_HTTP) if any(keys) else "yes"
+    words = Sources({MIRROR: url, PLAIN_HTTP: is_plain}, os.devnull, "the command line")
+    data_url = words.url(MIRROR, HTTP, DATA_URL)
+    problems = [*reader.problems, *words.problems]
+    if problems:
+        raise ConfigError(problems)
+    nothing = _read(Sources({}, os.devnull), ())
+    stream_url = _stream_beside(data_url)
+    return replace(
+        nothing,
+        key_id=keys[0],
+        secret_key=keys[1],
+        data_url=data_url,
+        stream_url=stream_url,
+    )
+
+
+def _stream_beside(data_url: str) -> str:
+    """The feed of a data host: Alpaca's is on a host of its own, the simulator's on the same."""
+    parts, path = urlsplit(data_url), urlsplit(STREAM_URL).path
+    host = f"stream.{parts.netloc}" if parts.netloc.startswith("data.") else parts.netloc
+    return f"{'wss' if parts.scheme == 'https' else 'ws'}://{host}{parts.path}{path}"
 
 
 def speaks_openly(file: Path) -> bool:

@@ -39,7 +39,10 @@ class LatestQuotes:
         quotes = answer.get("quotes") if isinstance(answer, dict) else None
         if not isinstance(quotes, dict):
             raise ExchangeMisunderstood("the answer was not understood: no quotes in it")
-        rows = [{**row, "S": symbol} if isinstance(row, dict) else {"S": symbol} for symbol, row in quotes.items()]
+        rows = []
+        for symbol, row in quotes.items():
+            fields = row if isinstance(row, dict) else {}
+            rows.append({**fields, "S": symbol})
         return wire.listing(wire.quote, rows, "S")
 
 

@@ -37,12 +37,17 @@ class ConfigError(Exception):
 class Sources:
     """Looks a name up in the sources, in order, and collects what is wrong."""
 
-    def __init__(self, environ: Mapping[str, str], env_file: str | None) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        env_file: str | None,
+        place: str = "the environment",
+    ) -> None:
         self.problems: list[str] = []
         self.notes: list[str] = []
         self.in_the_clear: list[str] = []  # what others can read on its way, because the operator said so
         self.exposed: list[str] = []  # files that too many may read
-        self._sources: list[tuple[str, Mapping[str, str]]] = [("the environment", environ)]
+        self._sources: list[tuple[str, Mapping[str, str]]] = [(place, environ)]
         self._absent: list[str] = []
         self._unread = False
         self._asked = {"DCABOT_ENV_FILE"}

@@ -35,28 +35,33 @@ class Streams:
 
     `on_quote(raw)` and `on_trade_update(frame)` are plain functions that return at once and do not raise: while they
     work, nothing is read. `on_connected(feed)` comes after each (re)connection, once the exchange has confirmed it.
+    Without `on_trade_update` there are market data alone, and the account is left in peace.
     """
 
     def __init__(
         self,
         config: Config,
         on_quote: Callable[[Raw], None],
-        on_trade_update: Callable[[Raw], None],
+        on_trade_update: Callable[[Raw], None] | None,
         on_connected: Callable[[Feed], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._links = {feed: Link(feed, on_connected, monotonic) for feed in Feed}
-        quotes, orders = self._links[Feed.QUOTES], self._links[Feed.ORDERS]
+        quotes = Link(Feed.QUOTES, on_connected, monotonic)
         self._quotes = quotes.stream = _Quotes(config, quotes, on_quote)
-        orders.stream = _Orders(config, orders, on_trade_update)
-        orders.wanted.set()
+        self._links = {Feed.QUOTES: quotes}
+        if on_trade_update is not None:
+            orders = self._links[Feed.ORDERS] = Link(Feed.ORDERS, on_connected, monotonic)
+            orders.stream = _Orders(config, orders, on_trade_update)
+            orders.wanted.set()
         self._stopped = asyncio.Event()
 
     async def run(self, symbols: Iterable[str] = ()) -> None:
         """Keep both streams up until `stop`, or until this task is cancelled."""
         await self.set_symbols(symbols)
         tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(link.keep_up()) for link in self._links.values()]
-        tasks += [asyncio.ensure_future(self._recycle_orders()), asyncio.ensure_future(self._stopped.wait())]
+        tasks.append(asyncio.ensure_future(self._stopped.wait()))
+        if Feed.ORDERS in self._links:
+            tasks.append(asyncio.ensure_future(self._recycle_orders()))
         quiet = [(logging.getLogger(link.stream.logger_name), link.sdk_log) for link in self._links.values()]
         for logger, sdk_log in quiet:
             logger.addFilter(sdk_log)

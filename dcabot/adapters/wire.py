@@ -204,8 +204,15 @@ def order_body(symbol: str, order: Order) -> dict[str, str]:
     return body
 
 
-def listing(parse: Callable[[object], Row], rows: Iterable[Mapping[str, object]], key: str) -> Listing[Row]:
-    """The rows that can be read, and a sentence for each that cannot: one bad row does not cost the others."""
+def listing(
+    parse: Callable[[object], Row],
+    rows: Iterable[Mapping[str, object]],
+    key: str,
+) -> Listing[Row]:
+    """The rows that can be read, and a sentence for each that cannot.
+
+    One bad row does not cost the others.
+    """
     read: list[Row] = []
     unreadable: list[Unreadable] = []
     for row in rows:

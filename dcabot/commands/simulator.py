@@ -14,10 +14,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from dcabot.commands import Parser
+from dcabot.commands import Parser, start_logging
 from dcabot.core.money import parse
 from dcabot.simulator import LISTINGS, Policy, Settings, Simulator, Tick, Timing, candles, read_script, walk
 from dcabot.simulator.prices import Number
+from dcabot.simulator.source import Source
 
 WALK = {
     "interval": ("1", "seconds between quotes of the walk"),
@@ -79,6 +80,21 @@ def _add_prices(parser: argparse.ArgumentParser) -> None:
         help="candles from a CSV file, gzip too; may be repeated",
     )
     prices.add_argument("--no-prices", action="store_true", help="no prices but those set at /_sim/quote")
+    prices.add_argument(
+        "--mirror",
+        nargs="?",
+        const="",
+        metavar="URL",
+        help="live prices from another Alpaca's data host (default: Alpaca's own), in real time; "
+        "money, orders, fills and fees stay here. No account is needed. DCABOT_MIRROR_KEY_ID and "
+        "DCABOT_MIRROR_SECRET_KEY in the environment make it use that Alpaca's stream too",
+    )
+    parser.add_argument(
+        "--quote-max-age",
+        type=_number,
+        metavar="SECONDS",
+        help="with --mirror: nothing fills at an older quote (default: 60)",
+    )
     for name, (default, words) in WALK.items():
         option = f"--{name.replace('_', '-')}"
         parser.add_argument(option, type=_number, default=Decimal(default), help=f"{words} (default: %(default)s)")
@@ -153,6 +169,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         symbols=symbols,
         cash=arguments.cash,
         prices=_prices(arguments, symbols),
+        mirror=_mirror(arguments),
         history=arguments.history,
         refresh_seconds=arguments.refresh,
         speed=arguments.speed,
@@ -170,8 +187,21 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     return replace(settings, **chosen[Settings])
 
 
+def _mirror(arguments: argparse.Namespace) -> Source | None:
+    if arguments.mirror is None:
+        if arguments.quote_max_age is not None:
+            raise ValueError("--quote-max-age has a meaning with --mirror only")
+        return None
+    # Only here: what speaks to another Alpaca takes longer to load than the simulator.
+    from dcabot.mirror import QUOTE_MAX_AGE_SECONDS, Mirror
+
+    start_logging()
+    age = QUOTE_MAX_AGE_SECONDS if arguments.quote_max_age is None else arguments.quote_max_age
+    return Mirror(arguments.mirror, age)
+
+
 def _prices(arguments: argparse.Namespace, symbols: Sequence[str]) -> Iterable[Tick]:
-    if arguments.no_prices:
+    if arguments.no_prices or arguments.mirror is not None:
         return ()
     if arguments.prices:
         return read_script(arguments.prices)

@@ -23,6 +23,7 @@ from dcabot.core.venue import (
     QUANTITY_STEP,
     Event,
     Levels,
+    MayTrade,
     OrderRequest,
     OrderType,
     Policy,
@@ -31,6 +32,7 @@ from dcabot.core.venue import (
     TimeInForce,
     VenueOrder,
     VenueStatus,
+    at_any_quote,
     coins_of,
     one_level,
     whole,
@@ -48,6 +50,7 @@ class Venue:
         policy: Policy | None = None,
         slicer: Slicer = whole,
         levels: Levels = one_level,
+        may_trade: MayTrade = at_any_quote,
     ) -> None:
         self.policy = policy or Policy()
         self.account = Account(cash, self.policy, new_id)
@@ -58,6 +61,7 @@ class Venue:
         self.last_day: dict[str, Quote] = {}  # the last quote of the UTC day before
         self.slicer = slicer
         self._levels = levels
+        self._may_trade = may_trade
         self._new_id = new_id
         self._by_client_id: dict[str, str] = {}
         self._books: dict[str, Book] = {}
@@ -276,6 +280,8 @@ class Venue:
 
     def _match(self, symbol: str, quote: Quote, now: datetime) -> list[Event]:
         events: list[Event] = []
+        if not self._may_trade(quote, now):
+            return events
         book = self._books[symbol]
         for order in book.triggered_by(quote):
             order = self._store(replace(order, triggered=True, resting=not _is_marketable(order, quote)))

@@ -258,6 +258,15 @@ def one_level(quote: Quote, side: Side) -> Iterable[tuple[Decimal, Decimal | Non
     return [(quote.ask if side is Side.BUY else quote.bid, None)]
 
 
+# Whether the venue may trade at a quote at this time; prices of elsewhere may be too old.
+MayTrade = Callable[[Quote, datetime], bool]
+
+
+def at_any_quote(quote: Quote, now: datetime) -> bool:
+    """Trade at whatever was quoted last."""
+    return True
+
+
 def coins_of(symbol: str) -> tuple[str, str]:
     """The coin traded and the currency it is paid in: `BTC/USD` -> BTC, USD."""
     coin, _, currency = symbol.partition("/")

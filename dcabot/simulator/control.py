@@ -2,7 +2,7 @@
 
 It is for programs of this machine: `guard.py` turns away what a page in a browser sends.
 
-GET  /_sim                        counts, the faults with their arguments, what is here
+GET  /_sim                        counts, the mirror, the faults with their arguments, what is here
 GET  /_sim/journal?kind=&after=&limit=   entries, oldest first; DELETE forgets them
 GET  /_sim/quotes                 [monotonic_ns, symbol, bid, ask] of every quote sent
 POST /_sim/quote                  {"symbol", "bid", "ask"}, or a list of them
@@ -71,7 +71,15 @@ class Control:
         faults = {name: _usage(getattr(Faults, name)) for name in sorted(FAULTS)}
         counts = {"orders": len(venue.orders), "open": len(venue.open)}
         endpoints = [one.row() for one in ENDPOINTS]
-        return answer({**counts, "faults": faults, "endpoints": endpoints})
+        mirror = self._exchange.settings.mirror
+        return answer(
+            {
+                **counts,
+                "mirror": None if mirror is None else mirror.state(),
+                "faults": faults,
+                "endpoints": endpoints,
+            }
+        )
 
     async def journal(self, request: web.Request) -> web.Response:
         after = requests.count(request.query, "after", 0, 10**12, least=0)
@@ -114,6 +122,8 @@ class Control:
         """Step the clock; a client that hangs up ends its step where it stands."""
         (seconds,) = _fields(await _body(request), "seconds")
         clock = self._exchange.clock
+        with _as_refusal():
+            self._exchange.refuse_beside_mirror("the clock cannot be stepped")
         step = asyncio.ensure_future(clock.advance(requests.number(seconds, "seconds")))
         try:
             while not step.done() and request.transport is not None:

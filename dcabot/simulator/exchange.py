@@ -6,6 +6,7 @@ Everything here runs in the server's loop. What happens is told to listeners: `o
 import asyncio
 import random
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
@@ -63,6 +64,7 @@ class Exchange:
             settings.policy,
             self._slice,
             self._levels if self._partial else one_level,
+            self._may_trade,
         )
         self.account_id = self.new_id()
         self._configurations = configurations.defaults()
@@ -101,19 +103,23 @@ class Exchange:
         """A new price for everything. One that cannot be (zero, negative, crossed) is sent, but nothing trades at it.
 
         `at` dates the quote otherwise than the clock: a stale one, for instance. Raises ValueError for a pair that
-        is not listed, and for a date without a time zone.
+        is not listed, for a date without a time zone, and beside a mirror.
         """
+        self.refuse_beside_mirror("no price can be set by hand")
         if symbol not in self.listings:
             raise ValueError(f"{symbol} is not listed")
         if at is not None and at.tzinfo is None:
             raise ValueError(f"a quote's date has a time zone, unlike {at}")
         now_ns = self.clock.now_ns()
         now = self.clock.now()
-        quote = Quote(symbol, bid, ask, at or now)
-        if 0 < bid <= ask:
+        at_ns = now_ns if at is None else ns_of(at)
+        self._tell_quote(Quote(symbol, bid, ask, at or now), now, at_ns)
+
+    def _tell_quote(self, quote: Quote, now: datetime, at_ns: int) -> None:
+        if 0 < quote.bid <= quote.ask:
             self.take_quote(quote, now)
         for listener in self.on_quote:
-            listener(quote, now_ns if at is None else ns_of(at))
+            listener(quote, at_ns)
 
     def take_quote(self, quote: Quote, now: datetime) -> None:
         """The venue's new price, told to no one but those whose orders it moves."""
@@ -181,6 +187,35 @@ class Exchange:
                 self.set_quote(quote.symbol, quote.bid, quote.ask)
         assert self.settings.refresh_seconds is not None
         asyncio.get_running_loop().call_later(self.settings.refresh_seconds, self._refresh)
+
+    # --- what a mirror does ---
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return tuple(self.listings)
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    async def keep_time(self) -> None:
+        behind_ns = time.time_ns() - self.clock.now_ns()
+        if abs(behind_ns) > SECOND:
+            await self.clock.advance(Decimal(behind_ns) / SECOND)
+
+    def publish(self, quote: Quote) -> bool:
+        if self.faults.is_still(quote.symbol):
+            return False
+        self._tell_quote(quote, self.clock.now(), ns_of(quote.at))
+        return True
+
+    def refuse_beside_mirror(self, why: str) -> None:
+        """Raises ValueError where a mirror tells prices and time: nobody else does."""
+        if self.settings.mirror is not None:
+            raise ValueError(f"the mirror tells prices and time: {why}")
+
+    def _may_trade(self, quote: Quote, now: datetime) -> bool:
+        mirror = self.settings.mirror
+        return mirror is None or mirror.may_fill(quote, now)
 
     # --- orders ---
 

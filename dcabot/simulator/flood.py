@@ -47,8 +47,9 @@ class Flood:
     ) -> None:
         """Send `quotes` quotes, or for so many seconds, or until `stop`; at most `per_second`.
 
-        Raises ValueError for a pair that is not listed.
+        Raises ValueError for a pair that is not listed, and beside a mirror.
         """
+        self._exchange.refuse_beside_mirror("no flood can be sent")
         for symbol in symbols:
             if symbol not in self._exchange.listings:
                 raise ValueError(f"{symbol[:40]} is not listed")

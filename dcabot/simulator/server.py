@@ -58,6 +58,7 @@ class Server:
         self.host, self.port = self._socket.getsockname()[:2]
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None
+        self._mirroring: asyncio.Future[None] | None = None
 
     def _application(self) -> web.Application:
         app = web.Application(middlewares=[Gate(self.exchange).middleware()], client_max_size=BODY_MAX)
@@ -75,6 +76,15 @@ class Server:
         await self._open()
         self.clock.attach(asyncio.get_running_loop())
         self.exchange.start()
+        mirror = self.exchange.settings.mirror
+        if mirror is not None:
+            self._mirroring = asyncio.ensure_future(mirror.run(self.exchange))
+            self._mirroring.add_done_callback(self._mirror_ended)
+
+    def _mirror_ended(self, task: "asyncio.Future[None]") -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.exchange.price_error = f"the mirror ended by an unexpected error: {error!r}"
 
     async def _open(self) -> None:
         assert self._runner is not None
@@ -84,6 +94,9 @@ class Server:
 
     async def stop(self) -> None:
         self.flood.stop()
+        if self._mirroring is not None:
+            self._mirroring.cancel()
+            await asyncio.wait({self._mirroring})
         for door in self.doors.values():
             door.cut(None)
         if self._listener is not None:
@@ -304,9 +317,11 @@ class Simulator:
     def advance(self, seconds: Number) -> None:
         """Step the clock; prices play, orders expire and fees are posted on the way.
 
-        Raises ValueError for more than 366 days, and for a year before 1971 or after 2499.
+        Raises ValueError for more than 366 days, for a year before 1971 or after 2499, and
+        beside a mirror.
         """
         step = exact(seconds)
+        self.server.exchange.refuse_beside_mirror("the clock cannot be stepped")
         self._do(lambda: self.clock.advance(step))
 
     def foreign_order(self, **body: Any) -> str:

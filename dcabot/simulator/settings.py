@@ -8,6 +8,7 @@ from decimal import Decimal
 from dcabot.core.venue import Policy
 from dcabot.simulator.listings import LISTINGS, Listing
 from dcabot.simulator.prices import Number, Tick, exact
+from dcabot.simulator.source import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,13 @@ class Settings:
     fills: every order then fills whole, at one price. Else a large one takes several levels of the
     book, of `depth` dollars each, more or less.
     `refresh_seconds` sends each last quote again that often, so that a price set by hand does not age.
+    `mirror` is another source of prices, as `dcabot.mirror.Mirror(URL)`: in real time, and alone.
     """
 
     symbols: Iterable[str | Listing] = tuple(LISTINGS)
     cash: Number = 100_000
     prices: Iterable[Tick] = ()
+    mirror: Source | None = None
     history: Number = 0
     refresh_seconds: float | None = None
     speed: float = 1
@@ -85,6 +88,16 @@ class Settings:
         ):
             if not fits:
                 raise ValueError(f"{name} is {words}, not {getattr(self, name)!r}")
+        if self.mirror is not None:
+            self._refuse_beside_mirror()
+
+    def _refuse_beside_mirror(self) -> None:
+        """Raises ValueError for what would change the prices of a mirror, or their time."""
+        usual = {"prices": (), "history": 0, "refresh_seconds": None, "speed": 1, "start": None}
+        changed = [name for name, value in usual.items() if getattr(self, name) != value]
+        if changed:
+            names = ", ".join(changed)
+            raise ValueError(f"a mirror tells the prices of now: leave out {names} beside it")
 
 
 def _is_whole(value: object) -> bool:

@@ -16,7 +16,8 @@ import requests
 
 from dcabot.core.venue import Policy
 from dcabot.simulator import Settings, Timing, WalkShape
-from tests.programs import PATIENCE
+from tests.programs import PATIENCE, until
+from tests.simulator.conftest import make_alpaca
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,6 +110,22 @@ def test_the_command_takes_its_prices_from_a_file(tmp_path: Path) -> None:
         assert requests.get(url, timeout=PATIENCE).json()["quotes"]["BTC/USD"]["ap"] == 101
 
 
+def test_the_command_mirrors_another_and_says_what_happens() -> None:
+    with make_alpaca() as upstream:
+        upstream.set_quote("BTC/USD", "60000", "60010")
+        with command("--mirror", upstream.url, "--symbols", "BTC/USD,SOL/USD") as (process, variables):
+            url = f"{variables['APCA_API_DATA_URL']}/v1beta3/crypto/us/latest/quotes?symbols=BTC/USD"
+            until(lambda: requests.get(url, timeout=PATIENCE).json()["quotes"], "a price")
+            upstream.faults.hold()  # nobody waits for this question at the end
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE) == 0
+            assert process.stderr is not None
+            log = process.stderr.read()
+    assert f"INFO mirror: prices come from {upstream.url}, by its REST API, every second" in log
+    assert "WARNING mirror: SOL/USD: " in log
+    assert "Traceback" not in log
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -120,6 +137,12 @@ def test_the_command_takes_its_prices_from_a_file(tmp_path: Path) -> None:
         (["--speed", "-1"], 2, "less than 0"),
         (["--walk", "1", "--no-prices"], 2, "not allowed with"),
         (["--symbols", "BTCUSD"], 1, "BTCUSD"),
+        (["--mirror", "--walk", "1"], 2, "not allowed with argument --mirror"),
+        (["--candles", "BTC/USD=x", "--mirror"], 2, "not allowed with argument --candles"),
+        (["--mirror", "http://127.0.0.1:9", "--speed", "2"], 1, "leave out speed beside it"),
+        (["--mirror", "nonsense"], 78, "--mirror must be a URL like https://host"),
+        (["--mirror", "--quote-max-age", "0"], 1, "above 0"),
+        (["--quote-max-age", "5"], 1, "with --mirror only"),
         (["--partial-fills", "2"], 1, "between 0 and 1"),
         (["--candles", "BTC/USD=/no/such/file"], 1, "No such file"),
         (["--candles", "nonsense"], 2, "SYMBOL=FILE"),
