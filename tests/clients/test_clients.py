@@ -17,8 +17,9 @@ from tests.clients import environments
 from tests.programs import ROOT
 
 HERE = Path(__file__).parent
-PYTHON = {"ccxt_rest": "ccxt", "ccxt_streams": "ccxt"}  # the script and its environment
-NODE: dict[str, str] = {}
+# Each script and its environment.
+PYTHON = {"ccxt_rest": "ccxt", "ccxt_streams": "ccxt", "legacy_sdk": "legacy"}
+NODE = {"sdk3": "javascript3"}
 TIME_LIMIT = 300.0  # for a script; a hanging one is told by its name
 
 

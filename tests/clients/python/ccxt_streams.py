@@ -2,15 +2,16 @@
 
 import asyncio
 
+import ccxt
 import ccxt.pro
-from steps import KEY, SECRET, STREAM_URL, URL, end
+from steps import KEY, SECRET, STREAM_URL, URL, cannot, end
 
 SYMBOL = "BTC/USD"
 
 
-def exchange():
+def exchange(prices="/v1beta3/crypto/us"):
     made = ccxt.pro.alpaca({"apiKey": KEY, "secret": SECRET})
-    streams = {"crypto": f"{STREAM_URL}/v1beta3/crypto/us", "trading": f"{STREAM_URL}/stream"}
+    streams = {"crypto": f"{STREAM_URL}{prices}", "trading": f"{STREAM_URL}/stream"}
     made.urls["api"] = {**dict.fromkeys(("broker", "trader", "market"), URL), "ws": streams}
     return made
 
@@ -63,6 +64,12 @@ async def main():
     alpaca = exchange()
     try:
         await asyncio.wait_for(story(alpaca), 240)
+    finally:
+        await alpaca.close()
+    alpaca = exchange(prices="/v1beta2/crypto")  # as ccxt has it
+    try:
+        with cannot("watch_ticker by its own path", ccxt.NetworkError, "404"):
+            await alpaca.watch_ticker(SYMBOL)
     finally:
         await alpaca.close()
 
