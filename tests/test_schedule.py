@@ -32,7 +32,7 @@ from dcabot.commands.schedule import (
     TellHealth,
 )
 from dcabot.core.model import OrderReport, OrderStatus, Quote, Side
-from tests.builders import START
+from tests.builders import START, make_time
 
 BTC, ETH = "BTC/USD", "ETH/USD"
 SETTINGS = Settings(data_timeout=120.0, asset_refresh=30.0, tell_health=5.0)
@@ -101,7 +101,7 @@ class Play:
         self.now = end
 
     def quote(self, symbol: str) -> None:
-        self.schedule.quote_came(symbol, f"{symbol} at {self.now}")
+        self.schedule.quote_came(symbol, f"{symbol} at {self.now}", self.utc())
         self.look()
 
     def read(self, symbol: str) -> None:
@@ -114,7 +114,7 @@ class Play:
     def decided(self) -> list[tuple[float, str]]:
         """The quotes decided on, in their order."""
         turns = [(at, action) for at, action in self.begun if isinstance(action, Decide)]
-        return [(at, quote) for at, turn in turns for quote in turn.quotes.values()]
+        return [(at, quote) for at, turn in turns for came in turn.quotes.values() for quote in came]
 
     def last(self, kind: type[Action]) -> Any:
         found = [action for _, action in self.begun if isinstance(action, kind)]
@@ -655,11 +655,43 @@ def test_only_the_newest_quote_counts() -> None:
     play.until(7.0)
     play.schedule.decided(4, 7.0)
     play.quote(BTC)
-    play.schedule.quote_came(BTC, "newest")
+    play.schedule.quote_came(BTC, "newest", make_time(7.1))
     play.until(7.0 + 3 * paces.REST_SECONDS)
     assert play.decided() == []  # the sockets have their time
     play.until(8.0)
     assert [quote for _, quote in play.decided()] == ["newest"]
+
+
+def test_an_old_quote_replaces_no_newer_one() -> None:
+    """While its pair is busy: the newest by its own time is looked at first, then the last."""
+    heard = Heard()
+    heard.follow([BTC])
+    for second in (5, 9, 3, 7, 2):
+        heard.put(BTC, second, make_time(second))
+    assert heard.take(()) == {BTC: (9, 2)}
+
+
+def test_two_quotes_of_one_time_are_both_kept() -> None:
+    """One of them may be nonsense: the later is looked at first."""
+    heard = Heard()
+    heard.follow([BTC])
+    heard.put(BTC, "true", make_time(5))
+    heard.put(BTC, "spike", make_time(5))
+    assert heard.take(()) == {BTC: ("spike", "true")}
+
+
+@given(st.lists(st.none() | st.integers(0, 20), min_size=1, max_size=12))
+def test_the_newest_unseen_quote_is_kept(seconds: list[int | None]) -> None:
+    """And the last to come, also where times cannot be read: a quote from the future hides none."""
+    heard = Heard()
+    heard.follow([BTC])
+    for second in seconds:
+        heard.put(BTC, second, None if second is None else make_time(second))
+    kept = heard.take(())[BTC]
+    read = [second for second in seconds if second is not None]
+    assert seconds[-1] in kept
+    assert kept[0] == max(read, default=None)
+    assert len(kept) <= 2
 
 
 def test_end_of_a_step_wakes_at_once() -> None:
@@ -672,7 +704,7 @@ def test_end_of_a_step_wakes_at_once() -> None:
 
 def test_flood_wakes_once() -> None:
     play = Play()
-    woken = [play.schedule.quote_came(BTC, number) for number in range(5)]
+    woken = [play.schedule.quote_came(BTC, number, play.utc()) for number in range(5)]
     assert woken == [True, False, False, False, False]
 
 
@@ -922,7 +954,7 @@ def swapped_pauses(self: Any) -> float:
 
 def busy_for_nobody(self: Any, busy: Collection[str]) -> dict[str, Any]:
     taken, self._unseen = self._unseen, {}
-    return taken
+    return {symbol: unseen.quotes for symbol, unseen in taken.items()}
 
 
 @pytest.mark.parametrize(

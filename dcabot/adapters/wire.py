@@ -63,6 +63,14 @@ def quote(raw: object) -> Quote:
     return Quote(symbol, _number(frame, "bp"), _number(frame, "ap"), _instant(frame.get("t"), "t"))
 
 
+def quoted_at(frame: Mapping[str, object]) -> datetime | None:
+    """The time of a quote frame; None when it cannot be read."""
+    try:
+        return _instant(frame.get("t"), "t")
+    except WireError:
+        return None
+
+
 def order_report(raw: object) -> OrderReport:
     """An order as REST and the stream tell it: cumulative figures, gross of fees."""
     order = _dict(raw, "order")

@@ -145,7 +145,7 @@ class Daemon:
     # What the streams call. It runs between two reads of a socket, so it only puts things where they wait.
 
     def on_quote(self, raw: dict[str, Any]) -> None:
-        if self.schedule.quote_came(raw.get("S", ""), raw):
+        if self.schedule.quote_came(raw.get("S", ""), raw, wire.quoted_at(raw)):
             self.woken.set()
 
     def on_trade_update(self, frame: dict[str, Any]) -> None:
@@ -287,22 +287,27 @@ class Daemon:
 
     # Quotes, orders and trade updates.
 
-    def _decide(self, quotes: dict[str, dict[str, Any]], again: tuple[str, ...]) -> None:
+    def _decide(self, quotes: dict[str, tuple[dict[str, Any], ...]], again: tuple[str, ...]) -> None:
         self._notice_streams()
         now = time.monotonic()
-        for symbol, raw in quotes.items():
-            try:
-                quote = wire.quote(raw)
-            except wire.WireError as error:
-                self.trader.say(symbol, f"a quote that cannot be read: {error}")
-                continue
-            self.schedule.quote_read(quote, now)
-            self._act(symbol, self.trader.consider(quote))
+        for symbol, raws in quotes.items():
+            # What the newest leads to is done; the one that came after it counts where it is none.
+            occasions = (self._consider(symbol, raw, now) for raw in raws)
+            self._act(symbol, next((one for one in occasions if one is not None), None))
         for symbol in again:
             if symbol not in quotes:
                 self._act(symbol, self.trader.reconsider(symbol))
         self.health.consumer_advanced()
         self.schedule.decided(len(quotes), time.monotonic(), self.trader.looks)
+
+    def _consider(self, symbol: str, raw: dict[str, Any], now: float) -> Occasion | None:
+        try:
+            quote = wire.quote(raw)
+        except wire.WireError as error:
+            self.trader.say(symbol, f"a quote that cannot be read: {error}")
+            return None
+        self.schedule.quote_read(quote, now)
+        return self.trader.consider(quote)
 
     def _act(self, symbol: str, occasion: Occasion | None) -> None:
         if occasion is not None:

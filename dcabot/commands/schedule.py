@@ -25,13 +25,14 @@ from dcabot.core.model import OrderReport, Quote
 
 @dataclass(frozen=True, slots=True)
 class Decide:
-    """Decide on these quotes, the newest that came of each symbol; then tell `decided`.
+    """Decide on these quotes; then tell `decided`.
 
-    The quotes are as they came. There may be none: the consumer shows that it lives.
+    The quotes are as they came, of each symbol the newest first, then one that came later and is
+    older: it counts where the first cannot. There may be none: the consumer shows that it lives.
     Of the pairs in `again` the newest quote in memory is decided on once more.
     """
 
-    quotes: dict[str, Any]
+    quotes: dict[str, tuple[Any, ...]]
     again: tuple[str, ...] = ()
 
 
@@ -264,12 +265,12 @@ class Schedule:
 
     # The consumer: quotes come, and are decided on.
 
-    def quote_came(self, symbol: str, raw: Any) -> bool:
-        """The stream brought a quote. False when it changes nothing of when to wake.
+    def quote_came(self, symbol: str, raw: Any, at: datetime | None) -> bool:
+        """The stream brought a quote of this time. False when it changes nothing of when to wake.
 
         A flood calls this tens of thousands of times a second.
         """
-        self._heard.put(symbol, raw)
+        self._heard.put(symbol, raw, at)
         is_first, self._turn_wanted = not self._turn_wanted, True
         return is_first
 

@@ -82,7 +82,7 @@ class Daemon:
         self.acting: dict[str, Quote] = {}  # the quote that each asset's last decision was taken on
         self.acting_after: dict[str, datetime | None] = {}  # and the last look at REST before it
         self.on_act: Callable[[Daemon, str], None] = lambda daemon, symbol: None
-        self.heard: dict[str, deque[Quote]] = defaultdict(lambda: deque(maxlen=20))  # looked at, newest last
+        self.came: dict[str, deque[Quote]] = defaultdict(lambda: deque(maxlen=20))  # of its stream
         self.is_ready = False
         self.started_at = world.now
         self.program.at_end.append(self._end)
@@ -180,7 +180,8 @@ class Daemon:
     # The consumer
 
     def _on_quote(self, quote: Quote) -> None:
-        if self.schedule.quote_came(quote.symbol, quote):
+        self.came[quote.symbol].append(quote)
+        if self.schedule.quote_came(quote.symbol, quote, quote.at):
             self._arm()
 
     def _on_connected(self) -> None:
@@ -196,16 +197,19 @@ class Daemon:
             feeds.up_since["orders"] if feeds.orders_up else None,
         )
 
-    def _decide(self, quotes: dict[str, Quote], again: tuple[str, ...]) -> None:
+    def _decide(self, quotes: dict[str, tuple[Quote, ...]], again: tuple[str, ...]) -> None:
         self._notice_streams()
-        for symbol, quote in quotes.items():
-            self.schedule.quote_read(quote, self.world.now)
-            self._begin_to_act(symbol, self.trader.consider(quote))
-            self.heard[symbol].append(quote)
+        for symbol, came in quotes.items():
+            occasions = (self._consider(quote) for quote in came)
+            self._begin_to_act(symbol, next((one for one in occasions if one is not None), None))
         for symbol in again:
             if symbol not in quotes:
                 self._begin_to_act(symbol, self.trader.reconsider(symbol))
         self.schedule.decided(len(quotes), self.world.now, self.trader.looks)
+
+    def _consider(self, quote: Quote) -> Occasion | None:
+        self.schedule.quote_read(quote, self.world.now)
+        return self.trader.consider(quote)
 
     def _begin_to_act(self, symbol: str, occasion: Occasion | None) -> None:
         if occasion is not None:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from decimal import ROUND_UP, Decimal
 
 from dcabot.core import troubles
-from dcabot.core.model import Order, Quote, Side
+from dcabot.core.model import EPOCH, Order, Quote, Side
 from dcabot.core.money import EXACT, step_down, step_up
 from dcabot.core.venue import Execution, VenueOrder
 from tests.builders import START
@@ -454,13 +454,17 @@ def nothing_is_begun_in_the_dark(scene: Scene, daemon: Daemon, symbol: str) -> N
 def no_old_quote_decides(scene: Scene, daemon: Daemon, symbol: str) -> None:
     """Harm: bought or sold at a price that a newer quote has overtaken.
 
-    A newer one counts that the daemon has looked at and that nobody can have doubted: it is near the one acted on.
-    To a clock that is behind, newer ones come from the future.
+    A newer one counts that came and that nobody can have doubted: it is near the one acted on.
+    To a clock that is behind, newer ones come from the future. While a pair is busy, one that is
+    newer still and nonsense may hide it.
     """
     acting = daemon.acting[symbol]
-    for quote in daemon.heard[symbol]:
+    odd_at = EPOCH
+    for quote in sorted(daemon.came[symbol], key=lambda one: one.at, reverse=True):
         is_near = abs(quote.bid - acting.bid) * 20 < acting.bid and quote.bid <= quote.ask
-        if quote.at > acting.at and is_near and not scene.machines.has_jumped:
+        if not is_near:
+            odd_at = max(odd_at, quote.at)
+        elif acting.at < quote.at and quote.at >= odd_at and not scene.machines.has_jumped:
             scene.fail("no old quote decides", f"{daemon.program.name} acts on {acting!r}, {quote!r} had come")
 
 

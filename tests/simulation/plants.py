@@ -13,6 +13,7 @@ from typing import Any
 from dcabot import executor
 from dcabot.adapters.database import DatabaseError
 from dcabot.adapters.store import Store
+from dcabot.commands.heard import Unseen
 from dcabot.commands.schedule import Schedule
 from dcabot.core import absence, ledger, lifecycle, model, quotes, reconcile, strategy, troubles
 from dcabot.core.model import Cycle, Decision, Order, OrderReport, OrderStatus, Purpose, Quote
@@ -275,6 +276,13 @@ def an_old_quote_decides(run: Run) -> Iterator[None]:
 
 
 @contextmanager
+def the_last_unseen_quote_counts(run: Run) -> Iterator[None]:
+    """While a pair is busy, an old quote that comes late takes the place of a newer one."""
+    with instead(Unseen, "then", lambda self, raw, at: Unseen(at, (raw,))):
+        yield
+
+
+@contextmanager
 def a_trouble_never_told(run: Run) -> Iterator[None]:
     """Coins are not shown, the pair is suspended, and no person hears of it."""
     with instead(troubles, "_absence", lambda cycle: []):
@@ -318,6 +326,7 @@ PLANTS = (
     an_empty_list_ends_a_cycle,
     a_cause_that_is_none,
     an_old_quote_decides,
+    the_last_unseen_quote_counts,
     a_trouble_never_told,
     a_ladder_without_end,
     a_profit_before_its_fees,
