@@ -82,7 +82,7 @@ class Daemon:
         self.acting: dict[str, Quote] = {}  # the quote that each asset's last decision was taken on
         self.acting_after: dict[str, datetime | None] = {}  # and the last look at REST before it
         self.on_act: Callable[[Daemon, str], None] = lambda daemon, symbol: None
-        self.came: dict[str, deque[Quote]] = defaultdict(lambda: deque(maxlen=20))  # of its stream
+        self.came: dict[str, deque[tuple[float, Quote]]] = defaultdict(lambda: deque(maxlen=80))
         self.is_ready = False
         self.started_at = world.now
         self.program.at_end.append(self._end)
@@ -180,7 +180,7 @@ class Daemon:
     # The consumer
 
     def _on_quote(self, quote: Quote) -> None:
-        self.came[quote.symbol].append(quote)
+        self.came[quote.symbol].append((self.world.now, quote))
         if self.schedule.quote_came(quote.symbol, quote, quote.at):
             self._arm()
 

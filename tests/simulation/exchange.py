@@ -231,7 +231,7 @@ class SimBroker:
         # A real clock moves by itself; this one would stand still for a pause that is too small for a float.
         self._budget = Budget(self.world.monotonic, lambda seconds: self.world.pause(max(seconds, 0.001)))
         self.on_send: Callable[[Program, str, Order], None] = lambda program, symbol, order: None
-        self.told: dict[str, deque[tuple[float, Quote]]] = defaultdict(lambda: deque(maxlen=80))  # latest quotes
+        self.told: dict[str, deque[tuple[float, Quote]]] = defaultdict(lambda: deque(maxlen=80))  # asked at
         self.invents_emptiness = False  # a planted bug: a failed query is answered with "nothing there"
 
     def close(self) -> None:
@@ -380,10 +380,10 @@ class SimBroker:
         return self._ask("account", lambda: told, None)
 
     def latest_quotes(self, symbols: Iterable[str]) -> Listing[Quote]:
-        wanted = list(symbols)
+        wanted, asked_at = list(symbols), self.world.now
         found = self._ask("latest_quotes", lambda: quotes_of(self.exchange.venue, wanted), Listing(()))
         for quote in found.rows:
-            self.told[quote.symbol].append((self.world.now, quote))
+            self.told[quote.symbol].append((asked_at, quote))
         return found
 
     def clock_skew(self) -> timedelta:

@@ -26,7 +26,8 @@ REST_SPEAKS_SECONDS = 15.0  # for so long an old quote that REST showed as its l
 WAY = timedelta(seconds=1)  # from a decision to its row: what a lock keeps waiting longer is decided again
 CONTACT = timedelta(seconds=20)
 HAND_SECONDS = 120.0  # what a person did has shown everywhere by then
-LOOK_LASTS_SECONDS = 60.0  # so old may an answer of REST be that bears a price out, as any quote
+LOOK_LASTS_SECONDS = 75.0  # so long ago may REST have been asked that bears a price out, as any quote, and its way
+LOOK_STANDS_SECONDS = 2.0  # so much later one quote is two looks
 
 
 # When a row changes
@@ -142,7 +143,8 @@ def decided_on_a_price_of_now(scene: Scene, before: OrderRow | None, after: Orde
 def sells_at_the_market_after_two_looks(scene: Scene, before: OrderRow | None, after: OrderRow) -> None:
     """Rule 3. Harm: all is sold for what the market pays, on one false bid of the stream.
 
-    The exchange itself must have told this daemon a bid at or above the least take profit, just before.
+    Both at or above the least take profit: a quote, of the stream or of REST, and a later answer of REST that is
+    newer, or the same one two seconds on. A clock that jumped cannot count those two seconds.
     """
     if before is not None or after.purpose != "take_profit" or after.limit_price is not None:
         return
@@ -154,9 +156,15 @@ def sells_at_the_market_after_two_looks(scene: Scene, before: OrderRow | None, a
     average = replay(scene.rows.orders_of(after.cycle_id))[1]
     floor = EXACT.multiply(average, 1 + scene.least[scene.rows.cycles[after.cycle_id].asset_id]["take_profit"] / 100)
     since = scene.world.now - LOOK_LASTS_SECONDS
-    looks = [(at, quote) for at, quote in daemon.broker.told[symbol] if at >= since]
-    if not any(quote.bid >= floor for _, quote in looks):
-        scene.fail("rule 3 two looks", f"{after.name}: REST did not bear out {floor}, it told {looks[-3:]}")
+    told = [(at, quote) for at, quote in daemon.broker.told[symbol] if quote.bid >= floor]
+    firsts = [*told, *((at, quote) for at, quote in daemon.came[symbol] if quote.bid >= floor)]
+    lasts = 0.0 if scene.machines.has_jumped else LOOK_STANDS_SECONDS
+    for asked_at, quote in told:
+        for at, first in firsts:
+            is_other = first.at < quote.at and at <= asked_at
+            if asked_at >= since and (is_other or (first.at == quote.at and asked_at - at >= lasts)):
+                return
+    scene.fail("rule 3 two looks", f"{after.name}: {floor} was not seen twice; REST told {told[-3:]}")
 
 
 def overtaken_seconds(scene: Scene, quote: Quote) -> float:
@@ -460,7 +468,8 @@ def no_old_quote_decides(scene: Scene, daemon: Daemon, symbol: str) -> None:
     """
     acting = daemon.acting[symbol]
     odd_at = EPOCH
-    for quote in sorted(daemon.came[symbol], key=lambda one: one.at, reverse=True):
+    came = [quote for _, quote in list(daemon.came[symbol])[-20:]]
+    for quote in sorted(came, key=lambda one: one.at, reverse=True):
         is_near = abs(quote.bid - acting.bid) * 20 < acting.bid and quote.bid <= quote.ask
         if not is_near:
             odd_at = max(odd_at, quote.at)

@@ -211,6 +211,17 @@ def one_bid_sells_at_the_market(run: Run) -> Iterator[None]:
 
 
 @contextmanager
+def one_quote_is_two_looks(run: Run) -> Iterator[None]:
+    """REST tells the very quote that the stream told, at once, and that counts as another look."""
+
+    def agrees(self: SecondLook, price: Decimal) -> bool:
+        return self.latest is not None and min(self.first.bid, self.latest.bid) >= price
+
+    with instead(SecondLook, "agrees", agrees):
+        yield
+
+
+@contextmanager
 def a_limit_below_the_floor(run: Run) -> Iterator[None]:
     """The bid has reached the sale price, so the limit is left lower, that it may fill."""
 
@@ -321,6 +332,7 @@ PLANTS = (
     trouble_that_ends_the_rounds,
     trouble_that_leaves_an_asset_busy,
     one_bid_sells_at_the_market,
+    one_quote_is_two_looks,
     a_limit_below_the_floor,
     foreign_coins_sold_with_the_cycle,
     an_empty_list_ends_a_cycle,
