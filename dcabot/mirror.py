@@ -12,11 +12,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -26,9 +25,11 @@ from dcabot.adapters.latest_quotes import LatestQuotes
 from dcabot.adapters.streams import Feed, Streams
 from dcabot.adapters.wire import WireError
 from dcabot.core.model import Quote
+from dcabot.core.money import text
 from dcabot.core.quotes import REST_SPEAKS_FOR, Seen, stale
 from dcabot.core.snapshot import ExchangeDenied, ExchangeError, Listing
 from dcabot.core.venue import Event
+from dcabot.simulator.prices import Number, exact
 from dcabot.simulator.source import Market
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ PAUSE_SECONDS_MIN = 0.2  # also after an answer that took longer than that
 BESIDE_STREAM_SECONDS = 10.0  # the same while the stream brings the quotes
 SLOW_SECONDS = 5.0  # an answer that takes longer is mentioned
 MUTE_SECONDS = 120.0  # a stream that is silent for so long, while REST has news, is opened anew
+FROM_THE_FUTURE = "its quote is of a time that is still to come by this machine's clock"
 QUOTE_MAX_AGE_SECONDS, QUOTE_MAX_AGE_LIMIT = 60, 86_400
 
 T = TypeVar("T")
@@ -69,22 +71,25 @@ class Mirror:
     def __init__(
         self,
         url: str = "",
-        quote_max_age: Decimal | int = QUOTE_MAX_AGE_SECONDS,
+        quote_max_age: Number = QUOTE_MAX_AGE_SECONDS,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         """`url` is a data host; empty means Alpaca's own. Raises ConfigError and ValueError."""
-        if not 0 < quote_max_age <= QUOTE_MAX_AGE_LIMIT:
-            raise ValueError(f"quote_max_age is above 0 and at most a day, not {quote_max_age}")
+        seconds = exact(quote_max_age)
+        if not 0 < seconds <= QUOTE_MAX_AGE_LIMIT:
+            raise ValueError(f"a quote's age is above 0 and at most a day, not {text(seconds)} s")
         self._config = load_mirror(url, environ)
-        self._max_age = timedelta(microseconds=int(quote_max_age * 1_000_000))
+        self._max_age = timedelta(microseconds=int(seconds * 1_000_000))
         self._host = urlsplit(self._config.data_url).netloc
         self._no_quote = f"{self._host} has no quote"
         self._rest = LatestQuotes(self._config)
         self._stream: Streams | None = None
         self._market: Market
+        self._symbols: tuple[str, ...] = ()
         self._seen: dict[str, Seen] = {}
         self._published: dict[str, Quote] = {}
         self._wrong: dict[str, str] = {}  # of each pair without a good quote, the reason
+        self._mentioned: set[str] = set()  # the pairs with an order that is known to wait
         self._away = Trouble(f"{self._host} gives prices again")
         self._slow = Trouble(f"{self._host} answers in time again")
         self._old = Trouble("there are young quotes again")
@@ -94,12 +99,12 @@ class Mirror:
 
     async def run(self, market: Market) -> None:
         """Tell the market the prices of its pairs until cancelled."""
-        self._market = market
+        self._market, self._symbols = market, market.symbols
         market.on_event.append(self._hear_event)
         tasks: list[asyncio.Future[None]] = [asyncio.ensure_future(self._follow())]
         if self._config.key_id:
             self._stream = Streams(self._config, self._hear_frame, None, self._hear_connected)
-            tasks.append(asyncio.ensure_future(self._stream.run(market.symbols)))
+            tasks.append(asyncio.ensure_future(self._stream.run(self._symbols)))
         ways = "its stream and its REST API" if self._stream else "its REST API, every second"
         log.info("mirror: prices come from %s, by %s", self._config.data_url, ways)
         try:
@@ -119,17 +124,17 @@ class Mirror:
 
     def state(self) -> dict[str, Any]:
         """Where the prices come from, what is wrong, and which pairs do not fill."""
-        now = self._market.now()
         troubles = [one.reason for one in (self._away, self._slow, self._old) if one.reason]
         return {
             "url": self._config.data_url,
             "stream": None if self._stream is None else self._is_streaming,
             "troubles": troubles,
             "quote_max_age_seconds": self._max_age // timedelta(seconds=1),
-            "pairs": {symbol: self._pair_state(symbol, now) for symbol in self._market.symbols},
+            "pairs": {symbol: self._pair_state(symbol) for symbol in self._symbols},
         }
 
-    def _pair_state(self, symbol: str, now: datetime) -> dict[str, Any]:
+    def _pair_state(self, symbol: str) -> dict[str, Any]:
+        now = self._market.now()
         quote = self._seen.get(symbol, Seen()).newest
         return {
             "t": None if quote is None else quote.at.isoformat().replace("+00:00", "Z"),
@@ -160,14 +165,19 @@ class Mirror:
             return self._away.reason or f"{self._host} does not confirm the newest quote"
         return ""
 
-    def _take(self, symbol: str, seen: Seen, now: datetime) -> None:
-        """What is known of a pair now: a new price is told, and what waited for it may fill."""
+    def _take(self, told: Quote, seen: Seen, now: datetime) -> None:
+        """What is known after a quote: a new price is told, and what waited for it may fill."""
+        symbol = told.symbol
         could_fill = not self._obstacle(symbol, now)
         self._seen[symbol] = seen
-        if seen.screen.fault:
+        if told.at > now + self._max_age:
+            self._wrong[symbol] = FROM_THE_FUTURE
+        elif seen.screen.fault:
             self._wrong[symbol] = seen.screen.fault
         else:
             self._wrong.pop(symbol, None)
+        if not self._obstacle(symbol, now):
+            self._mentioned.discard(symbol)
         quote = seen.newest
         if quote is None:
             return
@@ -178,12 +188,11 @@ class Mirror:
             self._market.rematch(symbol)
 
     def _hear_event(self, event: Event) -> None:
-        """Say of an order that comes at a bad time why it does not fill."""
-        if event.name != "new":
-            return
+        """Say of the first order that comes at a bad time why it does not fill."""
         symbol = event.order.symbol
         obstacle = self._obstacle(symbol, self._market.now())
-        if obstacle:
+        if event.name == "new" and obstacle and symbol not in self._mentioned:
+            self._mentioned.add(symbol)
             name = event.order.client_order_id
             log.info("mirror: order %s: nothing fills for %s now: %s", name, symbol, obstacle)
 
@@ -208,9 +217,8 @@ class Mirror:
 
     async def _ask(self) -> None:
         asked_at, began = self._market.now(), time.monotonic()
-        symbols = self._market.symbols
         try:
-            listing = await _in_thread(lambda: self._rest.of(symbols))
+            listing = await _in_thread(lambda: self._rest.of(self._symbols))
         except ExchangeError as error:
             self._lose(self._reason(error))
             return
@@ -244,17 +252,18 @@ class Mirror:
         unreadable = {row.key: _unreadable(row.why) for row in listing.unreadable}
         before = dict(self._wrong)
         has_news = False
-        for symbol in self._market.symbols:
+        for symbol in self._symbols:
             seen = self._seen.get(symbol, Seen())
             if symbol in quotes:
-                after = seen.answered(quotes[symbol], asked_at, now + self._max_age)
+                told = quotes[symbol]
+                after = seen.answered(told, asked_at, now + self._max_age)
                 has_news = has_news or (seen.is_live and not after.is_live)
-                self._take(symbol, after, now)
+                self._take(told, after, now)
             else:
                 self._wrong[symbol] = unreadable.get(symbol, self._no_quote)
                 self._seen[symbol] = seen.unfollowed()
         self._say_pairs(before)
-        self._say_age(now)
+        self._say_age(quotes.values(), now)
         if has_news:
             await self._open_mute_stream()
 
@@ -271,18 +280,14 @@ class Mirror:
         if found:
             log.info("mirror: %s: a good quote came", ", ".join(found))
 
-    def _say_age(self, now: datetime) -> None:
-        """Say when all quotes are old: one that is old alone may be a pair that nobody trades."""
-        known = [quote for seen in self._seen.values() if (quote := seen.newest) is not None]
-        if not known:
-            return
-        newest = max(known, key=lambda quote: quote.at)
-        if stale(newest, now, self._max_age):
-            limit = self._max_age // timedelta(seconds=1)
-            when = f"the newest quote of all pairs is of {newest.at:%Y-%m-%d %H:%M:%S} UTC"
-            self._old.begins(when, f"nothing fills at one that is older than {limit} s")
-        else:
+    def _say_age(self, quotes: Collection[Quote], now: datetime) -> None:
+        """Say when no quote is of now: a single old one may be of a pair that nobody trades."""
+        if not all(stale(quote, now, self._max_age) for quote in quotes):
             self._old.ends()
+        elif quotes:
+            newest = max(quote.at for quote in quotes)
+            reason = f"no quote is of now, the newest is of {newest:%Y-%m-%d %H:%M:%S} UTC"
+            self._old.begins(reason, "nothing fills (is this machine's clock right?)")
 
     # The stream
 
@@ -296,9 +301,9 @@ class Mirror:
                 self._wrong[symbol] = _unreadable(error)
                 self._say_pairs(before)
             return
-        if quote.symbol in self._market.symbols:
+        if quote.symbol in self._symbols:
             seen = self._seen.get(quote.symbol, Seen())
-            self._take(quote.symbol, seen.streamed(quote, now + self._max_age), now)
+            self._take(quote, seen.streamed(quote, now + self._max_age), now)
             self._say_pairs(before)
 
     def _hear_connected(self, feed: Feed) -> None:

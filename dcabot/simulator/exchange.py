@@ -30,7 +30,7 @@ from dcabot.core.venue import (
     one_level,
 )
 from dcabot.simulator import configurations
-from dcabot.simulator.clock import SECOND, Clock, at_of, ns_of
+from dcabot.simulator.clock import SECOND, STEP_MAX, Clock, at_of, ns_of
 from dcabot.simulator.depth import Level, level, levels
 from dcabot.simulator.faults import Faults
 from dcabot.simulator.journal import Journal
@@ -198,9 +198,11 @@ class Exchange:
         return self.clock.now()
 
     async def keep_time(self) -> None:
-        behind_ns = time.time_ns() - self.clock.now_ns()
-        if abs(behind_ns) > SECOND:
-            await self.clock.advance(Decimal(behind_ns) / SECOND)
+        behind = Decimal(time.time_ns() - self.clock.now_ns()) / SECOND
+        if abs(behind) > 1:
+            # A machine without a clock of its own may wake up years ago: step by step, then.
+            limit = Decimal(STEP_MAX)
+            await self.clock.advance(max(-limit, min(behind, limit)))
 
     def publish(self, quote: Quote) -> bool:
         if self.faults.is_still(quote.symbol):

@@ -12,31 +12,45 @@ import requests
 
 from dcabot import mirror
 from dcabot.adapters.config import ConfigError
+from dcabot.adapters.latest_quotes import LatestQuotes
 from dcabot.mirror import Mirror
 from dcabot.simulator import Simulator
+from dcabot.simulator.clock import EPOCH, SECOND
 from tests.programs import PATIENCE, until
 from tests.simulator.conftest import SYMBOLS, make_alpaca
 
 BTC, ETH = SYMBOLS
+LogCapture, MonkeyPatch = pytest.LogCaptureFixture, pytest.MonkeyPatch
 LATEST = "/v1beta3/crypto/us/latest/quotes"
 
 
 @pytest.fixture(autouse=True)
-def often(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def often(monkeypatch: MonkeyPatch, caplog: LogCapture) -> None:
     monkeypatch.setattr(mirror, "PAUSE_SECONDS", 0.2)
     caplog.set_level(logging.INFO)
 
 
 @pytest.fixture
 def upstream() -> Iterator[Simulator]:
-    with make_alpaca(data_rate_limit=None) as upstream:
+    with another_alpaca() as upstream:
+        yield upstream
+
+
+@contextmanager
+def another_alpaca(**options: object) -> Iterator[Simulator]:
+    """The one that is mirrored."""
+    with make_alpaca(data_rate_limit=None, **options) as upstream:
         upstream.set_quote(BTC, "60000", "60010")
         upstream.set_quote(ETH, "3000", "3001")
         yield upstream
 
 
 @contextmanager
-def mirroring(upstream: Simulator, symbols: tuple[str, ...] = SYMBOLS, **keys: str) -> Iterator[Simulator]:
+def mirroring(
+    upstream: Simulator,
+    symbols: tuple[str, ...] = SYMBOLS,
+    **keys: str,
+) -> Iterator[Simulator]:
     """The dry run under test."""
     prices = Mirror(upstream.url, environ=keys)
     with make_alpaca(symbols=symbols, mirror=prices, data_rate_limit=None) as alpaca:
@@ -70,8 +84,12 @@ def until_stuck(alpaca: Simulator, words: str, symbol: str = BTC) -> None:
 
 
 def buy(alpaca: Simulator, symbol: str = BTC, **changes: str) -> str:
-    body = {"symbol": symbol, "qty": "0.01", "side": "buy", "type": "market", "time_in_force": "gtc"}
-    return alpaca.foreign_order(**{**body, **changes})
+    body = {"symbol": symbol, "qty": "0.01", "side": "buy", "type": "market"}
+    return alpaca.foreign_order(**{**body, "time_in_force": "gtc", **changes})
+
+
+def until_price(alpaca: Simulator, bid: int, symbol: str = BTC) -> None:
+    until(lambda: served(alpaca, symbol).get("bp") == bid, f"the bid {bid}")
 
 
 def order(alpaca: Simulator, order_id: str) -> dict[str, Any]:
@@ -90,7 +108,7 @@ def waits(alpaca: Simulator) -> str:
     return order_id
 
 
-def said(caplog: pytest.LogCaptureFixture, words: str) -> int:
+def said(caplog: LogCapture, words: str) -> int:
     return sum(words in record.getMessage() for record in caplog.records)
 
 
@@ -100,7 +118,7 @@ def test_prices_come_with_their_own_time(upstream: Simulator) -> None:
         for name in ("bp", "ap", "t"):
             assert served(alpaca)[name] == served(upstream)[name]
         upstream.set_quote(BTC, "61000", "61010")
-        until(lambda: served(alpaca)["ap"] == 61010, "the next price")
+        until_price(alpaca, 61_000)
 
 
 def test_money_and_fills_stay_here(upstream: Simulator) -> None:
@@ -137,7 +155,7 @@ def test_subscribers_hear_each_price_once(upstream: Simulator) -> None:
         assert hear(stream)[0]["ap"] == 61010
 
 
-def test_a_pair_without_a_quote_is_said_once(upstream: Simulator, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_pair_without_a_quote_is_said_once(upstream: Simulator, caplog: LogCapture) -> None:
     with mirroring(upstream, (*SYMBOLS, "SOL/USD", "X1/USD")) as alpaca:
         until_fills(alpaca)
         asked = len(upstream.journal.entries("request"))
@@ -149,6 +167,11 @@ def test_a_pair_without_a_quote_is_said_once(upstream: Simulator, caplog: pytest
         until_is(alpaca, buy(alpaca), "filled")  # it is in nobody's way
 
 
+def rows(table: list[Any]) -> list[Any]:
+    """Parameters, each with its name in the first column."""
+    return [pytest.param(*row[1:], id=row[0]) for row in table]
+
+
 AWAY = [
     ("nobody listens", lambda it: it.refuse_connections(), "no connection to"),
     ("500", lambda it: it.respond(500, {"message": "oops"}, times=None), "HTTP 500: oops"),
@@ -157,15 +180,18 @@ AWAY = [
     ("403 of a gateway", lambda it: it.respond(403, "<html>", times=None), "HTTP 403"),
     ("no JSON", lambda it: it.respond(200, "<html>hello", times=None), "not JSON"),
     ("another JSON", lambda it: it.respond(200, [1, {"a": None}], times=None), "not understood"),
-    ("quotes of nothing", lambda it: it.respond(200, {"quotes": None}, times=None), "not understood"),
+    ("null", lambda it: it.respond(200, {"quotes": None}, times=None), "not understood"),
     ("cut off", lambda it: it.lose_response(times=None), "broke before the answer"),
     ("maintenance", lambda it: it.maintenance(), "HTTP 503"),
 ]
 
 
-@pytest.mark.parametrize(("spoil", "words"), [row[1:] for row in AWAY], ids=[row[0] for row in AWAY])
+@pytest.mark.parametrize(("spoil", "words"), rows(AWAY))
 def test_an_outage_is_said_once_and_waited_for(
-    upstream: Simulator, caplog: pytest.LogCaptureFixture, spoil: Any, words: str
+    upstream: Simulator,
+    caplog: LogCapture,
+    spoil: Any,
+    words: str,
 ) -> None:
     with mirroring(upstream) as alpaca:
         until_fills(alpaca)
@@ -178,7 +204,8 @@ def test_an_outage_is_said_once_and_waited_for(
         upstream.faults.clear()
         until_fills(alpaca)
         assert until_is(alpaca, order_id, "filled")["filled_avg_price"] == "60010"
-    assert (said(caplog, "nothing fills until it does"), said(caplog, "gives prices again")) == (1, 1)
+    assert said(caplog, "nothing fills until it does") == 1
+    assert said(caplog, "gives prices again") == 1
     assert said(caplog, words) >= 1
 
 
@@ -191,7 +218,10 @@ def test_an_outage_at_the_start_is_waited_for(upstream: Simulator) -> None:
         until_fills(alpaca)
 
 
-def test_an_answer_that_hangs_confirms_nothing(upstream: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_hangs_confirms_nothing(
+    upstream: Simulator,
+    monkeypatch: MonkeyPatch,
+) -> None:
     monkeypatch.setattr("dcabot.core.quotes.REST_SPEAKS_FOR", timedelta(seconds=1))
     with mirroring(upstream) as alpaca:
         until_fills(alpaca)
@@ -204,14 +234,16 @@ def test_an_answer_that_hangs_confirms_nothing(upstream: Simulator, monkeypatch:
 
 
 def test_a_slow_answer_is_said(
-    upstream: Simulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    upstream: Simulator,
+    caplog: LogCapture,
+    monkeypatch: MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(mirror, "SLOW_SECONDS", 0.3)
     with mirroring(upstream) as alpaca:
         until_fills(alpaca)
         upstream.faults.delay(0.4, times=1)
         until(lambda: said(caplog, "answers in time again"), "the end of it")
-        assert said(caplog, "s to answer; nothing fills at a price that was asked for more than") == 1
+        assert said(caplog, "s to answer; nothing fills at a price that was asked for") == 1
 
 
 NONSENSE = [
@@ -222,9 +254,9 @@ NONSENSE = [
 ]
 
 
-@pytest.mark.parametrize(("prices", "words"), [row[1:] for row in NONSENSE], ids=[row[0] for row in NONSENSE])
+@pytest.mark.parametrize(("prices", "words"), rows(NONSENSE))
 def test_nonsense_is_named_and_not_believed(
-    upstream: Simulator, caplog: pytest.LogCaptureFixture, prices: tuple[str, str], words: str
+    upstream: Simulator, caplog: LogCapture, prices: tuple[str, str], words: str
 ) -> None:
     """The venue does not take in a crossed price, so REST's answer is made up."""
     with mirroring(upstream) as alpaca:
@@ -233,7 +265,8 @@ def test_nonsense_is_named_and_not_believed(
         at = datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
         row = {"t": at, "bp": float(prices[0]), "ap": float(prices[1]), "bs": 1, "as": 1}
         other = served(upstream, ETH)
-        lie = upstream.faults.respond(200, {"quotes": {BTC: row, ETH: other}}, path=LATEST, times=None)
+        body = {"quotes": {BTC: row, ETH: other}}
+        lie = upstream.faults.respond(200, body, path=LATEST, times=None)
         until_stuck(alpaca, words)
         order_id = waits(alpaca)
         assert served(alpaca) == before
@@ -241,10 +274,12 @@ def test_nonsense_is_named_and_not_believed(
         lie.stop()
         upstream.set_quote(BTC, "60001", "60011")
         assert until_is(alpaca, order_id, "filled")["filled_avg_price"] == "60011"
-    assert (said(caplog, words), said(caplog, "BTC/USD: a good quote came")) == (2, 1)  # one for the order
+    assert said(caplog, words) == 2  # once for the pair, once for the order
+    assert said(caplog, "BTC/USD: a good quote came") == 1
 
 
-ROWS: list[Any] = [None, [], "x", {}, {"t": "soon", "bp": 1, "ap": 2}, {"t": None, "bp": "a", "ap": 2}]
+ROWS: list[Any] = [None, [], "x", {}]
+ROWS += [{"t": "soon", "bp": 1, "ap": 2}, {"t": None, "bp": "a", "ap": 2}]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
@@ -272,11 +307,11 @@ def test_nothing_fills_at_a_time_that_is_not_now(upstream: Simulator, minutes: i
             upstream.set_quote(BTC, "60001", "60011")
             assert until_is(alpaca, order_id, "filled")["filled_avg_price"] == "60011"
         else:
-            assert "from the future" in (obstacle(alpaca) or "")
+            assert "still to come" in (obstacle(alpaca) or "")
             assert served(alpaca) == {}
 
 
-def test_prices_that_stand_still_are_said_once(upstream: Simulator, caplog: pytest.LogCaptureFixture) -> None:
+def test_prices_that_stand_still_are_said_once(upstream: Simulator, caplog: LogCapture) -> None:
     long_ago = datetime.now(timezone.utc) - timedelta(hours=1)
     for symbol, bid in ((BTC, "60000"), (ETH, "3000")):
         upstream.set_quote(symbol, bid, bid, long_ago)
@@ -285,14 +320,38 @@ def test_prices_that_stand_still_are_said_once(upstream: Simulator, caplog: pyte
         upstream.set_quote(BTC, "60000", "60010")
         until_fills(alpaca)
         assert "s old" in (obstacle(alpaca, ETH) or "")
-    assert (said(caplog, "the newest quote of all pairs"), said(caplog, "young quotes again")) == (1, 1)
+    assert (said(caplog, "no quote is of now"), said(caplog, "young quotes again")) == (1, 1)
+
+
+def test_a_price_that_stands_still_grows_too_old(upstream: Simulator) -> None:
+    with make_alpaca(mirror=Mirror(upstream.url, Decimal("0.5"), {})) as alpaca:
+        until(lambda: served(alpaca), "a price")
+        until_stuck(alpaca, "s old")
+        order_id = waits(alpaca)
+        upstream.set_quote(BTC, "60001", "60011")
+        assert until_is(alpaca, order_id, "filled")["filled_avg_price"] == "60011"
+
+
+def test_a_jump_is_believed_once_others_agree() -> None:
+    now = datetime.now(timezone.utc)
+    with make_alpaca(data_rate_limit=None) as upstream:
+        upstream.set_quote(BTC, "60000", "60010", now - timedelta(seconds=30))
+        with mirroring(upstream) as alpaca:
+            until_price(alpaca, 60_000)
+            upstream.set_quote(BTC, "120000", "120010", now - timedelta(seconds=20))
+            until_stuck(alpaca, "the price jumped")
+            assert served(alpaca)["bp"] == 60_000
+            upstream.set_quote(BTC, "120500", "120510", now - timedelta(seconds=5))
+            until_price(alpaca, 120_500)
+            until_is(alpaca, buy(alpaca), "filled")
 
 
 def test_an_older_quote_changes_nothing(upstream: Simulator) -> None:
     with mirroring(upstream) as alpaca:
         until_fills(alpaca)
         before = served(alpaca)
-        upstream.set_quote(BTC, "50000", "50010", datetime.now(timezone.utc) - timedelta(seconds=30))
+        earlier = datetime.now(timezone.utc) - timedelta(seconds=30)
+        upstream.set_quote(BTC, "50000", "50010", earlier)
         until_stuck(alpaca, "does not confirm")
         assert served(alpaca) == before
         waits(alpaca)
@@ -328,7 +387,8 @@ def test_held_prices_are_held_here_too(upstream: Simulator) -> None:
 
 def until_streaming(alpaca: Simulator) -> None:
     def is_up() -> bool:
-        return requests.get(f"{alpaca.url}/_sim", timeout=PATIENCE).json()["mirror"]["stream"] is True
+        state = requests.get(f"{alpaca.url}/_sim", timeout=PATIENCE).json()
+        return state["mirror"]["stream"] is True
 
     until(is_up, "the stream")
 
@@ -339,20 +399,20 @@ def test_with_keys_the_stream_brings_the_prices(upstream: Simulator) -> None:
         asked = len(upstream.journal.entries("request"))
         for price in range(61_000, 61_020):
             upstream.set_quote(BTC, price, price + 1)
-            until(lambda price=price: served(alpaca)["bp"] == price, "its price")  # type: ignore[misc]
+            until_price(alpaca, price)
         until_is(alpaca, buy(alpaca), "filled")
         assert len(upstream.journal.entries("request")) <= asked + 3
     streams = {entry["stream"] for entry in upstream.journal.entries("stream")}
     assert streams == {"data"}  # nobody listens to the account's orders
 
 
-def test_rest_stands_in_for_the_stream(upstream: Simulator, caplog: pytest.LogCaptureFixture) -> None:
+def test_rest_stands_in_for_the_stream(upstream: Simulator, caplog: LogCapture) -> None:
     with mirroring(upstream, **keys_of(upstream)) as alpaca:
         until_streaming(alpaca)
         upstream.faults.refuse_upgrade("data", 503)
         upstream.faults.cut("data")
         upstream.set_quote(BTC, "61000", "61010")
-        until(lambda: served(alpaca)["ap"] == 61010, "a price by REST")
+        until_price(alpaca, 61_000)
         until_is(alpaca, buy(alpaca), "filled")
         upstream.faults.accept_upgrade("data")
         until_streaming(alpaca)
@@ -369,6 +429,52 @@ def test_without_both_nothing_fills(upstream: Simulator) -> None:
         until_is(alpaca, order_id, "filled")
 
 
+def test_the_stream_goes_on_without_rest(
+    upstream: Simulator,
+    caplog: LogCapture,
+    monkeypatch: MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mirror, "BESIDE_STREAM_SECONDS", 0.2)
+    with mirroring(upstream, **keys_of(upstream)) as alpaca:
+        until_streaming(alpaca)
+        upstream.set_quote(BTC, "60001", "60011")
+        upstream.faults.respond(500, times=None)
+        until(lambda: said(caplog, "its stream goes on"), "word of it")
+        upstream.set_quote(BTC, "61000", "61010")
+        until_price(alpaca, 61_000)
+        until_is(alpaca, buy(alpaca), "filled")
+
+
+def test_a_mute_stream_is_opened_anew(
+    upstream: Simulator,
+    caplog: LogCapture,
+    monkeypatch: MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mirror, "BESIDE_STREAM_SECONDS", 0.2)
+    monkeypatch.setattr(mirror, "MUTE_SECONDS", 0.1)
+    with mirroring(upstream, **keys_of(upstream)) as alpaca:
+        until_streaming(alpaca)
+        upstream.set_quote(BTC, "60001", "60011")
+        until(lambda: served(alpaca)["ap"] == 60011, "a price by the stream")
+        upstream.faults.mute("data")
+        upstream.set_quote(BTC, "61000", "61010")
+        until_price(alpaca, 61_000)
+        until(lambda: said(caplog, "while REST has news"), "a new stream")
+
+
+def test_a_stream_without_room_is_filled_up() -> None:
+    with (
+        another_alpaca(symbols_maximum=1) as upstream,
+        mirroring(upstream, **keys_of(upstream)) as alpaca,
+    ):
+        until_streaming(alpaca)
+        for step in range(3):
+            for symbol, price in ((BTC, 60_000 + step), (ETH, 3_000 + step)):
+                upstream.set_quote(symbol, price, price + 1)
+                until_price(alpaca, price, symbol)
+                until_is(alpaca, buy(alpaca, symbol), "filled")
+
+
 def test_a_frame_of_nonsense_stops_its_pair(upstream: Simulator) -> None:
     with mirroring(upstream, **keys_of(upstream)) as alpaca:
         until_streaming(alpaca)
@@ -379,16 +485,28 @@ def test_a_frame_of_nonsense_stops_its_pair(upstream: Simulator) -> None:
         assert until_is(alpaca, order_id, "filled")["filled_avg_price"] == "60011"
 
 
-def test_keys_are_never_printed(upstream: Simulator, caplog: pytest.LogCaptureFixture) -> None:
+def test_keys_are_never_printed(upstream: Simulator, caplog: LogCapture) -> None:
     caplog.set_level(logging.DEBUG)
     keys = {"DCABOT_MIRROR_KEY_ID": "WRONGKEY", "DCABOT_MIRROR_SECRET_KEY": "wrong-secret"}
     with mirroring(upstream, **keys) as alpaca:
         until(lambda: said(caplog, "the login was refused"), "a refusal")
-        until_is(alpaca, buy(alpaca), "filled") if obstacle(alpaca) is None else None
+        until_is(alpaca, buy(alpaca), "filled")  # by REST, which asks for no keys there
     assert not said(caplog, "WRONGKEY") and not said(caplog, "wrong-secret")
 
 
 # What cannot be
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_error_that_nobody_expects_ends_it(
+    upstream: Simulator,
+    monkeypatch: MonkeyPatch,
+) -> None:
+    with mirroring(upstream) as alpaca:
+        until_fills(alpaca)
+        monkeypatch.setattr(LatestQuotes, "of", lambda *_: 1 // 0)
+        until(lambda: alpaca.price_error, "its end")
+        assert "ZeroDivisionError" in str(alpaca.price_error)
 
 
 def test_prices_and_time_are_the_mirrors_alone(upstream: Simulator) -> None:
@@ -397,14 +515,15 @@ def test_prices_and_time_are_the_mirrors_alone(upstream: Simulator) -> None:
             alpaca.set_quote(BTC, 1, 2)
         with pytest.raises(ValueError, match="the clock cannot be stepped"):
             alpaca.advance(5)
-        for path, body in (("quote", {"symbol": BTC, "bid": 1, "ask": 2}), ("advance", {"seconds": 1}), ("flood", {})):
+        price = {"symbol": BTC, "bid": 1, "ask": 2}
+        for path, body in (("quote", price), ("advance", {"seconds": 1}), ("flood", {})):
             answer = requests.post(f"{alpaca.url}/_sim/{path}", json=body, timeout=PATIENCE)
             assert (answer.status_code, "the mirror tells" in answer.text) == (400, True)
 
 
 @pytest.mark.parametrize(
     "other",
-    [{"speed": 2}, {"history": 5}, {"refresh_seconds": 1}, {"start": datetime(2026, 1, 1, tzinfo=timezone.utc)}],
+    [{"speed": 2}, {"history": 5}, {"refresh_seconds": 1}, {"start": EPOCH}],
     ids=lambda other: next(iter(other)),
 )
 def test_nothing_else_makes_prices_beside_it(other: dict[str, Any]) -> None:
@@ -422,7 +541,11 @@ def test_nothing_else_makes_prices_beside_it(other: dict[str, Any]) -> None:
         ("", {"DCABOT_MIRROR_KEY_ID": "x"}, "DCABOT_MIRROR_SECRET_KEY is missing"),
         ("", {"DCABOT_MIRROR_SECRET_KEY": "x"}, "DCABOT_MIRROR_KEY_ID is missing"),
         ("", {"DCABOT_MIRROR_KEY_ID": "a b", "DCABOT_MIRROR_SECRET_KEY": "x"}, "holds a space"),
-        ("http://192.0.2.1", {"DCABOT_MIRROR_KEY_ID": "a", "DCABOT_MIRROR_SECRET_KEY": "b"}, "in the clear"),
+        (
+            "http://192.0.2.1",
+            {"DCABOT_MIRROR_KEY_ID": "a", "DCABOT_MIRROR_SECRET_KEY": "b"},
+            "in the clear",
+        ),
     ],
 )
 def test_settings_that_cannot_be_are_named(url: str, keys: dict[str, str], words: str) -> None:
@@ -441,11 +564,13 @@ def test_the_hosts_are_alpacas_unless_named() -> None:
     assert there.key_id == ""
 
 
-def test_a_clock_that_stood_still_is_set(upstream: Simulator) -> None:
+@pytest.mark.parametrize("days", [-400, -1, 2])
+def test_a_clock_that_is_wrong_is_set(upstream: Simulator, days: int) -> None:
     with mirroring(upstream) as alpaca:
         until_fills(alpaca)
-        hour = 3_600_000_000_000
-        alpaca._call(lambda: alpaca.clock._set(alpaca.clock.now_ns() - hour))
+        off = days * 86_400 * SECOND
+        alpaca._call(lambda: alpaca.clock._set(alpaca.clock.now_ns() + off))
+        until_fills(alpaca)
         upstream.set_quote(BTC, "60001", "60011")
-        until(lambda: served(alpaca)["ap"] == 60011, "the price of now")
+        until_price(alpaca, 60_001)
         until_is(alpaca, buy(alpaca), "filled")
