@@ -9,7 +9,7 @@ from datetime import timedelta
 from decimal import ROUND_UP, Decimal
 
 from dcabot.core import troubles
-from dcabot.core.model import EPOCH, Order, Quote, Side
+from dcabot.core.model import EPOCH, Order, OrderStatus, Quote, Side
 from dcabot.core.money import EXACT, step_down, step_up
 from dcabot.core.venue import Execution, VenueOrder
 from tests.builders import START
@@ -27,6 +27,7 @@ WAY = timedelta(seconds=1)  # from a decision to its row: what a lock keeps wait
 CONTACT = timedelta(seconds=20)
 HAND_SECONDS = 120.0  # what a person did has shown everywhere by then
 LOOK_LASTS_SECONDS = 75.0  # so long ago may REST have been asked that bears a price out, as any quote, and its way
+UNANSWERED = timedelta(seconds=61)  # so long an order may be without an answer untold
 LOOK_STANDS_SECONDS = 2.0  # so much later one quote is two looks
 
 
@@ -531,6 +532,31 @@ def a_lasting_absence_is_told(scene: Scene) -> None:
             scene.world.saw("lasting absence")
             if not any(one.kind is troubles.Kind.ABSENCE for one in told):
                 scene.fail("troubles are told", f"cycle {cycle.id} lacks coins, and of it is told: {told}")
+
+
+def an_order_without_answer_is_told(scene: Scene) -> None:
+    """Harm: an asset waits for an order of which Alpaca says nothing, and nobody knows.
+
+    A clock that jumped excuses it, and rows that this daemon has not read yet.
+    """
+    if scene.machines.has_jumped:
+        return
+    now = scene.world.clock()
+    for row in scene.rows.orders.values():
+        is_old = row.created_at is not None and now - row.created_at > UNANSWERED
+        if row.status != "intended" or not row.is_request or not is_old:
+            continue
+        symbol = scene.symbol(row.cycle_id)
+        for daemon in scene.machines.alive():
+            entry = daemon.trader.entries.get(symbol)
+            order = entry.cycle.order(row.name) if entry is not None else None
+            if entry is None or order is None or order.status is not OrderStatus.INTENDED:
+                continue
+            found = troubles.of_pair(entry, daemon.trader.notices.of(symbol, now), now)
+            told = troubles.lasting(found, troubles.remembered({}, found, now), now)
+            scene.world.saw("order without answer")
+            if not any(one.kind is troubles.Kind.DECISION for one in told):
+                scene.fail("troubles are told", f"{row.name} has no answer, and of it is told: {told}")
 
 
 def replay(orders: list[OrderRow]) -> tuple[Decimal, Decimal, int, Decimal | None]:

@@ -301,6 +301,13 @@ def a_trouble_never_told(run: Run) -> Iterator[None]:
 
 
 @contextmanager
+def an_order_without_answer_never_told(run: Run) -> Iterator[None]:
+    """Alpaca says nothing of an order, the asset waits, and no person hears of it."""
+    with instead(troubles, "_undone", lambda asset, cycle, noticed, now: []):
+        yield
+
+
+@contextmanager
 def a_ladder_without_end(run: Run) -> Iterator[None]:
     """Safety orders are counted by the position that is shown."""
 
@@ -340,6 +347,7 @@ PLANTS = (
     an_old_quote_decides,
     the_last_unseen_quote_counts,
     a_trouble_never_told,
+    an_order_without_answer_never_told,
     a_ladder_without_end,
     a_profit_before_its_fees,
 )

@@ -25,6 +25,7 @@ from tests.simulation.rest import REST_SECONDS, Rest
 from tests.simulation.watch import Rows, Scene, Watch
 
 PATIENCE_SECONDS = 360.0  # an absence is told after five minutes
+LOOK_SECONDS = 5.0  # so often is looked whether troubles are told
 ROUNDS = 3  # sales at most, after the troubles
 
 
@@ -111,6 +112,7 @@ class Run:
         self.market.open()
         self.machines.begin()
         self.people.begin()
+        self.world.at(LOOK_SECONDS, self._look_at_troubles)
         self.world.run(self.chance.pick("duration", (90.0, 180.0, 360.0)))
         self.world.tell("peace", "the troubles are over")
         if any(cycle.status == "complete" for cycle in self.scene.rows.cycles.values()):
@@ -121,6 +123,11 @@ class Run:
         self._come_to_rest("after the troubles")
         self.world.saw("came to rest")
         self._sell_out()
+
+    def _look_at_troubles(self) -> None:
+        laws.an_order_without_answer_is_told(self.scene)
+        if not self.chance.is_calm:
+            self.world.at(LOOK_SECONDS, self._look_at_troubles)
 
     def _sell_out(self) -> None:
         """A price that takes every profit: what is held must be sold, whatever it went through."""
