@@ -562,7 +562,7 @@ def an_order_without_answer_is_told(scene: Scene) -> None:
 def replay(orders: list[OrderRow]) -> tuple[Decimal, Decimal, int, Decimal | None]:
     """Held quantity, average price, safety count and last buy price: what the fills come to, computed afresh."""
     held, bought, cost, safeties = Decimal(0), Decimal(0), Decimal(0), 0
-    average, last_buy = Decimal(0), None
+    average, last_buy, has_bought = Decimal(0), None, False
     for one in orders:
         if not one.filled or one.price is None:
             continue
@@ -577,7 +577,9 @@ def replay(orders: list[OrderRow]) -> tuple[Decimal, Decimal, int, Decimal | Non
         bought += one.filled
         cost = EXACT.add(cost, EXACT.multiply(one.filled, one.price))
         safeties += one.purpose == "safety"
-        last_buy = one.price.quantize(PRICE)
+        if one.is_request or not has_bought:  # an adopted lot says what its coins cost, perhaps years ago
+            last_buy = one.price.quantize(PRICE)
+        has_bought = has_bought or one.is_request
     if last_buy is None:
         return Decimal(0), Decimal(0), 0, None
     if bought:
