@@ -56,6 +56,13 @@ CONFIGURED = _names(
     " ptp_no_exception_entry suspend_trade trade_confirm_email"
 )
 
+
+def _absent(methods: str, path: str) -> Iterator[Endpoint]:
+    """A path that is not here, a row for each of its methods."""
+    for method in methods.split():
+        yield Endpoint(method, path, NOT)
+
+
 ENDPOINTS = (
     Endpoint("GET", "/v2/account"),
     Endpoint("GET", "/v2/account/activities", parameters=ACTIVITIES),
@@ -63,6 +70,7 @@ ENDPOINTS = (
     Endpoint("GET", "/v2/account/configurations"),
     Endpoint("PATCH", "/v2/account/configurations", parameters=CONFIGURED),
     Endpoint("GET", "/v2/account/portfolio/history", NOT),
+    Endpoint("GET", "/v2beta1/events/activities", NOT),
     Endpoint(
         "GET",
         "/v2/assets",
@@ -71,7 +79,9 @@ ENDPOINTS = (
     ),
     Endpoint("GET", "/v2/assets/{symbol or id}"),
     Endpoint("GET", "/v2/calendar", NOT),
+    Endpoint("GET", "/v3/calendar/{market}", NOT),
     Endpoint("GET", "/v2/clock", PARTLY, note="without half days"),
+    Endpoint("GET", "/v3/clock", NOT),
     Endpoint("GET", "/v2/orders", parameters=ORDERS, missing=("nested",), note="no order has legs"),
     Endpoint("POST", "/v2/orders", parameters=ORDER, missing=NO_ORDER, note="not for crypto"),
     Endpoint("DELETE", "/v2/orders"),
@@ -91,12 +101,18 @@ ENDPOINTS = (
     Endpoint("GET", "/v2/positions/{symbol or id}"),
     Endpoint("DELETE", "/v2/positions/{symbol or id}", parameters=("percentage", "qty")),
     Endpoint("GET", "/v2/wallets", NOT),
+    Endpoint("GET", "/v2/wallets/fees/estimate", NOT),
     Endpoint("GET", "/v2/wallets/transfers", parameters=("asset",)),
     Endpoint("POST", "/v2/wallets/transfers", NOT, note="`/_sim/transfer` makes one"),
     Endpoint("GET", "/v2/wallets/transfers/{id}"),
-    Endpoint("GET", "/v2/wallets/whitelists", NOT),
-    Endpoint("GET", "/v2/watchlists", NOT),
-    Endpoint("GET", "/v2/corporate_actions/announcements", NOT),
+    *_absent("GET POST", "/v2/wallets/whitelists"),
+    *_absent("DELETE", "/v2/wallets/whitelists/{id}"),
+    *_absent("GET POST", "/v2/watchlists"),
+    *_absent("GET POST PUT DELETE", "/v2/watchlists/{id}"),
+    *_absent("DELETE", "/v2/watchlists/{id}/{symbol}"),
+    *_absent("GET POST PUT DELETE", "/v2/watchlists:by_name"),
+    *_absent("GET", "/v2/corporate_actions/announcements"),
+    *_absent("GET", "/v2/corporate_actions/announcements/{id}"),
     Endpoint("GET", f"{DATA}/bars", parameters=(*HISTORY, "timeframe")),
     Endpoint("GET", f"{DATA}/latest/bars", parameters=LATEST),
     Endpoint("GET", f"{DATA}/latest/orderbooks", parameters=LATEST),
@@ -105,7 +121,9 @@ ENDPOINTS = (
     Endpoint("GET", f"{DATA}/quotes", parameters=HISTORY),
     Endpoint("GET", f"{DATA}/snapshots", parameters=LATEST),
     Endpoint("GET", f"{DATA}/trades", parameters=HISTORY),
-    Endpoint("GET", "/v1beta1/news", NOT),
+    *_absent("GET", "/v1beta1/logos/{symbol}"),
+    *_absent("GET", "/v1beta1/news"),
+    *_absent("GET", "/v1beta1/screener/crypto/movers"),
     Endpoint("WS", "/stream", parameters=("trade_updates",)),
     Endpoint(
         "WS",

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from dcabot.core.model import Side
 from dcabot.core.money import HUNDRED, step_down
-from dcabot.core.sessions import CLOSES, OPENS, is_open, new_york, next_at
+from dcabot.core.sessions import CLOSES, OPENS, is_open, next_at, utc
 from dcabot.core.venue import (
     QUANTITY_STEP,
     USD,
@@ -33,6 +33,7 @@ from dcabot.simulator.wire import (
     activity_id,
     activity_json,
     asset_json,
+    new_york_stamp,
     order_json,
     position_json,
     refusal_json,
@@ -122,15 +123,12 @@ class TradingHost:
     async def clock(self, request: web.Request) -> web.Response:
         """The hours of the stock exchange."""
         now = self._exchange.clock.now()
-        local = new_york(now)
-        zone = "-04:00" if now.hour - local.hour in (4, -20) else "-05:00"
-        opens, closes = next_at(now, OPENS), next_at(now, CLOSES)
         return answer(
             {
-                "timestamp": f"{local:%Y-%m-%dT%H:%M:%S.%f}000{zone}",
+                "timestamp": new_york_stamp(now),
                 "is_open": is_open(now),
-                "next_open": f"{opens:%Y-%m-%dT%H:%M:%S}{zone}",
-                "next_close": f"{closes:%Y-%m-%dT%H:%M:%S}{zone}",
+                "next_open": new_york_stamp(utc(next_at(now, OPENS))),
+                "next_close": new_york_stamp(utc(next_at(now, CLOSES))),
             }
         )
 

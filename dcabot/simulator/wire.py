@@ -79,6 +79,13 @@ def stamp_ns(at_ns: int) -> str:
     return _stamp(at, f"{at_ns % 1_000_000_000:09d}")
 
 
+def new_york_stamp(at: datetime) -> str:
+    """The time in New York, with its distance from UTC."""
+    local = new_york(at)
+    behind = (at.replace(tzinfo=None) - local) // timedelta(hours=1)
+    return f"{_stamp(local, f'{local.microsecond:06d}').removesuffix('Z')}-{behind:02d}:00"
+
+
 def _stamp(at: datetime, digits: str) -> str:
     digits = digits.rstrip("0")
     return f"{at:%Y-%m-%dT%H:%M:%S}{digits and '.'}{digits}Z"
@@ -331,7 +338,7 @@ def account_json(
         "user_configurations": None,
         "options_approved_level": 3,
         "options_trading_level": 3,
-        "created_at": "2024-01-02T03:04:05.000000Z",
+        "created_at": "2024-01-02T03:04:05.678901Z",
     }
 
 

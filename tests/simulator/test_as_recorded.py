@@ -114,6 +114,21 @@ def test_times_have_no_zeros_at_their_end(nanoseconds: int, shown: str) -> None:
     assert stamp_ns(second * 10**9 + nanoseconds) == f"2026-09-18T13:24:{shown}Z"
 
 
+@pytest.mark.parametrize(
+    ("start", "timestamp", "opens"),
+    [
+        ("2026-09-18T13:24:19.310+00:00", "2026-09-18T09:24:19.31-04:00", "2026-09-18T09:30:00-04:00"),
+        ("2026-09-18T13:24:19+00:00", "2026-09-18T09:24:19-04:00", "2026-09-18T09:30:00-04:00"),
+        # the clocks go back on the Sunday between
+        ("2026-10-31T12:00:00+00:00", "2026-10-31T08:00:00-04:00", "2026-11-02T09:30:00-05:00"),
+    ],
+)
+def test_the_clock_tells_the_time_of_new_york(start: str, timestamp: str, opens: str) -> None:
+    with make_alpaca(speed=0, start=datetime.fromisoformat(start)) as alpaca:
+        told = ask(alpaca, "/v2/clock").json()
+        assert (told["timestamp"], told["next_open"]) == (timestamp, opens)
+
+
 def test_cash_is_without_what_open_buys_hold() -> None:
     with make_alpaca(cash=10_000) as alpaca:
         alpaca.set_quote("BTC/USD", 60_000, 60_010)

@@ -276,6 +276,12 @@ def test_what_a_program_is_likely_to_record_has_its_like(simulated: dict[str, li
     } <= set(simulated)  # fmt: skip
 
 
+def test_no_time_has_zeros_at_its_end(simulated: dict[str, list[Any]]) -> None:
+    assert {"account", "clock"} <= set(simulated)
+    told = json.dumps(simulated, default=str)
+    assert re.findall(r"T[0-9:]{8}(?:\.[0-9]*0)(?:Z|[-+][0-9]{2}:[0-9]{2})", told) == []
+
+
 def test_answers_are_compared_with_what_they_show(simulated: dict[str, list[Any]]) -> None:
     shown = {"id": "61e69015-8549-4bfd-b9c3-01e75843f47d", "status": 200}
     ((name, sample),) = rest_samples("DELETE", "/v2/orders", 207, [shown])
