@@ -7,6 +7,7 @@ person, the trouble is the subject, and its end is told too. It reads the mail s
 rest of the configuration may be broken.
 """
 
+import argparse
 import json
 import logging
 import os
@@ -60,11 +61,15 @@ class Memory:
         return replace(self, mailed_at=(*recent, now))
 
 
-def main(argv: list[str]) -> int:
+def make_parser() -> argparse.ArgumentParser:
     what = "Tell by e-mail of a unit's failures that were not told yet. systemd starts this."
     options = parser("alert", what, logs=True)
     options.add_argument("unit", metavar="UNIT", help="for example dcabot.service")
-    args = options.parse_args(argv)
+    return options
+
+
+def main(argv: list[str]) -> int:
+    args = make_parser().parse_args(argv)
     start_logging(args.verbose)
     settings, notes = load_mail(os.environ, args.env_file)
     for note in notes:

@@ -63,7 +63,7 @@ LISTED = {
 
 
 def main(argv: list[str]) -> int:
-    args = _parser().parse_args(argv)
+    args = make_parser().parse_args(argv)
     config = load({DATABASE}, os.environ, args.env_file)
     database = open_books(config).database
     actions: dict[str, Callable[[argparse.Namespace, Config, Database], int]] = {
@@ -82,7 +82,7 @@ def main(argv: list[str]) -> int:
         return USAGE if isinstance(error, BadValue) else FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     made = parser("asset", "What is traded, and with which settings. The daemon reads changes within half a minute.")
     actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")
     told = "trade a new pair, and show what its settings mean"

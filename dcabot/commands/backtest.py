@@ -58,7 +58,7 @@ class WrongUse(Exception):
 
 
 def main(argv: list[str]) -> int:
-    args = _parser().parse_args(argv)
+    args = make_parser().parse_args(argv)
     try:
         return _backtest(args)
     except (WrongUse, AssetError, BadPrices, ExchangeError) as error:
@@ -110,7 +110,7 @@ def _write_page(args: argparse.Namespace, walk: Walk, run: backtest_output.Run) 
         raise WrongUse(f"--html {args.html}: {error.strerror}") from None
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     made = parser("backtest", "What these settings would have done with past prices, by the code that trades.")
     made.add_argument(
         "symbol", type=arguments.symbol, nargs="?", default="BTC/USD", help="such as BTC/USD, the default"

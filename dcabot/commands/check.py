@@ -1,5 +1,6 @@
 """`dcabot check`: each line a check, a verdict, and what to do when it fails. Changes nothing."""
 
+import argparse
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -18,13 +19,17 @@ STYLES = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "bold 
 NAME_WIDTH = 12
 
 
-def main(argv: list[str]) -> int:
-    """0 healthy, with or without warnings; 78 the configuration is wrong; 75 something could not be reached; else 1."""
+def make_parser() -> argparse.ArgumentParser:
     options = parser(
         "check", "Look at everything that must be right before trading, and say what to do where it is not."
     )
     options.add_argument("--send-mail", action="store_true", help="send a mail too, to see whether alerts arrive")
-    args = options.parse_args(argv)
+    return options
+
+
+def main(argv: list[str]) -> int:
+    """0 healthy, with or without warnings; 78 the configuration is wrong; 75 something could not be reached; else 1."""
+    args = make_parser().parse_args(argv)
     out = console()
     findings = []
     for finding in _look(args.env_file, args.send_mail):

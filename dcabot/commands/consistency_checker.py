@@ -4,6 +4,7 @@ It exits 1 when something needs a person. Then its unit fails, and the alert tel
 say that begin with `needs a person`.
 """
 
+import argparse
 import logging
 import time
 
@@ -23,11 +24,15 @@ LAWS = ("absent", *POSITIONS)
 RECOMPUTING_SECONDS = 100.0  # of a pass; what is left then is the next pass's
 
 
-def main(argv: list[str]) -> int:
+def make_parser() -> argparse.ArgumentParser:
     what = "Compare every cycle with what Alpaca says and mend the difference. One pass."
     options = parser("consistency-checker", what, logs=True)
     options.add_argument("--dry-run", action="store_true", help="only report")
-    args = options.parse_args(argv)
+    return options
+
+
+def main(argv: list[str]) -> int:
+    args = make_parser().parse_args(argv)
     start_logging(args.verbose)
     if awaits_keys(args.env_file):
         return DONE

@@ -1,5 +1,6 @@
 """`dcabot cooldown-manager`: one pass over cooldowns. Works on the database alone."""
 
+import argparse
 import logging
 import os
 
@@ -16,9 +17,13 @@ from dcabot.executor import commit
 log = logging.getLogger(__name__)
 
 
-def main(argv: list[str]) -> int:
+def make_parser() -> argparse.ArgumentParser:
     what = "End cooldowns whose time has passed; give enabled assets without a current cycle theirs. One pass."
-    args = parser("cooldown-manager", what, logs=True).parse_args(argv)
+    return parser("cooldown-manager", what, logs=True)
+
+
+def main(argv: list[str]) -> int:
+    args = make_parser().parse_args(argv)
     start_logging(args.verbose)
     if awaits_keys(args.env_file):
         return DONE

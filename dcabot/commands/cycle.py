@@ -51,7 +51,7 @@ class NotDone(Exception):
 
 
 def main(argv: list[str]) -> int:
-    args = _parser().parse_args(argv)
+    args = make_parser().parse_args(argv)
     try:
         if args.action == "show":
             config = load({DATABASE}, os.environ, args.env_file)
@@ -67,7 +67,7 @@ def main(argv: list[str]) -> int:
         return FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     what = "Look at one cycle, sell it now, take its position over or give it back. A cycle is one round trip."
     made = parser("cycle", what, logs=True)
     actions = made.add_subparsers(dest="action", required=True, metavar="ACTION")

@@ -5,6 +5,7 @@ that keep slow things apart (`lanes.py`), and it is told what came of them. The 
 only decides on the newest quote of each symbol (see `Trader.consider`).
 """
 
+import argparse
 import asyncio
 import contextlib
 import gc
@@ -55,9 +56,13 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def main(argv: list[str]) -> int:
+def make_parser() -> argparse.ArgumentParser:
     what = "The daemon: trades until it is stopped. SIGHUP reads the assets again."
-    args = parser("run", what, logs=True).parse_args(argv)
+    return parser("run", what, logs=True)
+
+
+def main(argv: list[str]) -> int:
+    args = make_parser().parse_args(argv)
     start_logging(args.verbose)
     sys.setswitchinterval(paces.SWITCH_SECONDS)
     parts = build(args.env_file)

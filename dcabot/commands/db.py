@@ -1,5 +1,6 @@
 """`dcabot db`: the database made, and its tables brought up to date."""
 
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -33,8 +34,7 @@ DCABOT_PLAIN_HTTP=yes
 """
 
 
-def main(argv: list[str]) -> int:
-    """0 when it is as it should be; what was done is one line on stdout."""
+def make_parser() -> argparse.ArgumentParser:
     options = parser("db", "Make the database, or create its tables and bring them up to date. Safe to repeat.")
     options.add_argument(
         "action",
@@ -51,7 +51,12 @@ def main(argv: list[str]) -> int:
     options.add_argument("--yes", action="store_true", help="move-account, recover: do not ask")
     options.add_argument("--tag", metavar="TAG", help="recover: only orders whose ids begin with dcabot-TAG-")
     options.add_argument("--anyway", action="store_true", help="move-account: even while something is held")
-    arguments = options.parse_args(argv)
+    return options
+
+
+def main(argv: list[str]) -> int:
+    """0 when it is as it should be; what was done is one line on stdout."""
+    arguments = make_parser().parse_args(argv)
     if arguments.action == "keep-plain":
         return _keep_plain(Path(arguments.env_file or SYSTEM_FILE))
     config = load({DATABASE}, os.environ, arguments.env_file)

@@ -1,5 +1,6 @@
 """`dcabot order-manager`: one pass over open orders. Cancels stale buys and treats untracked orders."""
 
+import argparse
 import logging
 
 from dcabot.commands import DONE, counted, parser, start_logging
@@ -10,9 +11,13 @@ log = logging.getLogger(__name__)
 LAWS = ("absent", "stale")
 
 
-def main(argv: list[str]) -> int:
+def make_parser() -> argparse.ArgumentParser:
     what = "Cancel buys that are open too long; cancel or report open orders that no row knows. One pass."
-    args = parser("order-manager", what, logs=True).parse_args(argv)
+    return parser("order-manager", what, logs=True)
+
+
+def main(argv: list[str]) -> int:
+    args = make_parser().parse_args(argv)
     start_logging(args.verbose)
     if awaits_keys(args.env_file):
         return DONE

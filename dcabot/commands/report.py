@@ -45,7 +45,7 @@ UTC = timezone.utc
 
 
 def main(argv: list[str]) -> int:
-    args = _parser().parse_args(argv)
+    args = make_parser().parse_args(argv)
     config = load({DATABASE, EXCHANGE} if args.ledger else {DATABASE}, os.environ, args.env_file)
     database = open_books(config).database
     known = {asset.symbol: asset.id for asset, _ in assets.read_all(database)}
@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
     return DONE
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     options = parser("report", "Finished cycles and what they brought, in USD.")
     options.add_argument("--by", choices=sorted(PERIODS), help="sums instead of cycles")
     options.add_argument("--asset", metavar="SYMBOL", type=arguments.symbol, help="only this one")

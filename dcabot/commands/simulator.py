@@ -107,11 +107,15 @@ def _add_prices(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run until told to stop. 0; 1 if the port is taken; 2 for wrong usage."""
+def make_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="dcabot simulator")
     add_arguments(parser)
-    return run(parser.parse_args(argv))
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run until told to stop. 0; 1 if the port is taken; 2 for wrong usage."""
+    return run(make_parser().parse_args(argv))
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,5 +1,6 @@
 """`dcabot status`: healthy or not, what each asset does, and what comes next at which price."""
 
+import argparse
 import json
 import os
 import time
@@ -75,14 +76,18 @@ class Report:
         return not self.troubles
 
 
-def main(argv: list[str]) -> int:
+def make_parser() -> argparse.ArgumentParser:
     options = parser(
         "status", "Whether dcabot can trade, what each asset is doing, and what comes next at which price."
     )
     form = options.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="for programs; the names are stable")
     form.add_argument("--watch", action="store_true", help="look again every few seconds until Ctrl-C")
-    args = options.parse_args(argv)
+    return options
+
+
+def main(argv: list[str]) -> int:
+    args = make_parser().parse_args(argv)
     config = load({DATABASE}, os.environ, args.env_file)
     store = open_books(config)
     window = Window(config)

@@ -1,4 +1,4 @@
-"""Help texts, man pages, completion and the pages in docs/ name what there is, and nothing else."""
+"""Help texts, man pages and the pages in docs/ name what there is, and nothing else."""
 
 import re
 from collections.abc import Iterator
@@ -116,17 +116,6 @@ def test_the_actions_in_the_man_page_are_the_commands(capsys: pytest.CaptureFixt
 def test_the_simulators_man_page_has_its_options_and_no_other(capsys: pytest.CaptureFixture[str]) -> None:
     text = (DEBIAN / "dcabot-simulator.1").read_text(encoding="utf-8").replace("\\-", "-")
     assert set(OPTION.findall(text)) - GENERAL <= options_of(capsys, "simulator")
-
-
-def test_completion_offers_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
-    text = (DEBIAN / "dcabot.bash-completion").read_text(encoding="utf-8")
-    offered = re.search(r'local commands="([^"]*)"', text)
-    assert offered is not None
-    assert set(offered[1].split()) == set(COMMANDS)
-    for names, options in re.findall(r'^ {8}([\w |-]+)\) options\+="([^"]*)"', text, re.MULTILINE):
-        for command in names.replace("|", " ").split():
-            unknown = set(OPTION.findall(options)) - options_of(capsys, command)
-            assert not unknown, f"completion of {command}: {unknown}"
 
 
 @cache

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.packaging import certificates
+from tests.packaging import certificates, completion
 from tests.packaging.machine import Machine, until
 from tests.packaging.story import (
     CARETAKERS,
@@ -81,8 +81,10 @@ def test_every_unit_is_shut_in_as_this_systemd_sees_it(machine: Machine) -> None
 def test_the_program_its_manual_and_its_completion_are_there(machine: Machine) -> None:
     assert machine.run("cd /tmp && dcabot --version").startswith("dcabot ")
     listing = machine.run("dpkg -L dcabot")
-    for page in ("man1/dcabot.1.gz", "man5/dcabot.env.5.gz", "man1/dcabot-simulator.1.gz", "completions/dcabot\n"):
+    for page in ("man1/dcabot.1.gz", "man5/dcabot.env.5.gz", "man1/dcabot-simulator.1.gz"):
         assert page in listing
+    for place in completion.maker().PLACES.values():
+        assert f"/usr/share/{place}\n" in listing
     assert machine.run("find /usr/lib/dcabot -name '*.pyc' | head -1"), "every start would compile everything"
 
 

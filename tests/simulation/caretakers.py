@@ -108,7 +108,7 @@ class Arguments:
 
 
 arguments = cache(Arguments)
-cycle_parser = cache(cycle._parser)
+cycle_parser = cache(cycle.make_parser)
 
 
 @contextmanager
@@ -138,7 +138,7 @@ def stage(caretakers: Caretakers) -> Iterator[None]:
         "time": types.SimpleNamespace(sleep=world.pause, monotonic=world.monotonic),
         "start_logging": quiet,
         "utc_now": world.clock,
-        "_parser": cycle_parser,
+        "make_parser": cycle_parser,
     }
     given["cycle_adopt"] = {"utc_now": world.clock}
     with ExitStack() as stack:

@@ -49,15 +49,19 @@ class Signals:
         self.noted = number
 
 
-def main(argv: list[str]) -> int:
-    """0 when the whole story was told; 1 when it was not, and why is on stderr; 128 and the signal's number."""
+def make_parser() -> argparse.ArgumentParser:
     options = Parser(
         prog="dcabot demo",
         description="A whole cycle in about a minute: the real daemon against the bundled simulator. No account.",
     )
     options.add_argument("--plain", action="store_true", help="lines instead of the live view, also in a terminal")
     options.add_argument("--speed", type=_speed, default="1", help="how fast the prices move (default: %(default)s)")
-    arguments = options.parse_args(argv)
+    return options
+
+
+def main(argv: list[str]) -> int:
+    """0 when the whole story was told; 1 when it was not, and why is on stderr; 128 and the signal's number."""
+    arguments = make_parser().parse_args(argv)
     signals = Signals()
     with signals.caught():
         try:
