@@ -1,6 +1,8 @@
 """The story of test_machine.py goes on: other versions, a backup, a removal, another host, and Debian's own trial."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.packaging.machine import Machine, until
@@ -170,6 +172,9 @@ def test_debians_own_autopkgtest_passes(machine: Machine) -> None:
     """As packaging/README.md says. It installs the package itself, and uses the package's own simulator."""
     for name, place in {"packaging/debian": "debian", "tests/packaging": "tests/packaging"}.items():
         shutil.copytree(ROOT / name, machine.root / "root/source" / place)
+    script = [sys.executable, ROOT / "packaging/make_changelog.py", ROOT / "CHANGELOG.md"]
+    with (machine.root / "root/source/debian/changelog").open("wb") as changelog:
+        subprocess.run(script, stdout=changelog, check=True)
     machine.stop_beside()
     machine.run("mariadb -e 'DROP DATABASE dcabot'")
     machine.run("apt-get install --no-install-recommends autopkgtest dpkg-dev")
