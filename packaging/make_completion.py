@@ -19,9 +19,8 @@ PLACES = {
     "zsh": "zsh/vendor-completions/_dcabot",
     "fish": "fish/vendor_completions.d/dcabot.fish",
 }
-UNITS = " ".join(
-    f"dcabot{name}.service" for name in ("", "-order-manager", "-cooldown-manager", "-consistency-checker")
-)
+CARETAKERS = ("order-manager", "cooldown-manager", "consistency-checker")
+UNITS = " ".join(["dcabot.service", *(f"dcabot-{name}.service" for name in CARETAKERS)])
 # A parser says by an argument's placeholder what the argument is.
 COMPLETED = {
     "FILE": shtab.FILE,
@@ -52,7 +51,8 @@ def script(shell: str) -> str:
 def whole_program() -> argparse.ArgumentParser:
     """One parser with every command; the program itself imports a command only when it runs."""
     program = argparse.ArgumentParser(prog="dcabot")
-    program.add_argument("-V", "--version", action="version", version=__version__, help="the version")
+    told = "show the version"
+    program.add_argument("-V", "--version", action="version", version=__version__, help=told)
     commands = program.add_subparsers(metavar="COMMAND")
     for name, (module, told) in COMMANDS.items():
         parser = import_module(f"dcabot.commands.{module}").make_parser()

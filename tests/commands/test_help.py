@@ -1,7 +1,6 @@
-"""Help texts, man pages and the pages in docs/ name what there is, and nothing else."""
+"""Help texts and the pages in docs/ name what there is, and nothing else."""
 
 import re
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -11,8 +10,6 @@ from dcabot.__main__ import COMMANDS, main
 from tests.programs import ROOT
 
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
-DEBIAN = ROOT / "packaging" / "debian"
-GENERAL = {"--help", "--version"}
 
 
 @pytest.fixture(autouse=True)
@@ -82,40 +79,6 @@ def test_an_unknown_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> N
     assert main(["dance"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line == "dcabot: unknown command 'dance'; `dcabot --help` lists them"
-
-
-def sections(page: str) -> Iterator[tuple[str, str]]:
-    """(first words, text) of each .TP paragraph under COMMANDS in a man page."""
-    text = (DEBIAN / page).read_text(encoding="utf-8")
-    commands = text.partition(".SH COMMANDS\n")[2].partition(".SH ")[0]
-    for paragraph in commands.split(".TP\n")[1:]:
-        plain = re.sub(r"\\f.", "", re.sub(r"^\.\w+ ", "", paragraph, flags=re.MULTILINE))
-        plain = plain.replace("\\-", "-").replace('"', "")
-        yield plain.splitlines()[0], plain
-
-
-def test_the_man_page_describes_every_command_and_no_other() -> None:
-    named = {head.split()[0] for head, _ in sections("dcabot.1")}
-    assert named == set(COMMANDS)
-
-
-def test_the_options_in_the_man_page_exist(capsys: pytest.CaptureFixture[str]) -> None:
-    for head, text in sections("dcabot.1"):
-        unknown = set(OPTION.findall(text)) - options_of(capsys, head.split()[0])
-        assert not unknown, f"dcabot.1, {head}: {unknown}"
-
-
-def test_the_actions_in_the_man_page_are_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    for head, _ in sections("dcabot.1"):
-        command, *named = head.replace(",", " ").split()
-        actions = actions_in(told(capsys, command))
-        if actions:
-            assert sorted(named) == sorted(actions), f"dcabot.1, {command}"
-
-
-def test_the_simulators_man_page_has_its_options_and_no_other(capsys: pytest.CaptureFixture[str]) -> None:
-    text = (DEBIAN / "dcabot-simulator.1").read_text(encoding="utf-8").replace("\\-", "-")
-    assert set(OPTION.findall(text)) - GENERAL <= options_of(capsys, "simulator")
 
 
 @cache

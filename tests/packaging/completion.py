@@ -54,7 +54,8 @@ def fish(file: Path, line: str) -> list[str]:
 
 def zsh(file: Path, line: str, last: str) -> str:
     """All that zsh writes when it completes a line, until the word that comes last."""
-    return "\n".join(_lines([needed("zsh"), "-f", "-c", ZSH, "zsh", str(file.parent), line, last], file.parent))
+    command = [needed("zsh"), "-f", "-c", ZSH, "zsh", str(file.parent), line, last]
+    return "\n".join(_lines(command, file.parent))
 
 
 def accepted(shell: str, file: Path) -> None:
@@ -70,7 +71,8 @@ def made(folder: Path) -> None:
 
 
 def _lines(command: list[str], folder: Path) -> list[str]:
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "TERM": "dumb", "LC_ALL": "C.UTF-8"}
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "LC_ALL": "C.UTF-8"}
+    environment["TERM"] = "dumb"
     done = subprocess.run(
         command,
         capture_output=True,

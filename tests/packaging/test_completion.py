@@ -75,10 +75,10 @@ def test_bash_offers_actions_and_units(files: dict[str, Path]) -> None:
     file = files["bash"]
     assert completion.bash(file, "cycle", "") == ["show", "close", "release", "adopt"]
     assert "move-account" in completion.bash(file, "db", "")
-    units = {path.name for path in (completion.ROOT / "systemd").glob("*.service")}
+    units = (completion.ROOT / "systemd").glob("*.service")
     offered = set(completion.bash(file, "alert", ""))
     assert "dcabot.service" in offered
-    assert offered == {unit for unit in units if "OnFailure" in (completion.ROOT / "systemd" / unit).read_text()}
+    assert offered == {unit.name for unit in units if "OnFailure" in unit.read_text()}
 
 
 def test_bash_offers_files_and_folders(files: dict[str, Path]) -> None:
