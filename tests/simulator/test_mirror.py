@@ -190,9 +190,12 @@ AWAY = [
 def test_an_outage_is_said_once_and_waited_for(
     upstream: Simulator,
     caplog: LogCapture,
+    monkeypatch: MonkeyPatch,
     spoil: Any,
     words: str,
 ) -> None:
+    # One question that fails is enough, however long an answer may speak for the price.
+    monkeypatch.setattr("dcabot.core.quotes.REST_SPEAKS_FOR", timedelta(hours=1))
     with mirroring(upstream) as alpaca:
         until_fills(alpaca)
         before = served(alpaca)
@@ -417,6 +420,25 @@ def test_rest_stands_in_for_the_stream(upstream: Simulator, caplog: LogCapture) 
         upstream.faults.accept_upgrade("data")
         until_streaming(alpaca)
     assert said(caplog, "market data: connected again") == 1
+
+
+def test_a_gap_in_the_stream_is_no_price_of_now(
+    upstream: Simulator,
+    caplog: LogCapture,
+    monkeypatch: MonkeyPatch,
+) -> None:
+    with mirroring(upstream, **keys_of(upstream)) as alpaca:
+        until_streaming(alpaca)
+        upstream.set_quote(BTC, "60001", "60011", datetime.now(timezone.utc))
+        until_price(alpaca, 60_001)
+        monkeypatch.setattr(mirror, "PAUSE_SECONDS", 3600)
+        monkeypatch.setattr("dcabot.core.quotes.REST_SPEAKS_FOR", timedelta())
+        assert obstacle(alpaca) is None
+        upstream.faults.cut("data")
+        until(lambda: said(caplog, "market data: connected again"), "the end of the gap")
+        until_stuck(alpaca, "does not confirm")
+        upstream.set_quote(BTC, "60002", "60012")
+        until_fills(alpaca)
 
 
 def test_without_both_nothing_fills(upstream: Simulator) -> None:
