@@ -216,21 +216,27 @@ class Mirror:
             await asyncio.sleep(max(PAUSE_SECONDS_MIN, PAUSE_SECONDS - took))
 
     async def _ask(self) -> None:
-        asked_at, began = self._market.now(), time.monotonic()
+        asked_at = self._market.now()
+        asking = asyncio.ensure_future(_in_thread(lambda: self._rest.of(self._symbols)))
         try:
-            listing = await _in_thread(lambda: self._rest.of(self._symbols))
+            done, _ = await asyncio.wait({asking}, timeout=SLOW_SECONDS)
+            if not done:
+                self._say_slow()
+            listing = await asking
         except ExchangeError as error:
             self._lose(self._reason(error))
             return
-        took = time.monotonic() - began
-        if took >= SLOW_SECONDS:
-            limit = REST_SPEAKS_FOR // timedelta(seconds=1)
-            what_then = f"nothing fills at a price that was asked for more than {limit} s ago"
-            self._slow.begins(f"{self._host} took {took:.0f} s to answer", what_then)
-        else:
+        finally:
+            asking.cancel()
+        if done:
             self._slow.ends()
         self._away.ends()
         await self._hear_answer(listing, asked_at)
+
+    def _say_slow(self) -> None:
+        limit = REST_SPEAKS_FOR // timedelta(seconds=1)
+        what_then = f"nothing fills at a price that was asked for more than {limit} s ago"
+        self._slow.begins(f"{self._host} takes more than {SLOW_SECONDS:.0f} s to answer", what_then)
 
     def _reason(self, error: ExchangeError) -> str:
         if isinstance(error, ExchangeDenied) and not self._config.key_id:
