@@ -13,6 +13,7 @@ Configurations = dict[str, Any]
 
 def defaults() -> Configurations:
     return {
+        "disable_overnight_trading": False,
         "fractional_trading": True,
         "max_margin_multiplier": "2",
         "max_options_trading_level": 3,
@@ -28,6 +29,7 @@ def is_flag(value: object) -> bool:
 
 
 FITS: dict[str, Callable[[Any], bool]] = {
+    "disable_overnight_trading": is_flag,
     "fractional_trading": is_flag,
     "max_margin_multiplier": lambda value: str(value) in ("1", "2", "4"),
     "max_options_trading_level": lambda value: not is_flag(value) and value in (0, 1, 2, 3),

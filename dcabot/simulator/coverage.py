@@ -47,13 +47,14 @@ ORDERS = _names("after after_order_id asset_class before_order_id direction limi
 ORDER = _names(
     "client_order_id extended_hours limit_price notional order_class qty side stop_price symbol time_in_force type"
 )
-NO_ORDER = _names("legs position_intent stop_loss take_profit trail_percent trail_price")
+NO_ORDER = _names("advanced_instructions legs position_intent stop_loss take_profit trail_percent trail_price")
 HISTORY = _names("end limit page_token sort start symbols")
 LATEST = ("symbols",)
 DATA = "/v1beta3/crypto/us"
 CONFIGURED = _names(
-    "fractional_trading max_margin_multiplier max_options_trading_level no_shorting"
-    " ptp_no_exception_entry suspend_trade trade_confirm_email"
+    "disable_overnight_trading fractional_trading max_margin_multiplier"
+    " max_options_trading_level no_shorting ptp_no_exception_entry suspend_trade"
+    " trade_confirm_email"
 )
 
 
@@ -68,7 +69,13 @@ ENDPOINTS = (
     Endpoint("GET", "/v2/account/activities", parameters=ACTIVITIES),
     Endpoint("GET", "/v2/account/activities/{type}", parameters=ACTIVITIES[1:]),
     Endpoint("GET", "/v2/account/configurations"),
-    Endpoint("PATCH", "/v2/account/configurations", parameters=CONFIGURED),
+    Endpoint(
+        "PATCH",
+        "/v2/account/configurations",
+        parameters=CONFIGURED,
+        missing=("dtbp_check", "pdt_check"),
+        note="Alpaca ended the day-trading checks on 2026-07-06",
+    ),
     Endpoint("GET", "/v2/account/portfolio/history", NOT),
     Endpoint("GET", "/v2beta1/events/activities", NOT),
     Endpoint(
@@ -92,7 +99,7 @@ ENDPOINTS = (
         "/v2/orders/{id}",
         PARTLY,
         ("client_order_id", "limit_price", "qty", "stop_price", "time_in_force"),
-        ("trail",),
+        ("advanced_instructions", "notional", "trail"),
         "404 for crypto unless `allows_replace`",
     ),
     Endpoint("DELETE", "/v2/orders/{id}"),

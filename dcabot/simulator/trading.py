@@ -158,7 +158,8 @@ class TradingHost:
         symbols = {self._exchange.symbol_of(name) for name in requests.words(query, "symbols")}
         newest, oldest = self._number(query, "before_order_id"), self._number(query, "after_order_id")
         side, direction = query.get("side"), _direction(query)
-        if query.get("asset_class", "crypto") not in ("crypto", "all", ""):
+        classes = set(requests.words(query, "asset_class"))
+        if classes and classes.isdisjoint(("crypto", "all")):
             return []
         source = self._venue.open if status == "open" else self._venue.orders
         ordered: Iterable[VenueOrder] = source.values() if direction == "asc" else reversed(source.values())

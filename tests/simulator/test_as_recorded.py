@@ -129,6 +129,16 @@ def test_the_clock_tells_the_time_of_new_york(start: str, timestamp: str, opens:
         assert (told["timestamp"], told["next_open"]) == (timestamp, opens)
 
 
+@pytest.mark.parametrize(
+    ("classes", "number"),
+    [("crypto", 1), ("us_equity,crypto", 1), ("all", 1), ("", 1), ("us_equity,us_option", 0)],
+)
+def test_orders_are_asked_for_by_classes(alpaca: Simulator, classes: str, number: int) -> None:
+    alpaca.set_quote("BTC/USD", "60000", "60010")
+    client(alpaca).post("/orders", order(kind="limit", limit_price="50000"))
+    assert len(ask(alpaca, "/v2/orders", asset_class=classes).json()) == number
+
+
 def test_cash_is_without_what_open_buys_hold() -> None:
     with make_alpaca(cash=10_000) as alpaca:
         alpaca.set_quote("BTC/USD", 60_000, 60_010)
