@@ -100,9 +100,9 @@ class TradingHost:
     async def assets(self, request: web.Request) -> web.Response:
         query = request.query
         rows = [self._asset(listing) for listing in self._exchange.listings.values()]
-        if query.get("asset_class", "crypto") != "crypto":
+        if query.get("asset_class") not in (None, "", "crypto"):
             rows = []
-        if "status" in query:
+        if query.get("status"):
             rows = [row for row in rows if row["status"] == query["status"]]
         return answer(rows)
 
@@ -150,7 +150,7 @@ class TradingHost:
 
     def select_orders(self, query: Mapping[str, str], most: int | None = ORDERS_MAX) -> list[VenueOrder]:
         """The orders that a GET /v2/orders asks for; `most` None shows them all unless the query limits them."""
-        status = query.get("status", "open")
+        status = query.get("status") or "open"
         if status not in ("open", "closed", "all"):
             raise requests.invalid(f"invalid status: {status[:20]}")
         limit = None if most is None and "limit" not in query else self._limit(query)
@@ -170,7 +170,7 @@ class TradingHost:
                 and (after is None or order.submitted_at > after)
                 and (until is None or order.submitted_at < until)
                 and (not symbols or order.symbol in symbols)
-                and side in (None, order.side.value)
+                and side in (None, "", order.side.value)
                 and (newest is None or order.number < newest)
                 and (oldest is None or order.number > oldest)
             ):
@@ -366,7 +366,7 @@ def _market_sell(coin: str, quantity: Decimal) -> OrderRequest:
 
 
 def _direction(query: Mapping[str, str]) -> str:
-    direction = query.get("direction", "desc")
+    direction = query.get("direction") or "desc"
     if direction not in ("asc", "desc"):
         raise requests.invalid("invalid direction")
     return direction

@@ -139,6 +139,15 @@ def test_orders_are_asked_for_by_classes(alpaca: Simulator, classes: str, number
     assert len(ask(alpaca, "/v2/orders", asset_class=classes).json()) == number
 
 
+@pytest.mark.parametrize("path", ["/v2/orders", "/v2/assets"])
+@pytest.mark.parametrize("name", ["status", "side", "direction", "asset_class", "symbols"])
+def test_an_empty_parameter_is_none(alpaca: Simulator, path: str, name: str) -> None:
+    alpaca.set_quote("BTC/USD", "60000", "60010")
+    client(alpaca).post("/orders", order(kind="limit", limit_price="50000"))
+    asked = [row["id"] for row in ask(alpaca, path, **{name: ""}).json()]
+    assert asked == [row["id"] for row in ask(alpaca, path).json()] != []
+
+
 def test_cash_is_without_what_open_buys_hold() -> None:
     with make_alpaca(cash=10_000) as alpaca:
         alpaca.set_quote("BTC/USD", 60_000, 60_010)
