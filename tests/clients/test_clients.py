@@ -18,7 +18,13 @@ from tests.programs import ROOT
 
 HERE = Path(__file__).parent
 # Each script and its environment.
-PYTHON = {"ccxt_rest": "ccxt", "ccxt_streams": "ccxt", "legacy_sdk": "legacy", "mcp_server": "mcp"}
+PYTHON = {
+    "ccxt_rest": "ccxt",
+    "ccxt_streams": "ccxt",
+    "crypto_notebook": "notebook",
+    "legacy_sdk": "legacy",
+    "mcp_server": "mcp",
+}
 NODE = {"sdk3": "javascript3", "sdk4": "javascript4"}
 TIME_LIMIT = 300.0  # for a script; a hanging one is told by its name
 
