@@ -48,7 +48,7 @@ def _outcome(command: Callable[[list[str]], int], argv: list[str]) -> int:
     from dcabot.adapters.database import DatabaseBusy, DatabaseMisconfigured, DatabaseUnreachable
 
     try:
-        return command(argv)
+        return _interruptible(command, argv)
     except SystemExit as stop:  # argparse's way to end, after --help too
         return stop.code if isinstance(stop.code, int) else USAGE
     except ConfigError as error:
@@ -61,6 +61,26 @@ def _outcome(command: Callable[[list[str]], int], argv: list[str]) -> int:
         raise
     except Exception as error:  # noqa: BLE001 - the one place; whatever comes here ends the program
         return _by_name(error)
+
+
+def _interruptible(command: Callable[[list[str]], int], argv: list[str]) -> int:
+    """Run a command: an error that a Ctrl-C had on the way is that Ctrl-C."""
+    try:
+        return command(argv)
+    except Exception as error:
+        if was_interrupted(error):
+            raise KeyboardInterrupt from error
+        raise
+
+
+def was_interrupted(error: BaseException | None) -> bool:
+    """True for a Ctrl-C, and for an error that was met while one was on its way out.
+
+    What is tidied up then, such as an answer that a session still owes, may fail in its place.
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _is_unread(stream: TextIO) -> bool:

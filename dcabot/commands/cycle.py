@@ -10,17 +10,25 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
 from dcabot.adapters import assets, results
 from dcabot.adapters.assets import AssetError
 from dcabot.adapters.config import DATABASE, Config, load
-from dcabot.adapters.database import DatabaseBusy, DatabaseUnreachable
+from dcabot.adapters.database import DatabaseBusy, DatabaseError, DatabaseUnreachable
 from dcabot.adapters.store import Store
-from dcabot.commands import DONE, FAILED, arguments, counted, parser, start_logging, utc_now
+from dcabot.commands import (
+    DONE,
+    FAILED,
+    arguments,
+    counted,
+    parser,
+    start_logging,
+    utc_now,
+    was_interrupted,
+)
 from dcabot.commands.console import coins, console, price, print_table, refused, usd
 from dcabot.commands.cycle_adopt import adopt
 from dcabot.commands.market import NOT_ASKED, Market, look
@@ -60,7 +68,7 @@ def main(argv: list[str]) -> int:
         parts = assemble(args.env_file)
         if args.action == "adopt":
             return adopt(parts, args.symbol, args.price, args.yes)
-        with _told_when_interrupted(args, parts.store):
+        with _ToldWhenInterrupted(args, parts.store):
             return _close(args, parts) if args.action == "close" else _release(args, parts)
     except (AssetError, NotDone) as error:
         print(f"dcabot cycle: {error}", file=sys.stderr)
@@ -220,7 +228,7 @@ def _until_done(
             if not waiting and decide(entry.asset, entry.cycle) is None:
                 return entry.cycle
         except (ExchangeUnreachable, DatabaseUnreachable, DatabaseBusy) as error:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or was_interrupted(error):
                 raise
             waiting = str(error)
         now = time.monotonic()
@@ -232,21 +240,33 @@ def _until_done(
         time.sleep(POLL_SECONDS)
 
 
-@contextmanager
-def _told_when_interrupted(args: argparse.Namespace, store: Store) -> Iterator[None]:
+@dataclass(frozen=True, slots=True)
+class _ToldWhenInterrupted:
     """Ctrl-C stops the waiting, at a moment when nothing is half written: say where it stands."""
+
+    args: argparse.Namespace
+    store: Store
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if was_interrupted(error):
+            stands = _where_it_stands(self.store, self.args.symbol)
+            again = f"`dcabot cycle {self.args.action} {self.args.symbol}` goes on from here"
+            print(f"\ndcabot cycle: stopped. {stands}; {again}", file=sys.stderr)
+
+
+def _where_it_stands(store: Store, symbol: str) -> str:
+    """The cycle's state as it can be read after a Ctrl-C, as a sentence."""
     try:
-        yield
-    except KeyboardInterrupt:
         store.database.close()
-        entry = _current(store, args.symbol)
-        disabled = "" if entry.asset.enabled else ", disabled"
-        print(
-            f"\ndcabot cycle: stopped. {args.symbol} is {entry.cycle.status.value}{disabled} and holds "
-            f"{coins(fold(entry.cycle.orders).held)}; `dcabot cycle {args.action} {args.symbol}` goes on from here",
-            file=sys.stderr,
-        )
-        raise
+        entry = _current(store, symbol)
+    except (AssetError, DatabaseError) as error:
+        return f"Where {symbol} stands could not be read ({error})"
+    disabled = "" if entry.asset.enabled else ", disabled"
+    held = coins(fold(entry.cycle.orders).held)
+    return f"{symbol} is {entry.cycle.status.value}{disabled} and holds {held}"
 
 
 def _instrument(parts: Parts, symbol: str) -> Instrument:
