@@ -112,6 +112,10 @@ class Books:
         self.held_until = 0.0  # a transaction of somebody else has the rows
         self._changes = 0  # there were so many when the transaction began
 
+    def close(self) -> None:
+        """Ends the session: it holds what SQL may call, and with it the whole run, where no collector looks."""
+        self.session.close()
+
     def go_down(self, seconds: float) -> None:
         """The server stops, and with it every session and lock; it comes back by itself."""
         self.is_down, self.lock_owner = True, None

@@ -67,6 +67,7 @@ def play(seed: int, dropped: Collection[Key] = (), tells: bool = False, planted:
                 run.world.story.append(_traceback(error))
         finally:
             run.world.end()
+            run.books.close()
     result.steps, result.seconds = run.world.steps, run.world.now
     result.taken = run.chance.taken
     result.seen = run.chance.seen + run.world.seen
