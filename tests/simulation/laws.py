@@ -351,8 +351,10 @@ def a_sale_is_one_commit(scene: Scene, cycle: CycleRow, before: CycleRow | None)
 def a_limit_sale_loses_nothing(scene: Scene, cycle: CycleRow, before: CycleRow | None) -> None:
     """Floor. Harm: a take profit that is a loss after fees.
 
-    By the exchange's own executions: each beyond the second may cost a cent. Coins that are left over, under a step,
-    count at what they cost. Who sells, moves or edits by hand, and void orders, excuse it.
+    By the exchange's own executions: each beyond the second may cost a cent. Coins that are left over count at what
+    they cost. Where more than a step of them is left, the sale was filled in part and brought only its part of the two
+    cents that its price holds: then each execution may cost one. Who sells, moves or edits by hand, and void orders,
+    excuse it.
     """
     rows = scene.rows.orders_of(cycle.id)
     sells = [one for one in rows if one.side == "sell" and one.filled]
@@ -369,10 +371,12 @@ def a_limit_sale_loses_nothing(scene: Scene, cycle: CycleRow, before: CycleRow |
     sales = [one for one in done if one.side is Side.SELL]
     spent = sum((one.quantity * one.price for one in done if one.side is Side.BUY), Decimal(0))
     brought = sum((one.quantity * one.price - one.fee for one in sales), Decimal(0))
-    held, average, _, _ = replay(rows)
-    loss = spent - brought - held * average
+    held = replay(rows)[0]
+    arrived = held + sum((one.quantity for one in sales), Decimal(0))
+    loss = spent - brought - spent * held / arrived
     scene.world.saw("cycle sold at its limit")
-    if loss > CENT * max(0, len(sales) - 2):
+    is_whole = held < STEPS[scene.symbol(cycle.id)]
+    if loss > CENT * (max(0, len(sales) - 2) if is_whole else len(sales)):
         scene.fail("floor of a limit sale", f"cycle {cycle.id} spent {spent}, its {len(sales)} sales brought {brought}")
 
 
