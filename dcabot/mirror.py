@@ -263,15 +263,16 @@ class Mirror:
             if symbol in quotes:
                 told = quotes[symbol]
                 after = seen.answered(told, asked_at, now + self._max_age)
-                has_news = has_news or (seen.is_live and not after.is_live)
+                is_newer = seen.newest is None or told.at > seen.newest.at
+                has_news = has_news or (is_newer and not after.is_live)
                 self._take(told, after, now)
             else:
                 self._wrong[symbol] = unreadable.get(symbol, self._no_quote)
                 self._seen[symbol] = seen.unfollowed()
         self._say_pairs(before)
         self._say_age(quotes.values(), now)
-        if has_news:
-            await self._open_mute_stream()
+        if has_news and self._stream is not None:
+            await self._open_mute_stream(self._stream)
 
     def _say_pairs(self, before: Mapping[str, str]) -> None:
         """Say which pairs lost their good quote, and which have one again."""
@@ -317,15 +318,14 @@ class Mirror:
         for symbol, seen in self._seen.items():
             self._seen[symbol] = seen.cut_off()
 
-    async def _open_mute_stream(self) -> None:
-        assert self._stream is not None
-        health = self._stream.health(Feed.QUOTES)
+    async def _open_mute_stream(self, stream: Streams) -> None:
+        health = stream.health(Feed.QUOTES)
         if health.connected_since is None:
             return
         silent = time.monotonic() - max(health.connected_since, health.heard_at or 0.0)
         if silent > MUTE_SECONDS:
             why = f"silent for {silent:.0f} s while REST has news"
-            await self._stream.recycle(Feed.QUOTES, why)
+            await stream.recycle(Feed.QUOTES, why)
 
 
 def _unreadable(why: object) -> str:
